@@ -1,0 +1,28 @@
+/* thread_pool.h - splits one job into parts and runs them on all threads at once.
+ *
+ * Owner: the engine. Thread: one caller at a time; the caller works too, as thread 0.
+ * Workers own nothing: a part is a slice of somebody's array for the length of one call. Between
+ * jobs that follow closely a worker spins, so that a barrier costs about a microsecond; after a
+ * short silence it sleeps, so that an idle daemon uses no CPU. */
+#ifndef CORE_BASE_THREAD_POOL_H
+#define CORE_BASE_THREAD_POOL_H
+
+#include <stdbool.h>
+
+struct err;
+struct thread_pool;
+
+/* Runs part `part` of `n_parts`. `thread` is 0 .. n_threads-1 and names per-thread scratch. */
+typedef void thread_pool_fn(void *arg, int part, int n_parts, int thread);
+
+/* Starts n_threads - 1 workers; n_threads is 1 .. 256. */
+bool thread_pool_open(struct thread_pool **out, int n_threads, struct err *err);
+void thread_pool_close(struct thread_pool **pool);
+
+int thread_pool_size(const struct thread_pool *pool);
+
+/* Runs fn for every part 0 .. n_parts-1 and returns when all are done. Parts are handed out one by
+ * one to whoever is free, so more parts than threads evens out unequal cores. */
+void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, int n_parts);
+
+#endif

@@ -1,0 +1,149 @@
+/* engine.h - the one door to the model: open, submit, cancel, forget, close.
+ *
+ * Two nouns: the engine (a loaded model and its thread) and the session (one conversation's KV
+ * cache, named by a number that the caller chooses). The engine thread owns all sessions; the
+ * caller owns nothing inside. Messages are moves: what is submitted belongs to the engine, what
+ * arrives as an event belongs to the receiver.
+ *
+ * Each accepted submit gets exactly one final event (finished or failed); a caller may free what
+ * belongs to a request only then. engine_cancel is a wish, never a free.
+ * Thread: any for the functions; on_events is called on the engine thread. */
+#ifndef CORE_ENGINE_ENGINE_H
+#define CORE_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/kernels/kernels.h"
+#include "core/text/sampler.h"
+#include "core/text/tokenizer.h"
+
+struct engine;
+
+struct engine_options {
+    const char *model_path;
+    int n_threads;          /* 1 .. 256; 0: as many as the machine or container grants */
+    int n_window;           /* tokens attended at once, N = S + R; 0: the trained context */
+    int n_sinks;            /* S, 0 .. window - 1; -1: the default, 4 */
+    enum kv_type kv_type;   /* how keys and values are stored */
+    int max_batch_sessions; /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
+    int prefill_chunk;      /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
+};
+
+/* Immutable after opening; borrowed until engine_close. */
+struct engine_info {
+    char model_name[128]; /* general.name, or the file's name */
+    char architecture[32];
+    const char *chat_template; /* the file's own Jinja text, not NUL-terminated; NULL for none */
+    size_t chat_template_len;
+    int n_vocab;
+    int n_context; /* trained context */
+    int n_window;  /* N */
+    int n_sinks;   /* S */
+    int n_slack;   /* tokens that a session can always take back, see engine_can_rewind */
+    enum kv_type kv_type;
+    size_t session_bytes; /* memory of one session, constant for its life */
+    uint64_t n_parameters;
+    size_t file_bytes;
+    int n_threads;
+};
+
+struct engine_request {
+    uint64_t id;      /* the caller's name for it, unique among unfinished requests; not 0 */
+    uint64_t session; /* the caller's name for the session; opened on first use; 0: one that
+                         is forgotten when the request ends */
+    int64_t keep;     /* tokens of the session to keep; later ones are taken back. Must be
+                         its position or a place that engine_can_rewind allows; 0 clears */
+    struct token_list tokens; /* the prompt: fed after the kept tokens; at least one */
+    int max_tokens;           /* generated at most; >= 1 */
+    bool ignore_end;          /* go on past end-of-turn tokens */
+    struct sampler_settings sampling;
+    char **stops; /* malloc'ed array of malloc'ed strings, each with at least one byte */
+    int n_stops;  /* 0 .. DETOKENIZER_MAX_STOPS */
+};
+
+enum engine_finish {
+    ENGINE_FINISH_STOP,      /* an end-of-turn token or a stop string */
+    ENGINE_FINISH_LENGTH,    /* max_tokens reached */
+    ENGINE_FINISH_CANCELLED, /* engine_cancel, or the engine closes */
+};
+
+enum engine_event_kind {
+    ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences, never empty */
+    ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
+    ENGINE_EVENT_FAILED,   /* final: nothing was generated; `err` says why */
+};
+
+struct engine_usage {
+    int64_t n_cached;   /* tokens of the session that were kept */
+    int n_prompt;       /* prompt tokens that had to be fed */
+    int n_generated;    /* tokens chosen, the end-of-turn token included */
+    int64_t position;   /* tokens in the session now: `keep` for the next request */
+    int64_t n_evicted;  /* of these, how many no later token can see */
+    size_t n_text_kept; /* bytes of this turn's text that these tokens stand for. Less than all of
+                           it after a stop string, a length limit or a cancel: what is missing must
+                           be fed again as text when the conversation goes on */
+    int64_t prefill_ns; /* from admission to the first token */
+    int64_t decode_ns;  /* from the first token to the end */
+};
+
+struct engine_event {
+    struct engine_event *next;
+    uint64_t request;
+    enum engine_event_kind kind;
+    struct buf text;           /* ENGINE_EVENT_TEXT */
+    int n_tokens;              /* ENGINE_EVENT_TEXT: tokens chosen since the last text event */
+    enum engine_finish finish; /* ENGINE_EVENT_FINISHED */
+    struct engine_usage usage; /* ENGINE_EVENT_FINISHED */
+    struct err err;            /* ENGINE_EVENT_FAILED */
+};
+
+/* All events of one step, in order; the receiver frees each with engine_event_free. Called on the
+ * engine thread: hand over and return, never block. */
+typedef void engine_events_fn(void *arg, struct engine_event *events);
+
+/* Loads the model and starts the engine thread. Chooses the kernels (kernels_select). */
+bool engine_open(struct engine **out, const struct engine_options *options,
+                 engine_events_fn *on_events, void *arg, struct err *err);
+/* Ends all requests (each still gets its final event), then stops the thread and frees all. */
+void engine_close(struct engine **engine);
+
+const struct engine_info *engine_info(const struct engine *engine);
+const struct tokenizer *engine_tokenizer(const struct engine *engine);
+
+void engine_request_init(struct engine_request *request);
+void engine_request_done(struct engine_request *request);
+
+/* Moves *request into the engine: on true it is emptied and one final event will come; on false
+ * (a value out of range, a queue that is full, no memory) it stays the caller's. */
+bool engine_submit(struct engine *engine, struct engine_request *request, struct err *err);
+
+/* Asks to end a request within one step. Unknown or finished ids are ignored. */
+void engine_cancel(struct engine *engine, uint64_t request_id);
+
+/* Frees a session's memory, after its running request if there is one. Unknown ids are ignored. */
+void engine_forget(struct engine *engine, uint64_t session);
+
+/* True when a session at `position` can go back to `keep` exactly. Pure. */
+bool engine_can_rewind(const struct engine_info *info, int64_t position, int64_t keep);
+
+void engine_event_free(struct engine_event *event);
+
+/* Counters for /metrics; read at any time, from any thread. */
+struct engine_counters {
+    uint64_t n_steps;
+    uint64_t n_prompt_tokens;
+    uint64_t n_generated_tokens;
+    uint64_t n_cached_tokens;
+    uint64_t n_evicted_tokens;
+    int n_active;   /* requests being prefilled or decoded */
+    int n_waiting;  /* requests accepted and not yet active */
+    int n_sessions; /* sessions held in memory */
+    int64_t last_step_ns;
+};
+void engine_read_counters(const struct engine *engine, struct engine_counters *out);
+
+#endif

@@ -1,0 +1,84 @@
+/* gguf.h - one GGUF model file, mapped read-only: metadata by key, tensors by name.
+ *
+ * The file is untrusted. gguf_open checks every count, size and offset against the file before
+ * anything is returned; afterwards all that the getters return lies inside the file.
+ * Owner: the engine. Thread: any after opening (immutable). Versions 2 and 3, little endian.
+ * Format: the GGUF specification (ggml-org, docs/gguf.md). */
+#ifndef CORE_GGUF_GGUF_H
+#define CORE_GGUF_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+struct gguf;
+
+enum gguf_type {
+    GGUF_U8 = 0,
+    GGUF_I8 = 1,
+    GGUF_U16 = 2,
+    GGUF_I16 = 3,
+    GGUF_U32 = 4,
+    GGUF_I32 = 5,
+    GGUF_F32 = 6,
+    GGUF_BOOL = 7,
+    GGUF_STRING = 8,
+    GGUF_ARRAY = 9,
+    GGUF_U64 = 10,
+    GGUF_I64 = 11,
+    GGUF_F64 = 12,
+};
+
+/* Bytes inside the file, not NUL-terminated, any content. */
+struct gguf_text {
+    const char *data;
+    size_t len;
+};
+
+/* An array of scalars (unaligned bytes inside the file) or of strings. */
+struct gguf_array {
+    enum gguf_type type; /* of the elements; never GGUF_ARRAY */
+    size_t n;
+    const struct gguf_array_index *index; /* strings only, opaque: use gguf_array_text */
+    const unsigned char *data;            /* scalars only: n little-endian elements */
+};
+
+struct gguf_tensor {
+    struct gguf_text name;
+    uint32_t type;   /* an enum tensor_type that tensor_format knows */
+    int n_dims;      /* 1 .. 4 */
+    int64_t dims[4]; /* dims[0] runs fastest; 1 beyond n_dims. All >= 1, product <= INT64_MAX */
+    const void *data;
+    size_t n_bytes;
+};
+
+/* Opens, maps and checks. The sentence in *err names the file and what to do about it. */
+bool gguf_open(struct gguf **out, const char *path, struct err *err);
+/* The same from memory that the caller keeps (tests, fuzzing). */
+bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);
+void gguf_close(struct gguf **file);
+
+size_t gguf_file_bytes(const struct gguf *file);
+
+/* Getters: true when the key is there with a value that fits. A missing key, another type or a
+ * number out of range is false; outputs are then untouched. Any integer type converts to
+ * integer getters when the value fits, any float type to float; `key` is NUL-terminated. */
+bool gguf_has(const struct gguf *file, const char *key);
+bool gguf_get_int(const struct gguf *file, const char *key, int64_t min, int64_t max, int64_t *out);
+bool gguf_get_float(const struct gguf *file, const char *key, double *out); /* finite only */
+bool gguf_get_bool(const struct gguf *file, const char *key, bool *out);
+bool gguf_get_text(const struct gguf *file, const char *key, struct gguf_text *out);
+bool gguf_get_array(const struct gguf *file, const char *key, struct gguf_array *out);
+
+/* Elements, i < array.n. For integer elements of any width; for F32/F64; for strings. */
+int64_t gguf_array_int(const struct gguf_array *array, size_t i);
+double gguf_array_float(const struct gguf_array *array, size_t i);
+struct gguf_text gguf_array_text(const struct gguf_array *array, size_t i);
+
+/* NULL when there is no tensor of this name. */
+const struct gguf_tensor *gguf_find_tensor(const struct gguf *file, const char *name);
+size_t gguf_n_tensors(const struct gguf *file);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf *file, size_t i);
+
+#endif

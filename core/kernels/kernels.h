@@ -1,0 +1,100 @@
+/* kernels.h - the hot operations on numbers, one table, filled once for this CPU.
+ *
+ * kernels_scalar.c is the reference and the truth for tests; kernels_avx2.c and kernels_avx512.c
+ * are the same operations for CPUs that have the instructions. Kernels take pointers and sizes,
+ * know no threads, allocate nothing. Sums are kept in float unless said otherwise; variants may
+ * differ from the reference by rounding (bound: 1e-5 relative to the sum of absolute terms). */
+#ifndef CORE_KERNELS_KERNELS_H
+#define CORE_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/kernels/tensor_type.h"
+
+struct err;
+
+enum kernels_isa { KERNELS_SCALAR, KERNELS_AVX2, KERNELS_AVX512 };
+
+/* How one row of the KV cache stores its numbers. Q8: int8 with one float scale per row and head,
+ * x ~= q * scale, scale = max|x| / 127. */
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_Q8 };
+
+/* Rows of one KV head that one query may see: a contiguous stretch of the cache. */
+struct attention_rows {
+    const void *k;        /* [n_rows, head_dim] in kv_type */
+    const void *v;        /* [n_rows, head_dim_v] in kv_type */
+    const float *k_scale; /* [n_rows], KV_Q8 only */
+    const float *v_scale; /* [n_rows], KV_Q8 only */
+    int n_rows;
+    int first_distance; /* in-cache distance from the query to row 0; row i is first_distance - i */
+    bool is_sink;       /* score with q_sink instead of q_ring */
+};
+
+/* All query heads that share one KV head, for one token. */
+struct attention_query {
+    const float *q_ring; /* [n_heads, head_dim] rotated at the absolute position */
+    const float *q_sink; /* [n_heads, head_dim] rotated at the in-cache index */
+    const float *slopes; /* [n_heads] ALiBi: score -= slope * distance; NULL without ALiBi */
+    int n_heads;
+    int head_dim;   /* of q and k */
+    int head_dim_v; /* of v and out */
+    float scale;    /* score = scale * q.k, usually 1 / sqrt(head_dim) */
+    float soft_cap; /* score = cap * tanh(score / cap); 0 for none */
+};
+
+struct kernels {
+    enum kernels_isa isa;
+    const char *name; /* "scalar", "avx2", "avx512" */
+
+    /* y_i = x_i * w_i / sqrt(mean(x^2) + eps)                     RMSNorm, arXiv 1910.07467 */
+    void (*rms_norm)(float *y, const float *x, const float *w, int n, float eps);
+    /* y_i = (x_i - mean) / sqrt(var + eps) * w_i + b_i, b may be NULL   arXiv 1607.06450 */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, int n, float eps);
+    /* y_i += x_i */
+    void (*add)(float *y, const float *x, int n);
+    /* gate_i = silu(gate_i) * up_i,  silu(x) = x / (1 + e^-x)     SwiGLU, arXiv 2002.05202 */
+    void (*silu_mul)(float *gate, const float *up, int n);
+    /* gate_i = gelu(gate_i) * up_i                                 GeGLU, same paper */
+    void (*gelu_mul)(float *gate, const float *up, int n);
+    /* x_i = gelu(x_i) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))   arXiv 1606.08415 */
+    void (*gelu)(float *x, int n);
+    /* x_i = min(max(x_i, -limit), limit) */
+    void (*clamp)(float *x, int n, float limit);
+
+    /* Rotary embedding (arXiv 2104.09864) of one head by angles given as cos and sin [n_pairs].
+     * Neighbouring pairs are (2i, 2i+1); split pairs are (i, i + n_pairs). y may be x. The caller
+     * copies what lies beyond 2 * n_pairs. */
+    void (*rope_neighbours)(float *y, const float *x, const float *cos, const float *sin,
+                            int n_pairs);
+    void (*rope_split)(float *y, const float *x, const float *cos, const float *sin, int n_pairs);
+
+    /* One row into the cache. *scale is written for KV_Q8 only. */
+    void (*kv_store)(void *row, float *scale, const float *x, int n, enum kv_type type);
+
+    /* out[h, :] = sum_j softmax_j(score_hj) v_j over all segments' rows, in one pass with online
+     * softmax (arXiv 2205.14135). A query that sees no row gets zeros. out [n_heads, head_dim_v].
+     */
+    void (*attention)(float *out, const struct attention_query *query, enum kv_type type,
+                      const struct attention_rows *segments, int n_segments);
+
+    /* Largest element and log(sum(exp(x))) relative to 0, for probabilities and perplexity. */
+    float (*log_sum_exp)(const float *x, int n);
+};
+
+/* The table in use; kernels_select must have been called. Constant after start. */
+extern const struct kernels *kernels;
+
+/* Chooses the best table that this CPU runs; the environment variable SINKD_KERNELS=scalar|avx2|
+ * avx512 forces one (ERR_UNSUPPORTED when the CPU cannot run it, ERR_INVALID for another name).
+ * Call once at start, before any thread. Tests may call it again. */
+bool kernels_select(const char *forced_name, struct err *err);
+
+/* Bytes of one stored element; the scale of KV_Q8 is apart. */
+size_t kv_type_bytes(enum kv_type type);
+/* "f32", "f16", "bf16", "q8"; false for another name. */
+bool kv_type_parse(const char *name, enum kv_type *out);
+const char *kv_type_name(enum kv_type type);
+
+#endif

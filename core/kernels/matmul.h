@@ -1,0 +1,54 @@
+/* matmul.h - matrix products of one batch: y = x W^T, for W in any tensor type.
+ *
+ * Thread: any; a call touches only its own rows of the output, so the caller splits rows over
+ * threads. Allocates nothing. Not here: who splits (core/model/forward). */
+#ifndef CORE_KERNELS_MATMUL_H
+#define CORE_KERNELS_MATMUL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/kernels/tensor_type.h"
+
+/* Read-only weights [n_out, n_in], row-major, each row n_in / block_len blocks. */
+struct matrix {
+    enum tensor_type type;
+    int n_out;
+    int n_in;
+    const void *data;
+};
+
+/* The input of one or more products, in the two forms that products need: as floats, and as 8-bit
+ * integers with one scale for each 32 elements (used with quantized weights).
+ *   x ~= q * scale[i / 32],  scale = max|x| / 127 over the 32
+ * The memory is the caller's. Sizes with n_groups = (n_in + 31) / 32, q padded with zeros up to
+ * n_groups * 32. */
+struct activations {
+    int n_tokens;
+    int n_in;
+    float *x;     /* [n_tokens, n_in] */
+    int8_t *q;    /* [n_tokens, n_groups * 32] */
+    float *scale; /* [n_tokens, n_groups] */
+    int32_t *sum; /* [n_tokens, n_groups * 2]: sum of q over each 16 elements */
+};
+
+/* Fills q, scale and sum of tokens token_begin .. token_end-1 from x. Values that are not finite
+ * count as 0. */
+void activations_quantize(struct activations *in, int token_begin, int token_end);
+
+/* True when products with this type read `q` (and so need activations_quantize first). */
+int matmul_wants_quantized(enum tensor_type type);
+
+/* Bytes of scratch that one thread needs for matmul_rows with inputs up to max_n_in wide and
+ * batches up to max_tokens. */
+size_t matmul_scratch_bytes(int max_n_in, int max_tokens);
+
+/* y[t * y_stride + r] = sum_i W[r, i] x[t, i] (+ bias[r] when bias is not NULL), for rows
+ * row_begin <= r < row_end and all tokens t. `scratch` is 64-byte aligned, this thread's own. */
+void matmul_rows(const struct matrix *w, const float *bias, const struct activations *in, float *y,
+                 size_t y_stride, int row_begin, int row_end, void *scratch);
+
+/* Row `row` as floats: an embedding look-up. y [n_in]. */
+void matrix_get_row(const struct matrix *w, int row, float *y);
+
+#endif

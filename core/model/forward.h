@@ -1,0 +1,38 @@
+/* forward.h - one step: a batch of tokens of any conversations in, logits out.
+ *
+ * Owns all scratch memory; a step allocates nothing. Owner: the engine. Thread: engine; the work is
+ * split over the pool. */
+#ifndef CORE_MODEL_FORWARD_H
+#define CORE_MODEL_FORWARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct forward;
+struct kv_cache;
+struct model;
+struct thread_pool;
+
+/* Tokens of one cache must be neighbours in the batch, in order, and at most n_slack + 1 of them.
+ */
+struct forward_token {
+    int32_t id;
+    struct kv_cache *cache;
+    bool wants_logits;
+};
+
+/* Reserves all scratch. The model and pool are borrowed until forward_close. */
+bool forward_open(struct forward **out, const struct model *model, struct thread_pool *pool,
+                  int max_tokens, int max_logits, struct err *err);
+void forward_close(struct forward **forward);
+
+/* Feeds the tokens: stores their keys and values, advances each cache, and computes logits
+ * [n_vocab] for those that want them. n_tokens <= max_tokens, ids < n_vocab, wanted <= max_logits.
+ * Result row i (in the order of the tokens that want logits) is forward_logits(forward, i). */
+void forward_run(struct forward *forward, const struct forward_token *tokens, int n_tokens);
+
+/* [n_vocab], valid until the next run; the caller may write to it. */
+float *forward_logits(struct forward *forward, int i);
+
+#endif

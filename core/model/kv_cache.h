@@ -1,0 +1,80 @@
+/* kv_cache.h - keys and values of one conversation: sinks that never move and a ring of recent
+ * rows.
+ *
+ * StreamingLLM (arXiv 2309.17453) in the form that never touches a stored key again: token t < S is
+ * a sink, its key rotated at t; any other token's key is rotated at its absolute position t and
+ * stays in ring slot (t - S) mod C until the ring overwrites it. A query at t sees the sinks and
+ * the R most recent tokens including itself, N = S + R rows at most. Its in-cache index is min(t, N
+ * - 1): with it the query is rotated a second time, against the sinks. The ring is longer than R by
+ * `slack` rows, so that a chunk of up to slack + 1 tokens can be stored before its attention is
+ * computed, and so that the last `slack` tokens can be taken back exactly.
+ *
+ * Owner: a session. Thread: engine (workers read and write rows of it during a step).
+ * Memory is constant from opening to closing; pages not yet written cost nothing. */
+#ifndef CORE_MODEL_KV_CACHE_H
+#define CORE_MODEL_KV_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/kernels/kernels.h"
+
+struct err;
+struct kv_cache;
+
+struct kv_shape {
+    int n_layers;
+    int n_kv_heads;
+    int head_dim_k;
+    int head_dim_v;
+    enum kv_type type;
+    int n_sinks;  /* S >= 0 */
+    int n_window; /* N = S + R; R >= 1 */
+    int n_slack;  /* >= 0 */
+};
+
+/* Where one token's row lies, and what its query sees: the same for all layers and heads. */
+struct kv_view {
+    int row;          /* where this token's own key and value go */
+    int64_t position; /* t */
+    int64_t in_cache; /* min(t, N - 1) */
+    int n_segments;   /* 1 .. 3: sinks, ring up to its wrap, ring after its wrap */
+    struct kv_segment {
+        int first_row;
+        int n_rows;
+        int first_distance; /* see struct attention_rows */
+        bool is_sink;
+    } segments[3];
+};
+
+size_t kv_shape_bytes(const struct kv_shape *shape); /* SIZE_MAX when it overflows */
+
+bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct err *err);
+void kv_cache_close(struct kv_cache **cache);
+
+const struct kv_shape *kv_cache_shape(const struct kv_cache *cache);
+
+/* Tokens fed so far: the position of the next one. */
+int64_t kv_cache_position(const struct kv_cache *cache);
+/* Tokens that no later query will see again. */
+int64_t kv_cache_evicted(const struct kv_cache *cache);
+
+/* The view of the token `ahead` places after the last fed one (0: the next). The tokens of one
+ * step must fit: ahead <= n_slack. */
+struct kv_view kv_cache_view(const struct kv_cache *cache, int ahead);
+/* After a step: `n_tokens` more are fed. */
+void kv_cache_advance(struct kv_cache *cache, int n_tokens);
+
+/* True when going back to `position` restores exactly what the cache was then. */
+bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position);
+void kv_cache_rewind(struct kv_cache *cache, int64_t position);
+
+/* Row `row` of one layer and head, for kv_store and attention. The scale pointers are NULL unless
+ * KV_Q8. Rows of a head are contiguous. */
+void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row);
+void *kv_cache_v(struct kv_cache *cache, int layer, int head, int row);
+float *kv_cache_k_scale(struct kv_cache *cache, int layer, int head, int row);
+float *kv_cache_v_scale(struct kv_cache *cache, int layer, int head, int row);
+
+#endif

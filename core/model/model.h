@@ -1,0 +1,70 @@
+/* model.h - a model as this process uses it: its shape, its weights bound by name, its family.
+ *
+ * Everything is read-only after opening and points into the mapped file. Owner: the engine.
+ * Thread: any. Every hyper-parameter is range-checked and compared with the tensors' real shapes
+ * before it is believed. */
+#ifndef CORE_MODEL_MODEL_H
+#define CORE_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/kernels/matmul.h"
+
+struct err;
+struct gguf;
+struct family;
+
+struct model_shape {
+    char architecture[32]; /* general.architecture */
+    int n_layers;
+    int n_embd;
+    int n_heads;
+    int n_kv_heads;
+    int head_dim_k; /* of q and k */
+    int head_dim_v;
+    int n_ff;
+    int n_vocab;
+    int n_context; /* tokens that the model was trained to see at once */
+    int n_rot;     /* leading entries of a head that are rotated; even; 0 with ALiBi */
+    float norm_eps;
+    double rope_base;
+    double rope_linear_scale; /* positions are divided by it; 1 for none */
+    float alibi_max_bias;     /* 0 without ALiBi */
+    float clamp_qkv;          /* 0 for none */
+    bool parallel_residual;   /* attention and feed-forward read the same input */
+};
+
+/* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
+struct layer {
+    const float *attn_norm, *attn_norm_b;     /* [n_embd] */
+    const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
+    struct matrix q, k, v;                    /* [heads * head_dim, n_embd]; slices when fused */
+    const float *q_b, *k_b, *v_b;
+    const float *q_norm, *k_norm; /* [head_dim_k] qwen3 */
+    struct matrix out;            /* [n_embd, n_heads * head_dim_v] */
+    const float *out_b;
+    const float *ffn_norm, *ffn_norm_b; /* [n_embd] */
+    struct matrix gate, up, down;       /* gate and up [n_ff, n_embd]; down [n_embd, n_ff] */
+    const float *gate_b, *up_b, *down_b;
+};
+
+struct model {
+    struct model_shape shape;
+    const struct family *family; /* the recipe: core/model/family.h */
+    struct matrix embedding;     /* [n_vocab, n_embd] */
+    struct matrix output;        /* [n_vocab, n_embd]; the embedding when tied */
+    const float *output_norm, *output_norm_b;
+    const float *rope_factors; /* [n_rot / 2] divide the frequencies; NULL for none */
+    float *alibi_slopes;       /* [n_heads]; NULL without ALiBi */
+    struct layer *layers;      /* [n_layers] */
+    uint64_t n_parameters;
+    float *vectors; /* owned: norms and biases widened to float where the file is not F32 */
+};
+
+/* Binds the weights in `file`, which must outlive the model. An unknown architecture gets one
+ * sentence naming those supported. */
+bool model_open(struct model **out, const struct gguf *file, struct err *err);
+void model_close(struct model **model);
+
+#endif

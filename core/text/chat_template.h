@@ -1,0 +1,45 @@
+/* chat_template.h - a list of messages as the prompt that a model was trained to continue.
+ *
+ * Known templates are recognised from the text of the GGUF's own template. What a person wrote goes
+ * in as plain spans: it can never become a control token. Thread: any (constants). */
+#ifndef CORE_TEXT_CHAT_TEMPLATE_H
+#define CORE_TEXT_CHAT_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct err;
+struct prompt;
+
+enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
+
+struct chat_message {
+    enum chat_role role;
+    const char *content; /* UTF-8, not NUL-terminated */
+    size_t len;
+};
+
+enum chat_template {
+    CHAT_TEMPLATE_CHATML,
+    CHAT_TEMPLATE_LLAMA2,
+    CHAT_TEMPLATE_ZEPHYR,
+    CHAT_TEMPLATE_LLAMA3,
+    CHAT_TEMPLATE_MISTRAL,
+    CHAT_TEMPLATE_GEMMA,
+};
+
+/* Recognises the template by the markers in its Jinja text ("<|im_start|>", "[INST]", ...). A text
+ * that is not recognised, or none at all (len 0), gives false and ChatML: the caller says so. */
+bool chat_template_detect(const char *jinja, size_t len, enum chat_template *out);
+/* "chatml", "llama2" ...; false for another name. */
+bool chat_template_parse(const char *name, enum chat_template *out);
+const char *chat_template_name(enum chat_template which);
+
+/* Appends the rendering of the messages. With `add_generation_prompt` it ends where the assistant
+ * begins to speak; a last assistant message then is continued (its end marker is left out).
+ * Never fails on any order of roles: system messages in the middle and neighbours of one role are
+ * rendered as well as the template allows. */
+void chat_template_render(enum chat_template which, const struct chat_message *messages,
+                          size_t n_messages, bool add_generation_prompt, struct prompt *out);
+
+#endif

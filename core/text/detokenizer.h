@@ -1,0 +1,40 @@
+/* detokenizer.h - generated ids to text that is safe to send at once.
+ *
+ * Holds back an incomplete UTF-8 sequence until it is whole, and text that may be the start of a
+ * stop string until it is not. Bytes that can never become UTF-8 turn into U+FFFD. Owner: the
+ * session that speaks. Thread: engine. */
+#ifndef CORE_TEXT_DETOKENIZER_H
+#define CORE_TEXT_DETOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+
+struct err;
+struct tokenizer;
+
+enum { DETOKENIZER_MAX_STOPS = 16 };
+
+struct detokenizer {
+    const struct tokenizer *tokenizer;
+    struct buf held;                    /* bytes not yet safe to send */
+    char *stops[DETOKENIZER_MAX_STOPS]; /* owned */
+    size_t stop_lens[DETOKENIZER_MAX_STOPS];
+    int n_stops;
+    bool is_stopped; /* a stop string was met; later tokens give nothing */
+};
+
+/* Copies the stop strings (none empty, at most DETOKENIZER_MAX_STOPS). */
+bool detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *tokenizer,
+                      const char *const *stops, int n_stops, struct err *err);
+void detokenizer_done(struct detokenizer *detokenizer);
+
+/* Adds one token; appends what is safe now to *out. True when a stop string is complete: its text
+ * and all after it are dropped. */
+bool detokenizer_push(struct detokenizer *detokenizer, int32_t id, struct buf *out);
+/* The end: appends what was held back, an incomplete sequence as U+FFFD. */
+void detokenizer_flush(struct detokenizer *detokenizer, struct buf *out);
+
+#endif
