@@ -30,6 +30,7 @@ struct engine_options {
     int n_sinks;            /* S, 0 .. window - 1; -1: the default, 4 */
     enum kv_type kv_type;   /* how keys and values are stored */
     int max_batch_sessions; /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
+    int max_requests;       /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
     int prefill_chunk;      /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
 };
 
@@ -74,14 +75,17 @@ enum engine_finish {
 enum engine_event_kind {
     ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences, never empty */
     ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
-    ENGINE_EVENT_FAILED,   /* final: nothing was generated; `err` says why */
+    ENGINE_EVENT_FAILED,   /* final: the turn could not begin (the session is as it was; also when
+                              it was cancelled while it waited) or ran out of memory */
 };
 
 struct engine_usage {
     int64_t n_cached;   /* tokens of the session that were kept */
     int n_prompt;       /* prompt tokens that had to be fed */
     int n_generated;    /* tokens chosen, the end-of-turn token included */
-    int64_t position;   /* tokens in the session now: `keep` for the next request */
+    int64_t position;   /* tokens in the session now: `keep` for the next request. A turn cancelled
+                           before its first token leaves the session as it was (position is its
+                           `keep`), or empty (0) where that cannot be restored */
     int64_t n_evicted;  /* of these, how many no later token can see */
     size_t n_text_kept; /* bytes of this turn's text that these tokens stand for. Less than all of
                            it after a stop string, a length limit or a cancel: what is missing must

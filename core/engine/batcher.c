@@ -1,0 +1,378 @@
+#include "core/engine/batcher.h"
+
+#include <stdlib.h>
+
+#include "core/base/clock.h"
+#include "core/base/thread_pool.h"
+#include "core/engine/scheduler.h"
+#include "core/engine/session_table.h"
+#include "core/engine/turn.h"
+#include "core/model/forward.h"
+#include "core/model/model.h"
+#include "core/session/session.h"
+
+struct batcher {
+    const struct tokenizer *tokenizer;
+    struct thread_pool *pool;
+    struct forward *forward;
+    struct session_table *sessions;
+    struct batcher_options options;
+
+    struct turn *waiting; /* oldest first */
+    struct turn **last_waiting;
+    int n_waiting;
+    struct turn **turns; /* [max_turns] running; the first n_turns are set */
+    int n_turns;
+
+    /* Of one step. */
+    struct scheduler_turn *plan;  /* [max_turns] */
+    struct forward_token *tokens; /* [max_turns + prompt_budget] */
+    struct turn **choosers;       /* [max_turns] turns with a row of logits, in row order */
+    int n_choosers;
+
+    struct engine_event *events; /* not yet taken */
+    struct engine_event **last_event;
+    struct engine_counters counters;
+};
+
+static bool allocate(struct batcher *batcher, const struct model *model, struct err *err)
+{
+    size_t n_turns = (size_t)batcher->options.max_turns;
+    int max_tokens = batcher->options.max_turns + batcher->options.prompt_budget;
+    batcher->turns = calloc(n_turns, sizeof(struct turn *));
+    batcher->plan = calloc(n_turns, sizeof(struct scheduler_turn));
+    batcher->choosers = calloc(n_turns, sizeof(struct turn *));
+    batcher->tokens = calloc((size_t)max_tokens, sizeof(struct forward_token));
+    if (batcher->turns == NULL || batcher->plan == NULL || batcher->choosers == NULL ||
+        batcher->tokens == NULL)
+        return err_no_memory(err, "the batch");
+    return session_table_open(&batcher->sessions, err) &&
+           forward_open(&batcher->forward, model, batcher->pool, max_tokens,
+                        batcher->options.max_turns, err);
+}
+
+bool batcher_open(struct batcher **out, const struct model *model,
+                  const struct tokenizer *tokenizer, struct thread_pool *pool,
+                  const struct batcher_options *options, struct err *err)
+{
+    struct batcher *batcher = calloc(1, sizeof *batcher);
+    if (batcher == NULL)
+        return err_no_memory(err, "the batch");
+    batcher->tokenizer = tokenizer;
+    batcher->pool = pool;
+    batcher->options = *options;
+    batcher->last_waiting = &batcher->waiting;
+    batcher->last_event = &batcher->events;
+    if (!allocate(batcher, model, err)) {
+        batcher_close(&batcher);
+        return false;
+    }
+    *out = batcher;
+    return true;
+}
+
+void batcher_close(struct batcher **batcher_ptr)
+{
+    struct batcher *batcher = *batcher_ptr;
+    if (batcher == NULL)
+        return;
+    forward_close(&batcher->forward);
+    session_table_close(&batcher->sessions);
+    free(batcher->turns);
+    free(batcher->plan);
+    free(batcher->choosers);
+    free(batcher->tokens);
+    free(batcher);
+    *batcher_ptr = NULL;
+}
+
+static void push_events(struct batcher *batcher, struct engine_event *events)
+{
+    *batcher->last_event = events;
+    while (*batcher->last_event != NULL)
+        batcher->last_event = &(*batcher->last_event)->next;
+}
+
+struct engine_event *batcher_take_events(struct batcher *batcher)
+{
+    struct engine_event *events = batcher->events;
+    batcher->events = NULL;
+    batcher->last_event = &batcher->events;
+    return events;
+}
+
+void batcher_add(struct batcher *batcher, struct turn *turn)
+{
+    turn->next = NULL;
+    *batcher->last_waiting = turn;
+    batcher->last_waiting = &turn->next;
+    batcher->n_waiting++;
+}
+
+void batcher_cancel(struct batcher *batcher, uint64_t request_id)
+{
+    for (struct turn *turn = batcher->waiting; turn != NULL; turn = turn->next) {
+        if (turn->request.id == request_id)
+            turn->is_cancelled = true;
+    }
+    for (int i = 0; i < batcher->n_turns; i++) {
+        if (batcher->turns[i]->request.id == request_id)
+            batcher->turns[i]->is_cancelled = true;
+    }
+}
+
+void batcher_cancel_all(struct batcher *batcher)
+{
+    for (struct turn *turn = batcher->waiting; turn != NULL; turn = turn->next)
+        turn->is_cancelled = true;
+    for (int i = 0; i < batcher->n_turns; i++)
+        batcher->turns[i]->is_cancelled = true;
+}
+
+void batcher_forget(struct batcher *batcher, uint64_t session_id)
+{
+    struct session_entry *entry = session_table_find(batcher->sessions, session_id);
+    if (entry == NULL)
+        return;
+    if (entry->turn != NULL)
+        entry->is_forgotten = true;
+    else
+        session_table_remove(batcher->sessions, entry);
+}
+
+bool batcher_is_idle(const struct batcher *batcher)
+{
+    return batcher->n_turns == 0 && batcher->n_waiting == 0;
+}
+
+/* A throw-away session has no name of the caller's: its request's number, with the top bit set,
+ * cannot meet one (engine_submit refuses such numbers). */
+static uint64_t session_id_of(const struct engine_request *request)
+{
+    return request->session != 0 ? request->session : request->id | (uint64_t)1 << 63;
+}
+
+static struct session_entry *find_or_open_session(struct batcher *batcher, uint64_t id,
+                                                  struct err *err)
+{
+    struct session_entry *entry = session_table_find(batcher->sessions, id);
+    if (entry != NULL)
+        return entry;
+
+    struct session *session = NULL;
+    if (!session_open(&session, &batcher->options.session_shape, batcher->tokenizer, err))
+        return NULL;
+    entry = session_table_add(batcher->sessions, id, session, err);
+    if (entry == NULL)
+        session_close(&session);
+    return entry;
+}
+
+static void release_session(struct batcher *batcher, struct session_entry *entry,
+                            const struct turn *turn)
+{
+    entry->turn = NULL;
+    if (entry->is_forgotten || turn->request.session == 0)
+        session_table_remove(batcher->sessions, entry);
+}
+
+static bool begin_turn(struct batcher *batcher, struct turn *turn, struct err *err)
+{
+    struct engine_request *request = &turn->request;
+    struct session_entry *entry = find_or_open_session(batcher, session_id_of(request), err);
+    if (entry == NULL)
+        return false;
+    struct session_turn said = {
+        .keep = request->keep,
+        .prompt = request->tokens,
+        .max_tokens = request->max_tokens,
+        .ignore_end = request->ignore_end,
+        .sampling = request->sampling,
+        .stops = request->stops,
+        .n_stops = request->n_stops,
+    };
+    if (!session_begin(entry->session, &said, err)) {
+        if (entry->turn == NULL && turn->request.session == 0)
+            session_table_remove(batcher->sessions, entry);
+        return false;
+    }
+    token_list_init(&request->tokens);
+    entry->turn = turn;
+    turn->entry = entry;
+    turn->n_evicted_before = kv_cache_evicted(session_cache(entry->session));
+    turn->admitted_ns = clock_now_ns();
+    batcher->turns[batcher->n_turns++] = turn;
+    batcher->counters.n_cached_tokens += (uint64_t)said.keep;
+    return true;
+}
+
+static void admit_waiting(struct batcher *batcher)
+{
+    while (batcher->waiting != NULL && batcher->n_turns < batcher->options.max_turns) {
+        struct turn *turn = batcher->waiting;
+        batcher->waiting = turn->next;
+        if (batcher->waiting == NULL)
+            batcher->last_waiting = &batcher->waiting;
+        batcher->n_waiting--;
+        turn->next = NULL;
+
+        struct err err;
+        if (!turn->is_cancelled && begin_turn(batcher, turn, &err))
+            continue;
+        if (turn->is_cancelled)
+            err_set(&err, ERR_STOPPED, "the request was cancelled before it began");
+        push_events(batcher, turn_fail(turn, &err));
+        turn_free(&turn);
+    }
+}
+
+static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_finish finish)
+{
+    struct session_outcome outcome;
+    session_end(turn->entry->session, &turn->text, &outcome);
+    release_session(batcher, turn->entry, turn);
+    if (outcome.n_evicted > turn->n_evicted_before)
+        batcher->counters.n_evicted_tokens +=
+            (uint64_t)(outcome.n_evicted - turn->n_evicted_before);
+
+    int64_t now = clock_now_ns();
+    int64_t first = turn->first_token_ns != 0 ? turn->first_token_ns : now;
+    struct engine_usage usage = {
+        .n_cached = outcome.n_cached,
+        .n_prompt = outcome.n_prompt,
+        .n_generated = outcome.n_generated,
+        .position = outcome.position,
+        .n_evicted = outcome.n_evicted,
+        .n_text_kept = outcome.n_text_kept,
+        .prefill_ns = first - turn->admitted_ns,
+        .decode_ns = now - first,
+    };
+    if (turn->text.failed) {
+        struct err err;
+        err_no_memory(&err, "the answer");
+        push_events(batcher, turn_fail(turn, &err));
+    } else {
+        push_events(batcher, turn_finish(turn, finish, &usage));
+    }
+    turn_free(&turn);
+}
+
+/* Ends what is over and closes the gaps, keeping the order of arrival. */
+static void end_finished(struct batcher *batcher)
+{
+    int n_left = 0;
+    for (int i = 0; i < batcher->n_turns; i++) {
+        struct turn *turn = batcher->turns[i];
+        enum session_state state = session_state(turn->entry->session);
+        if (turn->is_cancelled || turn->text.failed)
+            end_turn(batcher, turn, ENGINE_FINISH_CANCELLED);
+        else if (state == SESSION_SAID_STOP)
+            end_turn(batcher, turn, ENGINE_FINISH_STOP);
+        else if (state == SESSION_SAID_ALL)
+            end_turn(batcher, turn, ENGINE_FINISH_LENGTH);
+        else
+            batcher->turns[n_left++] = turn;
+    }
+    batcher->n_turns = n_left;
+}
+
+static void plan_step(struct batcher *batcher)
+{
+    for (int i = 0; i < batcher->n_turns; i++) {
+        const struct session *session = batcher->turns[i]->entry->session;
+        batcher->plan[i] = (struct scheduler_turn){
+            .n_pending = session_n_pending(session),
+            .is_speaking = session_state(session) == SESSION_SPEAKING,
+        };
+    }
+    scheduler_plan(batcher->plan, batcher->n_turns, batcher->options.prompt_budget,
+                   batcher->counters.n_steps);
+}
+
+/* Turns the plan into a batch; a turn whose last pending token is in it gets a row of logits. */
+static int fill_batch(struct batcher *batcher)
+{
+    int n_tokens = 0;
+    batcher->n_choosers = 0;
+    for (int i = 0; i < batcher->n_turns; i++) {
+        struct session *session = batcher->turns[i]->entry->session;
+        const struct scheduler_turn *plan = &batcher->plan[i];
+        for (int j = 0; j < plan->n_granted; j++) {
+            batcher->tokens[n_tokens++] = (struct forward_token){
+                .id = session_pending(session, j),
+                .cache = session_cache(session),
+                .wants_logits = j == plan->n_pending - 1,
+            };
+        }
+        if (plan->n_granted == plan->n_pending)
+            batcher->choosers[batcher->n_choosers++] = batcher->turns[i];
+    }
+    return n_tokens;
+}
+
+static void mark_fed(struct batcher *batcher)
+{
+    for (int i = 0; i < batcher->n_turns; i++) {
+        const struct scheduler_turn *plan = &batcher->plan[i];
+        session_fed(batcher->turns[i]->entry->session, plan->n_granted);
+        if (!plan->is_speaking)
+            batcher->counters.n_prompt_tokens += (uint64_t)plan->n_granted;
+    }
+}
+
+static void choose_one(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    (void)thread;
+    struct batcher *batcher = arg;
+    struct turn *turn = batcher->choosers[part];
+    session_choose(turn->entry->session, forward_logits(batcher->forward, part), &turn->text);
+    turn->n_text_tokens++;
+}
+
+static void choose_tokens(struct batcher *batcher)
+{
+    thread_pool_run(batcher->pool, choose_one, batcher, batcher->n_choosers);
+    int64_t now = clock_now_ns();
+    for (int i = 0; i < batcher->n_choosers; i++) {
+        if (batcher->choosers[i]->first_token_ns == 0)
+            batcher->choosers[i]->first_token_ns = now;
+    }
+    batcher->counters.n_generated_tokens += (uint64_t)batcher->n_choosers;
+}
+
+static void send_texts(struct batcher *batcher)
+{
+    for (int i = 0; i < batcher->n_turns; i++) {
+        struct engine_event *event = turn_take_text(batcher->turns[i]);
+        if (event != NULL)
+            push_events(batcher, event);
+    }
+}
+
+void batcher_step(struct batcher *batcher)
+{
+    end_finished(batcher);
+    admit_waiting(batcher);
+    if (batcher->n_turns == 0)
+        return;
+
+    int64_t begin = clock_now_ns();
+    plan_step(batcher);
+    int n_tokens = fill_batch(batcher);
+    forward_run(batcher->forward, batcher->tokens, n_tokens);
+    mark_fed(batcher);
+    choose_tokens(batcher);
+    end_finished(batcher);
+    send_texts(batcher);
+    batcher->counters.n_steps++;
+    batcher->counters.last_step_ns = clock_now_ns() - begin;
+}
+
+void batcher_read_counters(const struct batcher *batcher, struct engine_counters *out)
+{
+    *out = batcher->counters;
+    out->n_active = batcher->n_turns;
+    out->n_waiting = batcher->n_waiting;
+    out->n_sessions = session_table_count(batcher->sessions);
+}

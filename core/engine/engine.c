@@ -1,0 +1,420 @@
+#include "core/engine/engine.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/cpu_quota.h"
+#include "core/base/thread_pool.h"
+#include "core/engine/batcher.h"
+#include "core/engine/inbox.h"
+#include "core/engine/turn.h"
+#include "core/gguf/gguf.h"
+#include "core/model/model.h"
+#include "core/text/detokenizer.h"
+
+enum {
+    DEFAULT_SINKS = 4, /* enough for every model of the paper's Table 2 */
+    DEFAULT_BATCH_SESSIONS = 256,
+    DEFAULT_REQUESTS = 1024,
+    DEFAULT_PREFILL_CHUNK = 256,
+    MAX_SLACK = 1023,
+};
+
+struct engine {
+    struct gguf *file;
+    struct tokenizer *tokenizer;
+    struct model *model;
+    struct thread_pool *pool;
+    struct batcher *batcher;
+    struct engine_info info;
+    int max_requests;
+
+    engine_events_fn *on_events;
+    void *on_events_arg;
+
+    struct inbox inbox;
+    bool has_inbox;
+    struct command stop; /* needs no allocation when the engine closes */
+    pthread_t thread;
+    bool has_thread;
+    atomic_int n_unfinished; /* accepted, final event not yet sent */
+
+    pthread_mutex_t counters_lock;
+    struct engine_counters counters;
+};
+
+/* ---- the engine thread ---- */
+
+/* False when the message says stop. */
+static bool handle_command(struct engine *engine, struct command *command)
+{
+    switch (command->kind) {
+    case COMMAND_SUBMIT:
+        batcher_add(engine->batcher, command->turn);
+        break;
+    case COMMAND_CANCEL:
+        batcher_cancel(engine->batcher, command->id);
+        break;
+    case COMMAND_FORGET:
+        batcher_forget(engine->batcher, command->id);
+        break;
+    case COMMAND_STOP:
+        batcher_cancel_all(engine->batcher);
+        return false;
+    }
+    free(command);
+    return true;
+}
+
+static bool handle_commands(struct engine *engine, struct command *list)
+{
+    bool goes_on = true;
+    while (list != NULL) {
+        struct command *next = list->next;
+        goes_on = handle_command(engine, list) && goes_on;
+        list = next;
+    }
+    return goes_on;
+}
+
+static void send_events(struct engine *engine)
+{
+    struct engine_event *events = batcher_take_events(engine->batcher);
+    if (events == NULL)
+        return;
+    int n_finals = 0;
+    for (const struct engine_event *event = events; event != NULL; event = event->next)
+        n_finals += event->kind != ENGINE_EVENT_TEXT;
+    atomic_fetch_sub(&engine->n_unfinished, n_finals);
+    engine->on_events(engine->on_events_arg, events);
+}
+
+static void publish_counters(struct engine *engine)
+{
+    pthread_mutex_lock(&engine->counters_lock);
+    batcher_read_counters(engine->batcher, &engine->counters);
+    pthread_mutex_unlock(&engine->counters_lock);
+}
+
+static void *engine_main(void *arg)
+{
+    struct engine *engine = arg;
+    bool goes_on = true;
+    while (goes_on || !batcher_is_idle(engine->batcher)) {
+        bool wait = batcher_is_idle(engine->batcher);
+        goes_on = handle_commands(engine, inbox_take(&engine->inbox, wait)) && goes_on;
+        batcher_step(engine->batcher);
+        publish_counters(engine);
+        send_events(engine);
+    }
+    return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static bool check_options(const struct engine_options *options, struct err *err)
+{
+    if (options->n_threads < 0 || options->n_threads > 256)
+        return err_set(err, ERR_INVALID, "threads is %d; it must be 1 to 256", options->n_threads);
+    if (options->max_batch_sessions < 0 || options->max_batch_sessions > 1024)
+        return err_set(err, ERR_INVALID, "at most 1024 sessions can speak at once, not %d",
+                       options->max_batch_sessions);
+    if (options->prefill_chunk < 0 || options->prefill_chunk > 4096)
+        return err_set(err, ERR_INVALID, "the prefill chunk is %d; it must be 1 to 4096",
+                       options->prefill_chunk);
+    if (options->max_requests < 0 || options->max_requests > 65536)
+        return err_set(err, ERR_INVALID, "max requests is %d; it must be 1 to 65536",
+                       options->max_requests);
+    return true;
+}
+
+static int or_default(int value, int fallback)
+{
+    return value > 0 ? value : fallback;
+}
+
+/* Window and sinks as asked for, held against what the model was trained on. */
+static bool choose_window(struct engine_info *info, const struct engine_options *options,
+                          struct err *err)
+{
+    info->n_window = or_default(options->n_window, info->n_context);
+    if (info->n_window > info->n_context)
+        return err_set(err, ERR_INVALID,
+                       "the window is %d tokens, but this model was trained on %d: use --window %d "
+                       "or less",
+                       info->n_window, info->n_context, info->n_context);
+    info->n_sinks = options->n_sinks >= 0 ? options->n_sinks : DEFAULT_SINKS;
+    if (options->n_sinks < 0 && info->n_sinks >= info->n_window)
+        info->n_sinks = info->n_window - 1;
+    if (info->n_sinks >= info->n_window)
+        return err_set(
+            err, ERR_INVALID,
+            "%d sinks leave no room in a window of %d tokens: use fewer sinks or a larger "
+            "window",
+            info->n_sinks, info->n_window);
+    return true;
+}
+
+/* Rows beyond the window: one chunk of prompt must fit, and a quarter of the window makes the last
+ * turns of a chat exactly repeatable (regenerate, edit) for little memory. */
+static int choose_slack(int n_window, int prefill_chunk)
+{
+    int slack = n_window / 4 < MAX_SLACK ? n_window / 4 : MAX_SLACK;
+    return slack > prefill_chunk - 1 ? slack : prefill_chunk - 1;
+}
+
+static struct kv_shape session_shape(const struct engine *engine)
+{
+    const struct model_shape *shape = &engine->model->shape;
+    return (struct kv_shape){
+        .n_layers = shape->n_layers,
+        .n_kv_heads = shape->n_kv_heads,
+        .head_dim_k = shape->head_dim_k,
+        .head_dim_v = shape->head_dim_v,
+        .type = engine->info.kv_type,
+        .n_sinks = engine->info.n_sinks,
+        .n_window = engine->info.n_window,
+        .n_slack = engine->info.n_slack,
+    };
+}
+
+static void name_model(struct engine_info *info, const struct gguf *file, const char *path)
+{
+    struct gguf_text name;
+    if (gguf_get_text(file, "general.name", &name) && name.len > 0) {
+        snprintf(info->model_name, sizeof info->model_name, "%.*s", (int)name.len, name.data);
+        return;
+    }
+    const char *slash = strrchr(path, '/');
+    snprintf(info->model_name, sizeof info->model_name, "%s", slash != NULL ? slash + 1 : path);
+    char *suffix = strstr(info->model_name, ".gguf");
+    if (suffix != NULL)
+        *suffix = '\0';
+}
+
+static bool describe(struct engine *engine, const struct engine_options *options, struct err *err)
+{
+    struct engine_info *info = &engine->info;
+    const struct model *model = engine->model;
+    name_model(info, engine->file, options->model_path);
+    memcpy(info->architecture, model->shape.architecture, sizeof info->architecture);
+    struct gguf_text template;
+    if (gguf_get_text(engine->file, "tokenizer.chat_template", &template)) {
+        info->chat_template = template.data;
+        info->chat_template_len = template.len;
+    }
+    info->n_vocab = model->shape.n_vocab;
+    info->n_context = model->shape.n_context;
+    info->kv_type = options->kv_type;
+    info->n_parameters = model->n_parameters;
+    info->file_bytes = gguf_file_bytes(engine->file);
+    info->n_threads = thread_pool_size(engine->pool);
+    if (!choose_window(info, options, err))
+        return false;
+    info->n_slack =
+        choose_slack(info->n_window, or_default(options->prefill_chunk, DEFAULT_PREFILL_CHUNK));
+    struct kv_shape shape = session_shape(engine);
+    info->session_bytes = kv_shape_bytes(&shape);
+    return true;
+}
+
+static bool load(struct engine *engine, const struct engine_options *options, struct err *err)
+{
+    int n_threads = or_default(options->n_threads, cpu_quota_threads());
+    if (!kernels_select(NULL, err) || !gguf_open(&engine->file, options->model_path, err) ||
+        !model_open(&engine->model, engine->file, err) ||
+        !tokenizer_open(&engine->tokenizer, engine->file, err))
+        return false;
+    if (tokenizer_n_vocab(engine->tokenizer) > engine->model->shape.n_vocab)
+        return err_set(
+            err, ERR_FORMAT,
+            "the model file's vocabulary has %d tokens, its weights only %d: the file is "
+            "damaged or badly converted",
+            tokenizer_n_vocab(engine->tokenizer), engine->model->shape.n_vocab);
+    if (!thread_pool_open(&engine->pool, n_threads, err) || !describe(engine, options, err))
+        return false;
+
+    struct batcher_options batch = {
+        .session_shape = session_shape(engine),
+        .max_turns = or_default(options->max_batch_sessions, DEFAULT_BATCH_SESSIONS),
+        .prompt_budget = or_default(options->prefill_chunk, DEFAULT_PREFILL_CHUNK),
+    };
+    return batcher_open(&engine->batcher, engine->model, engine->tokenizer, engine->pool, &batch,
+                        err);
+}
+
+static bool start_thread(struct engine *engine, struct err *err)
+{
+    if (!inbox_init(&engine->inbox, err))
+        return false;
+    engine->has_inbox = true;
+    /* Signals belong to the loop thread. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&engine->thread, NULL, engine_main, engine);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return err_set(err, ERR_IO, "cannot start the engine thread: %s", strerror(error));
+    engine->has_thread = true;
+    return true;
+}
+
+bool engine_open(struct engine **out, const struct engine_options *options,
+                 engine_events_fn *on_events, void *arg, struct err *err)
+{
+    if (!check_options(options, err))
+        return false;
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL)
+        return err_no_memory(err, "the engine");
+    engine->on_events = on_events;
+    engine->on_events_arg = arg;
+    engine->max_requests = or_default(options->max_requests, DEFAULT_REQUESTS);
+    engine->stop.kind = COMMAND_STOP;
+    pthread_mutex_init(&engine->counters_lock, NULL);
+    if (!load(engine, options, err) || !start_thread(engine, err)) {
+        engine_close(&engine);
+        return false;
+    }
+    *out = engine;
+    return true;
+}
+
+void engine_close(struct engine **engine_ptr)
+{
+    struct engine *engine = *engine_ptr;
+    if (engine == NULL)
+        return;
+    if (engine->has_thread) {
+        inbox_put(&engine->inbox, &engine->stop, NULL);
+        pthread_join(engine->thread, NULL);
+    }
+    if (engine->has_inbox)
+        inbox_done(&engine->inbox);
+    batcher_close(&engine->batcher);
+    thread_pool_close(&engine->pool);
+    tokenizer_close(&engine->tokenizer);
+    model_close(&engine->model);
+    gguf_close(&engine->file);
+    pthread_mutex_destroy(&engine->counters_lock);
+    free(engine);
+    *engine_ptr = NULL;
+}
+
+/* ---- the door, any thread ---- */
+
+const struct engine_info *engine_info(const struct engine *engine)
+{
+    return &engine->info;
+}
+
+const struct tokenizer *engine_tokenizer(const struct engine *engine)
+{
+    return engine->tokenizer;
+}
+
+void engine_request_init(struct engine_request *request)
+{
+    *request = (struct engine_request){0};
+}
+
+void engine_request_done(struct engine_request *request)
+{
+    token_list_done(&request->tokens);
+    for (int i = 0; i < request->n_stops; i++)
+        free(request->stops[i]);
+    free(request->stops);
+    engine_request_init(request);
+}
+
+static bool check_request(const struct engine *engine, const struct engine_request *request,
+                          struct err *err)
+{
+    const uint64_t top_bit = (uint64_t)1 << 63; /* the batcher's, for throw-away sessions */
+    if (request->id == 0 || (request->id & top_bit) != 0 || (request->session & top_bit) != 0)
+        return err_set(err, ERR_INTERNAL, "request and session numbers must be below 2^63");
+    if (request->tokens.n == 0)
+        return err_set(err, ERR_INVALID, "the prompt is empty");
+    for (size_t i = 0; i < request->tokens.n; i++) {
+        if (request->tokens.ids[i] < 0 || request->tokens.ids[i] >= engine->info.n_vocab)
+            return err_set(err, ERR_INVALID, "token %d is not in the vocabulary of %d",
+                           request->tokens.ids[i], engine->info.n_vocab);
+    }
+    if (request->tokens.n > INT_MAX || request->max_tokens < 1 || request->keep < 0)
+        return err_set(err, ERR_INVALID, "max_tokens must be at least 1");
+    if (request->n_stops < 0 || request->n_stops > DETOKENIZER_MAX_STOPS)
+        return err_set(err, ERR_INVALID, "at most %d stop strings are possible",
+                       (int)DETOKENIZER_MAX_STOPS);
+    return true;
+}
+
+bool engine_submit(struct engine *engine, struct engine_request *request, struct err *err)
+{
+    if (!check_request(engine, request, err))
+        return false;
+    if (atomic_fetch_add(&engine->n_unfinished, 1) >= engine->max_requests) {
+        atomic_fetch_sub(&engine->n_unfinished, 1);
+        return err_set(err, ERR_LIMIT, "%d requests are already waiting; try again later",
+                       engine->max_requests);
+    }
+    struct turn *turn = NULL;
+    struct command *command = calloc(1, sizeof *command);
+    bool is_accepted =
+        command != NULL ? turn_new(&turn, request, err) : err_no_memory(err, "a request");
+    if (is_accepted) {
+        command->kind = COMMAND_SUBMIT;
+        command->turn = turn;
+        is_accepted = inbox_put(&engine->inbox, command, err);
+    }
+    if (!is_accepted) {
+        atomic_fetch_sub(&engine->n_unfinished, 1);
+        if (turn != NULL) {
+            *request = turn->request;
+            engine_request_init(&turn->request);
+            turn_free(&turn);
+        }
+        free(command);
+    }
+    return is_accepted;
+}
+
+static void put_command(struct engine *engine, enum command_kind kind, uint64_t id)
+{
+    struct command *command = calloc(1, sizeof *command);
+    if (command == NULL)
+        return; /* a wish: the turn then ends by itself, the session when the engine closes */
+    command->kind = kind;
+    command->id = id;
+    if (!inbox_put(&engine->inbox, command, NULL))
+        free(command);
+}
+
+void engine_cancel(struct engine *engine, uint64_t request_id)
+{
+    put_command(engine, COMMAND_CANCEL, request_id);
+}
+
+void engine_forget(struct engine *engine, uint64_t session)
+{
+    put_command(engine, COMMAND_FORGET, session);
+}
+
+bool engine_can_rewind(const struct engine_info *info, int64_t position, int64_t keep)
+{
+    struct kv_shape shape = {
+        .n_sinks = info->n_sinks, .n_window = info->n_window, .n_slack = info->n_slack};
+    return kv_shape_can_rewind(&shape, position, keep);
+}
+
+void engine_read_counters(const struct engine *engine_const, struct engine_counters *out)
+{
+    struct engine *engine = (struct engine *)engine_const; /* for the lock only */
+    pthread_mutex_lock(&engine->counters_lock);
+    *out = engine->counters;
+    pthread_mutex_unlock(&engine->counters_lock);
+}

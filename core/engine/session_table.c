@@ -1,0 +1,84 @@
+#include "core/engine/session_table.h"
+
+#include <stdlib.h>
+
+#include "core/base/err.h"
+#include "core/session/session.h"
+
+/* Sessions are megabytes each, so there are thousands at most: fixed buckets keep chains short. */
+enum { N_BUCKETS = 4096 };
+
+struct session_table {
+    int count;
+    struct session_entry *buckets[N_BUCKETS];
+};
+
+/* Callers number sessions as they like, mostly 1, 2, 3: multiply to spread any pattern
+ * (Fibonacci hashing, Knuth vol. 3, 6.4). */
+static struct session_entry **bucket_of(struct session_table *table, uint64_t id)
+{
+    return &table->buckets[(id * 0x9E3779B97F4A7C15u) >> 52];
+}
+
+bool session_table_open(struct session_table **out, struct err *err)
+{
+    struct session_table *table = calloc(1, sizeof *table);
+    if (table == NULL)
+        return err_no_memory(err, "the session table");
+    *out = table;
+    return true;
+}
+
+void session_table_close(struct session_table **table_ptr)
+{
+    struct session_table *table = *table_ptr;
+    if (table == NULL)
+        return;
+    for (int i = 0; i < N_BUCKETS; i++) {
+        while (table->buckets[i] != NULL)
+            session_table_remove(table, table->buckets[i]);
+    }
+    free(table);
+    *table_ptr = NULL;
+}
+
+struct session_entry *session_table_find(const struct session_table *table, uint64_t id)
+{
+    struct session_entry *entry = *bucket_of((struct session_table *)table, id);
+    while (entry != NULL && entry->id != id)
+        entry = entry->next;
+    return entry;
+}
+
+struct session_entry *session_table_add(struct session_table *table, uint64_t id,
+                                        struct session *session, struct err *err)
+{
+    struct session_entry *entry = calloc(1, sizeof *entry);
+    if (entry == NULL) {
+        err_no_memory(err, "a session");
+        return NULL;
+    }
+    struct session_entry **bucket = bucket_of(table, id);
+    entry->id = id;
+    entry->session = session;
+    entry->next = *bucket;
+    *bucket = entry;
+    table->count++;
+    return entry;
+}
+
+void session_table_remove(struct session_table *table, struct session_entry *entry)
+{
+    struct session_entry **link = bucket_of(table, entry->id);
+    while (*link != entry)
+        link = &(*link)->next;
+    *link = entry->next;
+    table->count--;
+    session_close(&entry->session);
+    free(entry);
+}
+
+int session_table_count(const struct session_table *table)
+{
+    return table->count;
+}

@@ -1,0 +1,44 @@
+/* turn.h - one accepted request on its way to its final event.
+ *
+ * What it needs to end is allocated when it is accepted, so that the final event comes even when
+ * memory has run out. Owner: the inbox, then the batcher. Thread: whoever holds it. */
+#ifndef CORE_ENGINE_TURN_H
+#define CORE_ENGINE_TURN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/engine/engine.h"
+
+struct session_entry;
+
+struct turn {
+    struct turn *next; /* in the queue of those that wait */
+    struct engine_request request;
+    struct session_entry *entry; /* NULL until admitted */
+    bool is_cancelled;
+
+    struct buf text; /* said and not yet sent */
+    int n_text_tokens;
+    struct engine_event *last_text; /* spare, for what the end brings to light */
+    struct engine_event *final;
+
+    int64_t n_evicted_before; /* of the session, when the turn began */
+    int64_t admitted_ns;
+    int64_t first_token_ns; /* 0 before the first token */
+};
+
+/* Takes *request over on success. */
+bool turn_new(struct turn **out, struct engine_request *request, struct err *err);
+void turn_free(struct turn **turn);
+
+/* The text said since the last call as an event; NULL when there is none, or no memory for an event
+ * now (the text then waits for the next call). */
+struct engine_event *turn_take_text(struct turn *turn);
+
+/* The last text (if any) and the final event, in order; the turn is then only to be freed. */
+struct engine_event *turn_finish(struct turn *turn, enum engine_finish finish,
+                                 const struct engine_usage *usage);
+struct engine_event *turn_fail(struct turn *turn, const struct err *err);
+
+#endif

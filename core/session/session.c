@@ -1,0 +1,216 @@
+#include "core/session/session.h"
+
+#include <stdlib.h>
+
+#include "core/base/err.h"
+#include "core/model/kv_cache.h"
+#include "core/text/detokenizer.h"
+
+/* A place in the cache where the tokens before it stand for exactly the first `text_len` bytes of
+ * what was said: no character and no possible stop string is cut in two there. */
+struct clean_cut {
+    int64_t position;
+    size_t text_len;
+};
+
+struct session {
+    const struct tokenizer *tokenizer;
+    struct kv_cache *cache;
+    enum session_state state;
+
+    /* The turn. */
+    int64_t keep;
+    struct token_list prompt;
+    size_t n_prompt_fed;
+    int max_tokens;
+    bool ignore_end;
+    struct sampler *sampler;
+    struct detokenizer detokenizer;
+    int32_t chosen; /* the pending token while speaking */
+    int n_generated;
+    size_t n_said;     /* bytes given out */
+    bool is_clean_cut; /* nothing is held back after `chosen` */
+    struct clean_cut cut;
+};
+
+bool session_open(struct session **out, const struct kv_shape *shape,
+                  const struct tokenizer *tokenizer, struct err *err)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return err_no_memory(err, "a session");
+    session->tokenizer = tokenizer;
+    if (!kv_cache_open(&session->cache, shape, err)) {
+        free(session);
+        return false;
+    }
+    *out = session;
+    return true;
+}
+
+static void drop_turn(struct session *session)
+{
+    if (session->state == SESSION_IDLE)
+        return;
+    token_list_done(&session->prompt);
+    sampler_close(&session->sampler);
+    detokenizer_done(&session->detokenizer);
+    session->state = SESSION_IDLE;
+}
+
+void session_close(struct session **session_ptr)
+{
+    struct session *session = *session_ptr;
+    if (session == NULL)
+        return;
+    drop_turn(session);
+    kv_cache_close(&session->cache);
+    free(session);
+    *session_ptr = NULL;
+}
+
+enum session_state session_state(const struct session *session)
+{
+    return session->state;
+}
+
+struct kv_cache *session_cache(struct session *session)
+{
+    return session->cache;
+}
+
+static bool check_turn(const struct session *session, const struct session_turn *turn,
+                       struct err *err)
+{
+    if (session->state != SESSION_IDLE)
+        return err_set(err, ERR_LIMIT, "this conversation is still answering");
+    if (turn->prompt.n == 0)
+        return err_set(err, ERR_INVALID, "the prompt is empty");
+    if (!kv_cache_can_rewind(session->cache, turn->keep))
+        return err_set(err, ERR_INVALID, "the session cannot go back to token %lld",
+                       (long long)turn->keep);
+    return true;
+}
+
+bool session_begin(struct session *session, struct session_turn *turn, struct err *err)
+{
+    if (!check_turn(session, turn, err))
+        return false;
+    if (!sampler_open(&session->sampler, &turn->sampling, tokenizer_n_vocab(session->tokenizer),
+                      err))
+        return false;
+    if (!detokenizer_init(&session->detokenizer, session->tokenizer,
+                          (const char *const *)turn->stops, turn->n_stops, err)) {
+        sampler_close(&session->sampler);
+        return false;
+    }
+
+    kv_cache_rewind(session->cache, turn->keep);
+    session->keep = turn->keep;
+    session->prompt = turn->prompt;
+    token_list_init(&turn->prompt);
+    session->n_prompt_fed = 0;
+    session->max_tokens = turn->max_tokens;
+    session->ignore_end = turn->ignore_end;
+    session->n_generated = 0;
+    session->n_said = 0;
+    session->is_clean_cut = false;
+    session->state = SESSION_READING;
+    return true;
+}
+
+int session_n_pending(const struct session *session)
+{
+    switch (session->state) {
+    case SESSION_READING:
+        return (int)(session->prompt.n - session->n_prompt_fed);
+    case SESSION_SPEAKING:
+        return session_is_ready_to_choose(session) ? 0 : 1;
+    default:
+        return 0;
+    }
+}
+
+int32_t session_pending(const struct session *session, int i)
+{
+    if (session->state == SESSION_READING)
+        return session->prompt.ids[session->n_prompt_fed + (size_t)i];
+    return session->chosen;
+}
+
+void session_fed(struct session *session, int n)
+{
+    int64_t position = kv_cache_position(session->cache);
+    if (session->state == SESSION_READING) {
+        session->n_prompt_fed += (size_t)n;
+        if (session->n_prompt_fed == session->prompt.n) {
+            session->state = SESSION_SPEAKING;
+            session->cut = (struct clean_cut){.position = position, .text_len = 0};
+            session->chosen = -1;
+        }
+    } else if (n > 0) {
+        if (session->is_clean_cut)
+            session->cut = (struct clean_cut){.position = position, .text_len = session->n_said};
+        session->chosen = -1;
+    }
+}
+
+bool session_is_ready_to_choose(const struct session *session)
+{
+    return session->state == SESSION_SPEAKING && session->chosen < 0;
+}
+
+void session_choose(struct session *session, float *logits, struct buf *out)
+{
+    int32_t id = sampler_choose(session->sampler, logits);
+    session->n_generated++;
+    if (!session->ignore_end && tokenizer_is_end(session->tokenizer, id)) {
+        session->state = SESSION_SAID_STOP;
+        return;
+    }
+    sampler_accept(session->sampler, id);
+    session->chosen = id;
+
+    size_t before = out->len;
+    bool is_stopped = detokenizer_push(&session->detokenizer, id, out);
+    session->n_said += out->len - before;
+    session->is_clean_cut = session->detokenizer.held.len == 0 && !is_stopped;
+    if (is_stopped)
+        session->state = SESSION_SAID_STOP;
+    else if (session->n_generated >= session->max_tokens)
+        session->state = SESSION_SAID_ALL;
+}
+
+/* Said by an end-of-turn token, all text is in the cache, held-back bytes too. Otherwise the token
+ * chosen last is not, and after a stop string some that are must go: back to the last clean cut. */
+static size_t settle_cache(struct session *session, bool is_all_fed)
+{
+    if (session->state == SESSION_READING) {
+        int64_t before = kv_cache_can_rewind(session->cache, session->keep) ? session->keep : 0;
+        kv_cache_rewind(session->cache, before);
+        return 0;
+    }
+    if (is_all_fed || !kv_cache_can_rewind(session->cache, session->cut.position))
+        return session->n_said;
+    kv_cache_rewind(session->cache, session->cut.position);
+    return session->cut.text_len;
+}
+
+void session_end(struct session *session, struct buf *out, struct session_outcome *outcome)
+{
+    size_t before = out->len;
+    detokenizer_flush(&session->detokenizer, out);
+    session->n_said += out->len - before;
+
+    bool is_all_fed = session->chosen < 0 && session->state != SESSION_READING;
+    size_t n_text_kept = settle_cache(session, is_all_fed);
+    *outcome = (struct session_outcome){
+        .n_cached = session->keep,
+        .n_prompt = (int)session->n_prompt_fed,
+        .n_generated = session->n_generated,
+        .position = kv_cache_position(session->cache),
+        .n_evicted = kv_cache_evicted(session->cache),
+        .n_text_kept = n_text_kept,
+    };
+    drop_turn(session);
+}

@@ -1,0 +1,80 @@
+/* session.h - one conversation: its KV cache, and the turn that it is speaking, if any.
+ *
+ * A turn: begin (keep so many tokens, queue the prompt), then per step feed what is pending and,
+ * once the prompt is in, choose a token from the logits of the last one; end settles the cache so
+ * that the next turn knows which text the cached tokens stand for. Owner: the engine. Thread:
+ * engine; session_choose of different sessions may run on different workers at once. */
+#ifndef CORE_SESSION_SESSION_H
+#define CORE_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/text/sampler.h"
+#include "core/text/tokenizer.h"
+
+struct err;
+struct kv_cache;
+struct kv_shape;
+struct session;
+
+/* What a turn asks for. session_begin takes `prompt` over; the rest is copied. */
+struct session_turn {
+    int64_t keep; /* tokens to keep: the position, a place to rewind to, or 0 */
+    struct token_list prompt;
+    int max_tokens;
+    bool ignore_end;
+    struct sampler_settings sampling;
+    char *const *stops;
+    int n_stops;
+};
+
+enum session_state {
+    SESSION_IDLE,      /* no turn */
+    SESSION_READING,   /* prompt tokens are pending */
+    SESSION_SPEAKING,  /* the last chosen token is pending */
+    SESSION_SAID_STOP, /* an end-of-turn token or a stop string: call session_end */
+    SESSION_SAID_ALL,  /* max_tokens reached: call session_end */
+};
+
+/* What the cache stands for after a turn; see struct engine_usage. */
+struct session_outcome {
+    int64_t n_cached;
+    int n_prompt;
+    int n_generated;
+    int64_t position;
+    int64_t n_evicted;
+    size_t n_text_kept;
+};
+
+bool session_open(struct session **out, const struct kv_shape *shape,
+                  const struct tokenizer *tokenizer, struct err *err);
+void session_close(struct session **session);
+
+enum session_state session_state(const struct session *session);
+struct kv_cache *session_cache(struct session *session);
+
+/* ERR_INVALID when there is a turn already, the prompt is empty or `keep` cannot be reached; the
+ * session and *turn are then as before. */
+bool session_begin(struct session *session, struct session_turn *turn, struct err *err);
+
+/* Tokens that wait to be fed: the rest of the prompt, or the one chosen last. */
+int session_n_pending(const struct session *session);
+int32_t session_pending(const struct session *session, int i);
+
+/* The first `n` pending tokens have gone through forward_run. */
+void session_fed(struct session *session, int n);
+/* True when nothing is pending: the next token is to be chosen from the last one's logits. */
+bool session_is_ready_to_choose(const struct session *session);
+/* Chooses the next token from logits [n_vocab] (overwritten) and appends the text that is safe to
+ * send to *out. Changes the state to SPEAKING, SAID_STOP or SAID_ALL. */
+void session_choose(struct session *session, float *logits, struct buf *out);
+
+/* Ends the turn in any state: appends held-back text to *out, takes back tokens whose text was not
+ * said, and reports. A turn that ends before its first token leaves the cache as it was before
+ * it, or empty where that cannot be restored. */
+void session_end(struct session *session, struct buf *out, struct session_outcome *outcome);
+
+#endif
