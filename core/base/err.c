@@ -19,15 +19,16 @@ bool err_set(struct err *err, enum err_code code, const char *format, ...)
 bool err_prefix(struct err *err, const char *format, ...)
 {
     if (err != NULL) {
-        char rest[sizeof err->text];
-        memcpy(rest, err->text, sizeof rest);
-
+        char joined[2 * sizeof err->text];
         va_list args;
         va_start(args, format);
-        int len = vsnprintf(err->text, sizeof err->text, format, args);
+        vsnprintf(joined, sizeof err->text, format, args);
         va_end(args);
-        if (len >= 0 && (size_t)len < sizeof err->text)
-            snprintf(err->text + len, sizeof err->text - (size_t)len, ": %s", rest);
+
+        size_t len = strlen(joined);
+        snprintf(joined + len, sizeof joined - len, ": %s", err->text);
+        joined[sizeof err->text - 1] = '\0';
+        memcpy(err->text, joined, sizeof err->text);
     }
     return false;
 }
