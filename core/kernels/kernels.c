@@ -1,0 +1,84 @@
+#include "core/kernels/kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/kernels/kernels_isa.h"
+
+const struct kernels *kernels = &kernels_scalar;
+
+/* Best first. */
+static const struct kernels *const tables[] = {&kernels_scalar};
+static const int n_tables = sizeof tables / sizeof tables[0];
+
+/* The compiler's run-time check also asks whether the system saves the wide registers. */
+static bool cpu_runs(enum kernels_isa isa)
+{
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("f16c");
+    switch (isa) {
+    case KERNELS_SCALAR:
+        return true;
+    case KERNELS_AVX2:
+        return has_avx2;
+    case KERNELS_AVX512:
+        return has_avx2 && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    }
+    return false;
+}
+
+bool kernels_select(const char *forced_name, struct err *err)
+{
+    __builtin_cpu_init();
+    if (forced_name == NULL)
+        forced_name = getenv("SINKD_KERNELS");
+
+    for (int i = 0; i < n_tables; i++) {
+        if (forced_name == NULL) {
+            if (!cpu_runs(tables[i]->isa))
+                continue;
+        } else if (strcmp(forced_name, tables[i]->name) != 0) {
+            continue;
+        } else if (!cpu_runs(tables[i]->isa)) {
+            return err_set(err, ERR_UNSUPPORTED, "this CPU cannot run the %s kernels", forced_name);
+        }
+        kernels = tables[i];
+        return true;
+    }
+    return err_set(err, ERR_INVALID, "no kernels are named \"%s\": use scalar, avx2 or avx512",
+                   forced_name);
+}
+
+static const struct {
+    const char *name;
+    size_t bytes;
+} kv_types[] = {
+    [KV_F32] = {"f32", 4},
+    [KV_F16] = {"f16", 2},
+    [KV_BF16] = {"bf16", 2},
+    [KV_Q8] = {"q8", 1},
+};
+
+size_t kv_type_bytes(enum kv_type type)
+{
+    return kv_types[type].bytes;
+}
+
+bool kv_type_parse(const char *name, enum kv_type *out)
+{
+    for (int i = 0; i < (int)(sizeof kv_types / sizeof kv_types[0]); i++) {
+        if (strcmp(name, kv_types[i].name) == 0) {
+            *out = (enum kv_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *kv_type_name(enum kv_type type)
+{
+    return kv_types[type].name;
+}
