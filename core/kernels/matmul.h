@@ -21,19 +21,20 @@ struct matrix {
 /* The input of one or more products, in the two forms that products need: as floats, and as 8-bit
  * integers with one scale for each 32 elements (used with quantized weights).
  *   x ~= q * scale[i / 32],  scale = max|x| / 127 over the 32
- * The memory is the caller's. Sizes with n_groups = (n_in + 31) / 32, q padded with zeros up to
- * n_groups * 32. */
+ * The memory is the caller's, aligned to 64 bytes. Sizes with n_groups = (n_in + 31) / 32. The
+ * order of the numbers in q, scale and sum is the business of matmul alone and depends on n_tokens:
+ * what was quantized for a batch is read for exactly that batch. */
 struct activations {
     int n_tokens;
     int n_in;
     float *x;     /* [n_tokens, n_in] */
-    int8_t *q;    /* [n_tokens, n_groups * 32] */
-    float *scale; /* [n_tokens, n_groups] */
-    int32_t *sum; /* [n_tokens, n_groups * 2]: sum of q over each 16 elements */
+    int8_t *q;    /* n_tokens * n_groups * 32 */
+    float *scale; /* n_tokens * n_groups */
+    float *sum;   /* n_tokens * n_groups * 2: sums of q * scale */
 };
 
 /* Fills q, scale and sum of tokens token_begin .. token_end-1 from x. Values that are not finite
- * count as 0. */
+ * count as 0. Different tokens may be filled by different threads. */
 void activations_quantize(struct activations *in, int token_begin, int token_end);
 
 /* True when products with this type read `q` (and so need activations_quantize first). */
