@@ -26,6 +26,11 @@ enum chat_template {
     CHAT_TEMPLATE_LLAMA3,
     CHAT_TEMPLATE_MISTRAL,
     CHAT_TEMPLATE_GEMMA,
+    /* Later Mistral models, which differ in spaces alone, and v7, which has a system turn. */
+    CHAT_TEMPLATE_MISTRAL_V1,
+    CHAT_TEMPLATE_MISTRAL_V3,
+    CHAT_TEMPLATE_MISTRAL_TEKKEN,
+    CHAT_TEMPLATE_MISTRAL_V7,
 };
 
 /* Recognises the template by the markers in its Jinja text ("<|im_start|>", "[INST]", ...). A text
@@ -38,7 +43,10 @@ const char *chat_template_name(enum chat_template which);
 /* Appends the rendering of the messages. With `add_generation_prompt` it ends where the assistant
  * begins to speak; a last assistant message then is continued (its end marker is left out).
  * Never fails on any order of roles: system messages in the middle and neighbours of one role are
- * rendered as well as the template allows. */
+ * rendered as well as the template allows. BOS is not written: the tokenizer adds it.
+ *
+ * Law: the rendering of messages 0 .. k-1 with generation prompt is a byte prefix of the rendering
+ * of any longer list whose message k is the assistant's. A session continues by it. */
 void chat_template_render(enum chat_template which, const struct chat_message *messages,
                           size_t n_messages, bool add_generation_prompt, struct prompt *out);
 

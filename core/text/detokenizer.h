@@ -19,14 +19,22 @@ enum { DETOKENIZER_MAX_STOPS = 16 };
 
 struct detokenizer {
     const struct tokenizer *tokenizer;
-    struct buf held;                    /* bytes not yet safe to send */
-    char *stops[DETOKENIZER_MAX_STOPS]; /* owned */
-    size_t stop_lens[DETOKENIZER_MAX_STOPS];
+    struct buf held; /* whole characters not yet safe to send: they may begin a stop string */
+    char tail[4];    /* a UTF-8 sequence that is not complete yet */
+    size_t n_tail;
+    struct detokenizer_stop {
+        char *text; /* owned */
+        size_t len;
+        size_t *borders; /* [len] owned: see set_borders in the .c */
+        size_t matched;  /* bytes of `text` that the end of `held` equals */
+    } stops[DETOKENIZER_MAX_STOPS];
     int n_stops;
     bool is_stopped; /* a stop string was met; later tokens give nothing */
 };
 
-/* Copies the stop strings (none empty, at most DETOKENIZER_MAX_STOPS). */
+/* Copies the stop strings (UTF-8, none empty, at most DETOKENIZER_MAX_STOPS). Whichever is complete
+ * first in the text wins, and of those that end together the longest, so the answer does not depend
+ * on where tokens end. */
 bool detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *tokenizer,
                       const char *const *stops, int n_stops, struct err *err);
 void detokenizer_done(struct detokenizer *detokenizer);

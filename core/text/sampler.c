@@ -1,0 +1,272 @@
+#include "core/text/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/base/err.h"
+
+struct candidate {
+    float weight; /* the logit, then exp((logit - largest) / temperature) */
+    int32_t id;
+};
+
+struct sampler {
+    struct sampler_settings settings;
+    uint64_t state[4]; /* xoshiro256** */
+    int n_vocab;
+    struct candidate *candidates; /* [n_vocab] */
+    uint32_t *counts;             /* [n_vocab] times generated; NULL without penalties */
+    int32_t *seen;                /* [n_vocab], n_seen filled: ids with a count */
+    int n_seen;
+};
+
+/* Splitmix64 (Steele, Lea, Flood 2014): spreads a small seed over the whole state. */
+static uint64_t splitmix(uint64_t *x)
+{
+    *x += 0x9E3779B97F4A7C15u;
+    uint64_t z = *x;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+static uint64_t rotate_left(uint64_t x, int n)
+{
+    return x << n | x >> (64 - n);
+}
+
+/* Xoshiro256** (Blackman, Vigna 2018), its upper 53 bits as a number in [0, 1). */
+static double draw_uniform(uint64_t s[4])
+{
+    uint64_t result = rotate_left(s[1] * 5, 7) * 9;
+    uint64_t t = s[1] << 17;
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate_left(s[3], 45);
+    return (double)(result >> 11) * 0x1p-53;
+}
+
+/* Written so that NaN is out of every range. */
+static bool check_settings(const struct sampler_settings *s, struct err *err)
+{
+    if (!(s->temperature >= 0.0f && s->temperature < INFINITY))
+        return err_set(err, ERR_INVALID, "temperature must be a number >= 0");
+    if (!(s->top_p >= 0.0f && s->top_p <= 1.0f))
+        return err_set(err, ERR_INVALID, "top_p must be 0 .. 1");
+    if (!(s->min_p >= 0.0f && s->min_p <= 1.0f))
+        return err_set(err, ERR_INVALID, "min_p must be 0 .. 1");
+    if (s->top_k < 0)
+        return err_set(err, ERR_INVALID, "top_k must be >= 0");
+    if (!(s->repetition_penalty > 0.0f && s->repetition_penalty < INFINITY))
+        return err_set(err, ERR_INVALID, "repetition_penalty must be a number > 0");
+    if (!(s->presence_penalty >= -2.0f && s->presence_penalty <= 2.0f))
+        return err_set(err, ERR_INVALID, "presence_penalty must be -2 .. 2");
+    if (!(s->frequency_penalty >= -2.0f && s->frequency_penalty <= 2.0f))
+        return err_set(err, ERR_INVALID, "frequency_penalty must be -2 .. 2");
+    return true;
+}
+
+static bool has_penalties(const struct sampler_settings *s)
+{
+    return s->repetition_penalty != 1.0f || s->presence_penalty != 0.0f ||
+           s->frequency_penalty != 0.0f;
+}
+
+bool sampler_open(struct sampler **out, const struct sampler_settings *settings, int n_vocab,
+                  struct err *err)
+{
+    if (!check_settings(settings, err))
+        return false;
+    if (n_vocab < 1)
+        return err_set(err, ERR_INVALID, "a sampler needs a vocabulary of at least one token");
+
+    struct sampler *sampler = calloc(1, sizeof *sampler);
+    if (sampler == NULL)
+        return err_no_memory(err, "a sampler");
+    sampler->settings = *settings;
+    sampler->n_vocab = n_vocab;
+    uint64_t seed = settings->seed;
+    for (int i = 0; i < 4; i++)
+        sampler->state[i] = splitmix(&seed);
+
+    size_t n = (size_t)n_vocab;
+    sampler->candidates = malloc(n * sizeof *sampler->candidates);
+    bool is_complete = sampler->candidates != NULL;
+    if (has_penalties(settings)) {
+        sampler->counts = calloc(n, sizeof *sampler->counts);
+        sampler->seen = malloc(n * sizeof *sampler->seen);
+        is_complete = is_complete && sampler->counts != NULL && sampler->seen != NULL;
+    }
+    if (!is_complete) {
+        sampler_close(&sampler);
+        return err_no_memory(err, "a sampler");
+    }
+    *out = sampler;
+    return true;
+}
+
+void sampler_close(struct sampler **sampler)
+{
+    if (*sampler == NULL)
+        return;
+    free((*sampler)->candidates);
+    free((*sampler)->counts);
+    free((*sampler)->seen);
+    free(*sampler);
+    *sampler = NULL;
+}
+
+void sampler_accept(struct sampler *sampler, int32_t id)
+{
+    if (sampler->counts == NULL || id < 0 || id >= sampler->n_vocab)
+        return;
+    if (sampler->counts[id]++ == 0)
+        sampler->seen[sampler->n_seen++] = id;
+}
+
+static void penalize(const struct sampler *sampler, float *logits)
+{
+    const struct sampler_settings *s = &sampler->settings;
+    for (int i = 0; i < sampler->n_seen; i++) {
+        int32_t id = sampler->seen[i];
+        float logit = logits[id];
+        logit = logit > 0.0f ? logit / s->repetition_penalty : logit * s->repetition_penalty;
+        logits[id] =
+            logit - s->presence_penalty - s->frequency_penalty * (float)sampler->counts[id];
+    }
+}
+
+static int32_t choose_largest(const float *logits, int n_vocab)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < n_vocab; i++) {
+        if (isfinite(logits[i]) && (best < 0 || logits[i] > logits[best]))
+            best = i;
+    }
+    return best < 0 ? 0 : best;
+}
+
+/* A total order, so that equal weights cannot make two runs differ. */
+static bool is_before(struct candidate a, struct candidate b)
+{
+    return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
+}
+
+static void swap(struct candidate *a, struct candidate *b)
+{
+    struct candidate t = *a;
+    *a = *b;
+    *b = t;
+}
+
+/* Moves what is before the pivot to the front; the pivot follows. Returns the pivot's place. */
+static int partition(struct candidate *c, int low, int high, int pivot_at)
+{
+    struct candidate pivot = c[pivot_at];
+    swap(&c[pivot_at], &c[high - 1]);
+    int place = low;
+    for (int i = low; i < high - 1; i++) {
+        if (is_before(c[i], pivot))
+            swap(&c[i], &c[place++]);
+    }
+    swap(&c[place], &c[high - 1]);
+    return place;
+}
+
+/* Moves the shortest run of best candidates whose size adds up to `need` to the front and returns
+ * its length: quickselect, so no sorting of a whole vocabulary. The size of a candidate is its
+ * weight, or 1. */
+static int keep_best(struct candidate *c, int n, double need, bool by_weight)
+{
+    int low = 0;
+    int high = n;
+    uint32_t random = 0x2545F491u; /* pivots only: the answer does not depend on them */
+    while (low < high) {
+        random = random * 1664525u + 1013904223u;
+        int pivot_at = low + (int)((uint64_t)random * (uint32_t)(high - low) >> 32);
+        int place = partition(c, low, high, pivot_at);
+
+        double above = 0.0;
+        for (int i = low; i < place; i++)
+            above += by_weight ? (double)c[i].weight : 1.0;
+        double with_pivot = above + (by_weight ? (double)c[place].weight : 1.0);
+        if (above >= need) {
+            high = place;
+        } else if (with_pivot >= need) {
+            return place + 1;
+        } else {
+            need -= with_pivot;
+            low = place + 1;
+        }
+    }
+    return low;
+}
+
+/* Weights of the finite logits, relative to the largest (whose weight is 1). */
+static int collect(struct sampler *sampler, const float *logits)
+{
+    struct candidate *c = sampler->candidates;
+    int n = 0;
+    float largest = -INFINITY;
+    for (int32_t i = 0; i < sampler->n_vocab; i++) {
+        if (!isfinite(logits[i]))
+            continue;
+        c[n++] = (struct candidate){logits[i], i};
+        largest = logits[i] > largest ? logits[i] : largest;
+    }
+    int top_k = sampler->settings.top_k;
+    if (top_k > 0 && top_k < n)
+        n = keep_best(c, n, top_k, false);
+    for (int i = 0; i < n; i++)
+        c[i].weight = expf((c[i].weight - largest) / sampler->settings.temperature);
+    return n;
+}
+
+static double total_weight(const struct candidate *c, int n)
+{
+    double total = 0.0;
+    for (int i = 0; i < n; i++)
+        total += (double)c[i].weight;
+    return total;
+}
+
+static int keep_likely(struct candidate *c, int n, float min_p)
+{
+    int kept = 0;
+    for (int i = 0; i < n; i++) {
+        if (c[i].weight >= min_p)
+            c[kept++] = c[i];
+    }
+    return kept;
+}
+
+int32_t sampler_choose(struct sampler *sampler, float *logits)
+{
+    const struct sampler_settings *s = &sampler->settings;
+    penalize(sampler, logits);
+    if (s->temperature == 0.0f || s->top_p == 0.0f)
+        return choose_largest(logits, sampler->n_vocab);
+
+    struct candidate *c = sampler->candidates;
+    int n = collect(sampler, logits);
+    if (n == 0)
+        return 0;
+    if (s->top_p < 1.0f)
+        n = keep_best(c, n, (double)s->top_p * total_weight(c, n), true);
+    if (s->min_p > 0.0f)
+        n = keep_likely(c, n, s->min_p);
+
+    double left = draw_uniform(sampler->state) * total_weight(c, n);
+    for (int i = 0; i < n; i++) {
+        left -= (double)c[i].weight;
+        if (left < 0.0)
+            return c[i].id;
+    }
+    /* Rounding used up the sum: the last one that has any weight. */
+    while (n > 1 && c[n - 1].weight == 0.0f)
+        n--;
+    return c[n - 1].id;
+}
