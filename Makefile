@@ -1,78 +1,211 @@
-# sinkd - make help lists the targets.
+# sinkd - `make help` lists the targets.
 #
-# Layout: core/ is one static library without libuv or HTTP; server/ adds them; every tests/**/test_*.c
-# is one program. VARIANT builds (asan, tsan) go into a folder of their own.
+# Layout: core/ is one static library without libuv or HTTP; server/ adds them; every
+# tests/**/test_*.c is one program. Sanitizer and fuzz builds are this same file with another
+# BUILD folder and EXTRA flags.
 
 VERSION := 0.1.0
 BUILD   ?= build
 CC      ?= gcc
-MODEL   ?=
-TESTS   ?=
+PREFIX  ?= /usr/local
 
-CFLAGS  ?= -O3 -g
-WARN    := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
+MODEL ?=# a GGUF file; empty: the default model is found or fetched
+HOST  ?=# make run: address to listen on
+PORT  ?=# make run: port to listen on
+ARGS  ?=# make run: any other flags of sinkd
+TESTS ?=# make test, test-unit: only programs whose path holds this text
+V     ?=# V=1 shows the commands
+
+CFLAGS   ?= -O3 -g
+WARN     ?= -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -Werror
 CPPFLAGS += -I. -D_GNU_SOURCE -DSINKD_VERSION='"$(VERSION)"' -MMD -MP
-STD     := -std=c17 -fno-math-errno -pthread $(EXTRA)
-LDFLAGS += -pthread $(EXTRA)
+STD      := -std=c17 -fno-math-errno -pthread $(EXTRA)
+LDFLAGS  += -pthread $(EXTRA)
 
 CORE_LIBS   := -lutf8proc -lm -ldl
 SERVER_LIBS := -lmicrohttpd -luv -ljansson -linih
 
-CORE_SRC   := $(wildcard core/*/*.c)
-SERVER_SRC := $(filter-out server/main.c,$(wildcard server/*.c))
-TEST_SRC   := $(shell find tests -name 'test_*.c' 2>/dev/null | sort)
+CORE_SRC    := $(wildcard core/*/*.c)
+SERVER_SRC  := $(filter-out server/main.c,$(wildcard server/*.c))
+TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
 SUPPORT_SRC := $(wildcard tests/support/*.c)
+FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SRC   := $(wildcard tests/bench/bench_*.c)
+ALL_SRC     := $(CORE_SRC) $(SERVER_SRC) server/main.c $(TEST_SRC) $(SUPPORT_SRC) $(FUZZ_SRC) \
+               $(BENCH_SRC)
+ALL_HEADERS := $(wildcard core/*/*.h server/*.h tests/support/*.h)
 
-CORE_OBJ   := $(CORE_SRC:%.c=$(BUILD)/%.o)
-SERVER_OBJ := $(SERVER_SRC:%.c=$(BUILD)/%.o)
-SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(BUILD)/%.o)
-TEST_BIN   := $(TEST_SRC:%.c=$(BUILD)/%)
+objects = $(patsubst %.c,$(BUILD)/%.o,$1)
+CORE    := $(BUILD)/libcore.a
+SERVER  := $(BUILD)/libserver.a
+SUPPORT := $(BUILD)/libsupport.a
 
-.PHONY: all run test test-unit test-kernels test-e2e asan tsan lint format bench clean help deps
+TEST_BIN  := $(TEST_SRC:%.c=$(BUILD)/%)
+FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
+BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
+E2E       := $(wildcard tests/e2e/test_*.py)
+SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
+
+# What `make test` runs once with each set of kernels that this CPU has, not once in all.
+NUMERIC  := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/% session/% engine/%),$(TEST_BIN))
+chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
+UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
+            $(foreach isa,scalar avx2 avx512,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
+E2E_RUN   = $(call chosen,$(E2E))
+
+# All cores, unless the caller says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-print-directory
+
+QUIET = $(if $(V),,@echo "  $1 $@";)
+
+.PHONY: all run test test-unit test-e2e asan tsan fuzz lint format bench install clean help \
+        unit-bins fuzz-bins bench-bins tidy deps-%
+.DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/sinkd ## build the daemon: build/sinkd
 
+run: deps-build ## install what is missing, build, start with the default model (MODEL= HOST= PORT= ARGS=)
+	@$(MAKE) all
+	@scripts/run.sh $(BUILD)/sinkd "$(MODEL)" $(if $(HOST),--host "$(HOST)") \
+	    $(if $(PORT),--port "$(PORT)") $(ARGS)
+
+test: deps-test ## install what is missing, build, run all tests (TESTS=text picks some)
+	@$(MAKE) all unit-bins
+	@SINKD=$(BUILD)/sinkd tests/run-tests $(UNIT_RUN) $(E2E_RUN)
+
+test-unit: unit-bins ## the unit tests, numeric ones once per kernel set
+	@tests/run-tests $(UNIT_RUN)
+
+test-e2e: all ## the daemon with a tiny model against real clients
+	@SINKD=$(BUILD)/sinkd tests/run-tests $(E2E_RUN)
+
+deps-%:
+	@scripts/install-deps.sh $*
+
+# --- the daemon ---------------------------------------------------------------------------------
+
 # Instruction sets are set on these objects alone: everything else is plain x86-64, and which of
 # them runs is decided at start.
-$(BUILD)/core/kernels/%_avx2.o:   STD += -mavx2 -mfma -mf16c
-$(BUILD)/core/kernels/%_avx512.o: STD += -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl \
-    -mavx512dq -mavx512vnni -mprefer-vector-width=512
+ISA_AVX2   := -mavx2 -mfma -mf16c
+ISA_AVX512 := $(ISA_AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni \
+              -mprefer-vector-width=512
+ifeq ($(shell uname -m),x86_64)
+$(BUILD)/core/kernels/%_avx2.o: STD += $(ISA_AVX2)
+$(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
+endif
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
+	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
 
-$(BUILD)/libcore.a: $(CORE_OBJ)
+$(CORE): $(call objects,$(CORE_SRC))
+$(SERVER): $(call objects,$(SERVER_SRC))
+$(SUPPORT): $(call objects,$(SUPPORT_SRC))
+$(BUILD)/lib%.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(call QUIET,AR)ar rcs $@ $^
 
-$(BUILD)/libserver.a: $(SERVER_OBJ)
-	@rm -f $@
-	ar rcs $@ $^
+$(BUILD)/sinkd: $(BUILD)/server/main.o $(SERVER) $(CORE)
+	$(call QUIET,LD)$(CC) $(LDFLAGS) $^ $(SERVER_LIBS) $(CORE_LIBS) -o $@
 
-$(BUILD)/sinkd: $(BUILD)/server/main.o $(BUILD)/libserver.a $(BUILD)/libcore.a
-	$(CC) $(LDFLAGS) $^ $(SERVER_LIBS) $(CORE_LIBS) -o $@
+install: all ## install the daemon, its unit file and configuration (DESTDIR= PREFIX=)
+	install -D -m 755 $(BUILD)/sinkd $(DESTDIR)$(PREFIX)/bin/sinkd
+	install -d $(DESTDIR)/etc/sinkd $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/sinkd.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/sinkd.service
+	[ -e $(DESTDIR)/etc/sinkd/sinkd.ini ] || \
+	    install -m 644 config/sinkd.ini $(DESTDIR)/etc/sinkd/sinkd.ini
 
-$(BUILD)/tests/support/libsupport.a: $(SUPPORT_OBJ)
-	@mkdir -p $(@D)
-	@rm -f $@
-	ar rcs $@ $^
-
-# Tests of core link core alone; tests of server meet the engine only through its door and may bring
-# a fake one (tests/support/fake_engine.c comes first on the line).
-$(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(BUILD)/libcore.a $(BUILD)/tests/support/libsupport.a
-	$(CC) $(LDFLAGS) $< -Wl,--start-group $(BUILD)/tests/support/libsupport.a $(BUILD)/libcore.a -Wl,--end-group -lcmocka $(CORE_LIBS) -o $@
-
-$(BUILD)/tests/server/%: $(BUILD)/tests/server/%.o $(BUILD)/libserver.a $(BUILD)/libcore.a $(BUILD)/tests/support/libsupport.a
-	$(CC) $(LDFLAGS) $< -Wl,--start-group $(BUILD)/tests/support/libsupport.a $(BUILD)/libserver.a $(BUILD)/libcore.a -Wl,--end-group -lcmocka $(SERVER_LIBS) $(CORE_LIBS) -o $@
+# --- tests --------------------------------------------------------------------------------------
 
 unit-bins: $(TEST_BIN)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# Tests of core link core alone. The libraries stand in a group because tests/support uses core
+# and may itself stand in for a part of it.
+link_test = $(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $1 -o $@
+
+$(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(SUPPORT) $(CORE)
+	$(call QUIET,LD)$(call link_test,-lcmocka $(CORE_LIBS))
+
+$(BUILD)/tests/server/%: $(BUILD)/tests/server/%.o $(SUPPORT) $(SERVER) $(CORE)
+	$(call QUIET,LD)$(call link_test,-lcmocka $(SERVER_LIBS) $(CORE_LIBS))
+
+# Sanitizers: the whole tree once more, in a folder of its own.
+ASAN := BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+        EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all'
+TSAN := BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' EXTRA='-fsanitize=thread'
+
+asan: deps-test ## all tests under AddressSanitizer and UBSan
+	@$(MAKE) $(ASAN) all unit-bins
+	@UBSAN_OPTIONS=print_stacktrace=1 E2E_SHORT=1 $(MAKE) $(ASAN) run-sanitized
+
+# Only what has threads. OpenBLAS is not instrumented, hence the suppressions. Without address
+# space randomization, because ThreadSanitizer's fixed layout collides with it on newer kernels.
+THREADED := $(filter %/test_thread_pool %/test_mailbox %/test_event_loop $(BUILD)/tests/core/engine/% \
+              $(BUILD)/tests/server/%,$(TEST_BIN))
+tsan: deps-test ## what has threads under ThreadSanitizer
+	@$(MAKE) $(TSAN) all unit-bins
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 second_deadlock_stack=1" \
+	    E2E_SHORT=1 setarch -R $(MAKE) $(TSAN) run-threaded
+
+.PHONY: run-sanitized run-threaded run-fuzz
+run-sanitized:
+	@SINKD=$(BUILD)/sinkd tests/run-tests $(call chosen,$(TEST_BIN)) $(E2E_RUN)
+run-threaded:
+	@SINKD=$(BUILD)/sinkd tests/run-tests $(call chosen,$(THREADED)) $(E2E_RUN)
+
+FUZZ_SECONDS ?= 60
+FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-Wall \
+        EXTRA='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all'
+fuzz: deps-lint ## libFuzzer on everything that parses (FUZZ_SECONDS=60 for each target)
+	@$(MAKE) $(FUZZ) fuzz-bins
+	@$(MAKE) $(FUZZ) run-fuzz
+
+run-fuzz:
+	@tests/fuzz/run $(FUZZ_SECONDS) $(FUZZ_BIN)
+
+fuzz-bins: $(FUZZ_BIN)
+$(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/%.o $(SUPPORT) $(SERVER) $(CORE)
+	$(call QUIET,LD)$(call link_test,-fsanitize=fuzzer $(SERVER_LIBS) $(CORE_LIBS))
+
+bench-bins: $(BENCH_BIN)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
+	$(call QUIET,LD)$(call link_test,$(CORE_LIBS))
+
+bench: deps-test ## measure kernels and the daemon with the default model (MODEL=)
+	@$(MAKE) all bench-bins
+	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
+	@tests/bench/serve.py $(BUILD)/sinkd "$${MODEL:-$$(scripts/fetch-model.sh)}"
+
+# --- style --------------------------------------------------------------------------------------
+
+TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/*_avx*.c),$(ALL_SRC)))
+
+lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
+	@scripts/check-layers.sh
+	@clang-format --dry-run -Werror $(ALL_SRC) $(ALL_HEADERS)
+	@shellcheck scripts/*.sh tests/run-tests .ci/run $(SCRIPTS)
+	@$(MAKE) tidy
+	@echo "lint: clean"
+
+tidy: $(TIDY_OK)
+$(BUILD)/lint/%.ok: % .clang-tidy $(ALL_HEADERS)
+	@mkdir -p $(@D)
+	$(call QUIET,TIDY)clang-tidy --quiet $< -- -std=c17 -I. -D_GNU_SOURCE -DSINKD_VERSION='""' \
+	    2>/dev/null
+	@touch $@
+
+format: ## bring all C files into the house format
+	clang-format -i $(ALL_SRC) $(ALL_HEADERS)
 
 clean: ## remove what was built
 	rm -rf build
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(ALL_SRC))

@@ -6,6 +6,7 @@
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 
+# shellcheck disable=SC2016 # the dollars are awk's
 find core server -name '*.[ch]' | sort | xargs awk '
 BEGIN {
     base = "core/base/"

@@ -8,7 +8,7 @@ set -eu
 build="gcc libc6-dev make libmicrohttpd-dev libuv1-dev libjansson-dev libinih-dev libutf8proc-dev
        libopenblas0-pthread"
 test="$build libcmocka-dev python3"
-lint="$build clang-format clang-tidy clang libclang-rt-dev"
+lint="$build clang-format clang-tidy clang libclang-rt-dev shellcheck libcmocka-dev"
 
 say() { echo "install-deps: $*" >&2; }
 

@@ -1,0 +1,46 @@
+#!/bin/sh
+# run-tests believes what programs report, and a crash, a hang or silence is a failure.
+set -eu
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+passed=0 failed=0
+
+# expect LAST_LINE STATUS SCRIPT... - runs each script as one test program.
+expect() {
+    last_line=$1 status=$2
+    shift 2
+    set_programs=
+    for script in "$@"; do
+        n=$((${n:-0} + 1))
+        printf '#!/bin/sh\n%s\n' "$script" >"$dir/program$n"
+        chmod +x "$dir/program$n"
+        set_programs="$set_programs $dir/program$n"
+    done
+    # shellcheck disable=SC2086 # words
+    printed=$(TEST_TIMEOUT_S=1 tests/run-tests $set_programs 2>/dev/null) && got=0 || got=1
+    if [ "$got" = "$status" ] && [ "$(echo "$printed" | tail -n 1)" = "$last_line" ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "failed: wanted '$last_line' from $*, got:"
+        echo "$printed"
+    fi
+}
+
+cmocka_pass='echo "[ RUN      ] a"; echo "[       OK ] a"'
+cmocka_skip='echo "[ RUN      ] b"; echo "[  SKIPPED ] b"'
+cmocka_fail='echo "[ RUN      ] c"; echo "[  FAILED  ] c"; exit 1'
+
+expect '1 passed, 0 failed' 0 "$cmocka_pass"
+expect '2 passed, 0 failed, 1 skipped' 0 "$cmocka_pass; $cmocka_skip" "$cmocka_pass"
+expect '1 passed, 1 failed' 1 "$cmocka_pass" "$cmocka_fail"
+expect '1 passed, 1 failed' 1 "$cmocka_pass; echo '[ RUN      ] d'; kill -SEGV \$\$"
+expect '1 passed, 1 failed' 1 "$cmocka_pass; exit 3"
+expect '0 passed, 1 failed' 1 'sleep 30'
+expect '0 passed, 1 failed' 1 'true'
+expect '7 passed, 0 failed, 2 skipped' 0 'echo "6 passed, 0 failed, 2 skipped"' "$cmocka_pass"
+expect '3 passed, 2 failed' 1 'echo "3 passed, 2 failed"; exit 1'
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
