@@ -1,0 +1,297 @@
+/* The views against a literal list of tokens from which the oldest non-sink is removed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/model/kv_cache.h"
+#include "tests/support/check.h"
+
+enum { MAX_ROWS = 64 };
+
+static struct kv_cache *open_cache(int n_sinks, int n_recent, int n_slack)
+{
+    struct kv_shape shape = {.n_layers = 1,
+                             .n_kv_heads = 1,
+                             .head_dim_k = 4,
+                             .head_dim_v = 4,
+                             .type = KV_F32,
+                             .n_sinks = n_sinks,
+                             .n_window = n_sinks + n_recent,
+                             .n_slack = n_slack};
+    struct kv_cache *cache = NULL;
+    struct err err = {0};
+    if (!kv_cache_open(&cache, &shape, &err))
+        fail_msg("%s", err.text);
+    return cache;
+}
+
+/* What a query at t sees, oldest first, by the definition: one list, one removal per token. */
+static int literal_list(int n_sinks, int n_recent, int64_t t, int64_t *out_tokens)
+{
+    int n = 0;
+    for (int64_t i = 0; i <= t; i++) {
+        if (n > n_sinks + n_recent - 1) {
+            memmove(out_tokens + n_sinks, out_tokens + n_sinks + 1,
+                    (size_t)(n - n_sinks - 1) * sizeof out_tokens[0]);
+            n--;
+        }
+        out_tokens[n++] = i;
+    }
+    return n;
+}
+
+/* owner[row] is the token that was stored there last. */
+static void check_view(const struct kv_view *view, const int64_t *owner, int n_sinks, int n_recent)
+{
+    int64_t expected[MAX_ROWS];
+    int n = literal_list(n_sinks, n_recent, view->position, expected);
+    assert_int_equal(view->in_cache, n - 1);
+    assert_int_equal(owner[view->row], view->position);
+    int i = 0;
+    for (int s = 0; s < view->n_segments; s++) {
+        const struct kv_segment *segment = &view->segments[s];
+        assert_true(segment->n_rows > 0);
+        for (int j = 0; j < segment->n_rows; j++, i++) {
+            assert_true(i < n);
+            assert_int_equal(owner[segment->first_row + j], expected[i]);
+            assert_int_equal(segment->first_distance - j, n - 1 - i);
+            assert_int_equal(segment->is_sink, expected[i] < n_sinks);
+        }
+    }
+    assert_int_equal(i, n);
+}
+
+/* Stores a whole chunk, then looks at every token's view, as a step does. */
+static void feed(struct kv_cache *cache, int64_t *owner, int n_tokens)
+{
+    const struct kv_shape *shape = kv_cache_shape(cache);
+    for (int i = 0; i < n_tokens; i++) {
+        struct kv_view view = kv_cache_view(cache, i);
+        assert_true(view.row >= 0 && view.row < shape->n_window + shape->n_slack);
+        owner[view.row] = view.position;
+    }
+    for (int i = 0; i < n_tokens; i++) {
+        struct kv_view view = kv_cache_view(cache, i);
+        assert_int_equal(view.position, kv_cache_position(cache) + i);
+        check_view(&view, owner, shape->n_sinks, shape->n_window - shape->n_sinks);
+    }
+    kv_cache_advance(cache, n_tokens);
+}
+
+static void test_views_are_the_literal_list(void **state)
+{
+    (void)state;
+    for (int n_sinks = 0; n_sinks <= 5; n_sinks++) {
+        for (int n_recent = 1; n_recent <= 9; n_recent++) {
+            for (int n_slack = 0; n_slack <= 11; n_slack++) {
+                for (int chunk = 1; chunk <= n_slack + 1; chunk++) {
+                    int64_t owner[MAX_ROWS] = {0};
+                    struct kv_cache *cache = open_cache(n_sinks, n_recent, n_slack);
+                    while (kv_cache_position(cache) < 60)
+                        feed(cache, owner, chunk);
+                    kv_cache_close(&cache);
+                    assert_null(cache);
+                }
+            }
+        }
+    }
+}
+
+static void test_evicted_are_those_no_query_sees(void **state)
+{
+    (void)state;
+    for (int n_sinks = 0; n_sinks <= 4; n_sinks++) {
+        for (int n_recent = 1; n_recent <= 6; n_recent++) {
+            struct kv_cache *cache = open_cache(n_sinks, n_recent, 3);
+            for (int64_t t = 0; t < 40; t++) {
+                int64_t seen[MAX_ROWS];
+                int n = literal_list(n_sinks, n_recent, t, seen);
+                assert_int_equal(kv_cache_evicted(cache), t + 1 - n);
+                kv_cache_advance(cache, 1);
+            }
+            kv_cache_close(&cache);
+        }
+    }
+}
+
+/* Whether the rows that queries from `position` on need are still there, asked of the rows. */
+static bool is_rewind_exact(const struct kv_shape *shape, const int64_t *owner, int64_t position)
+{
+    int n_ring = shape->n_window - shape->n_sinks + shape->n_slack;
+    int64_t seen[MAX_ROWS];
+    int n = literal_list(shape->n_sinks, shape->n_window - shape->n_sinks, position, seen);
+    for (int i = 0; i < n - 1; i++) {
+        int64_t t = seen[i];
+        int row =
+            t < shape->n_sinks ? (int)t : shape->n_sinks + (int)((t - shape->n_sinks) % n_ring);
+        if (owner[row] != t)
+            return false;
+    }
+    return true;
+}
+
+static void test_rewind_is_allowed_exactly_when_it_is_exact(void **state)
+{
+    (void)state;
+    uint32_t random = 1;
+    for (int round = 0; round < 600; round++) {
+        int n_sinks = round % 5;
+        int n_recent = 1 + round % 7;
+        int n_slack = round % 11;
+        int64_t owner[MAX_ROWS];
+        memset(owner, 0xff, sizeof owner); /* -1: never written */
+        struct kv_cache *cache = open_cache(n_sinks, n_recent, n_slack);
+        for (int step = 0; step < 40; step++) {
+            random = random * 1664525 + 1013904223;
+            feed(cache, owner, 1 + (int)(random >> 16) % (n_slack + 1));
+            int64_t position = kv_cache_position(cache);
+            for (int64_t p = 0; p <= position; p++)
+                assert_int_equal(kv_cache_can_rewind(cache, p),
+                                 is_rewind_exact(kv_cache_shape(cache), owner, p));
+            assert_false(kv_cache_can_rewind(cache, -1));
+            assert_false(kv_cache_can_rewind(cache, position + 1));
+            /* Back and back again: the second must not trust what the first has lost. */
+            int64_t back = position - (int64_t)(random >> 8) % (n_slack + 2);
+            if (step % 3 == 0 && kv_cache_can_rewind(cache, back)) {
+                kv_cache_rewind(cache, back);
+                assert_int_equal(kv_cache_position(cache), back);
+            }
+        }
+        kv_cache_close(&cache);
+    }
+}
+
+static void test_slack_can_always_be_taken_back(void **state)
+{
+    (void)state;
+    struct kv_cache *cache = open_cache(4, 12, 5);
+    for (int64_t t = 0; t < 100; t++) {
+        for (int64_t back = 0; back <= 5 && back <= t; back++)
+            assert_true(kv_cache_can_rewind(cache, t - back));
+        kv_cache_advance(cache, 1);
+    }
+    assert_true(kv_cache_can_rewind(cache, 4)); /* only the sinks: always there */
+    assert_false(kv_cache_can_rewind(cache, 50));
+    kv_cache_close(&cache);
+}
+
+static void test_far_positions(void **state)
+{
+    (void)state;
+    struct kv_cache *cache = open_cache(2, 6, 3);
+    for (int i = 0; i < 5; i++)
+        kv_cache_advance(cache, 1000000000);
+    struct kv_view view = kv_cache_view(cache, 3);
+    assert_true(view.position == 5000000003);
+    assert_int_equal(view.in_cache, 7);
+    assert_int_equal(view.segments[0].n_rows, 2);
+    assert_int_equal(view.segments[0].first_distance, 7);
+    assert_int_equal(view.segments[1].first_distance, 5);
+    assert_true(kv_cache_evicted(cache) == 5000000000 - 7);
+    kv_cache_close(&cache);
+}
+
+/* Each row of each layer and head is its own memory, inside the block. */
+static void test_rows_do_not_overlap(void **state)
+{
+    (void)state;
+    for (int type = KV_F32; type <= KV_Q8; type++) {
+        struct kv_shape shape = {.n_layers = 3,
+                                 .n_kv_heads = 2,
+                                 .head_dim_k = 6,
+                                 .head_dim_v = 10,
+                                 .type = (enum kv_type)type,
+                                 .n_sinks = 2,
+                                 .n_window = 9,
+                                 .n_slack = 4};
+        struct kv_cache *cache = NULL;
+        assert_true(kv_cache_open(&cache, &shape, NULL));
+        size_t k_bytes = 6 * kv_type_bytes(shape.type);
+        size_t v_bytes = 10 * kv_type_bytes(shape.type);
+        for (int pass = 0; pass < 2; pass++) {
+            unsigned char mark = 1;
+            for (int i = 0; i < 3 * 2 * 13; i++, mark++) {
+                int layer = i / 26, head = i / 13 % 2, row = i % 13;
+                unsigned char *k = kv_cache_k(cache, layer, head, row);
+                unsigned char *v = kv_cache_v(cache, layer, head, row);
+                float *k_scale = kv_cache_k_scale(cache, layer, head, row);
+                float *v_scale = kv_cache_v_scale(cache, layer, head, row);
+                assert_int_equal(k_scale != NULL, type == KV_Q8);
+                assert_int_equal(v_scale != NULL, type == KV_Q8);
+                if (pass == 0) {
+                    memset(k, mark, k_bytes);
+                    memset(v, mark + 100, v_bytes);
+                    if (type == KV_Q8) {
+                        *k_scale = (float)mark;
+                        *v_scale = (float)(mark + 100);
+                    }
+                    continue;
+                }
+                assert_int_equal(k[0], mark);
+                assert_int_equal(k[k_bytes - 1], mark);
+                assert_int_equal(v[0], mark + 100);
+                assert_int_equal(v[v_bytes - 1], mark + 100);
+                if (type == KV_Q8)
+                    assert_true(*k_scale == (float)mark && *v_scale == (float)(mark + 100));
+            }
+        }
+        assert_ptr_equal((char *)kv_cache_k(cache, 1, 1, 0) + k_bytes, kv_cache_k(cache, 1, 1, 1));
+        kv_cache_close(&cache);
+    }
+}
+
+static void test_impossible_shapes(void **state)
+{
+    (void)state;
+    struct kv_shape good = {.n_layers = 2,
+                            .n_kv_heads = 2,
+                            .head_dim_k = 64,
+                            .head_dim_v = 64,
+                            .type = KV_F16,
+                            .n_sinks = 4,
+                            .n_window = 8,
+                            .n_slack = 0};
+    struct kv_cache *cache = NULL;
+    struct err err = {0};
+    assert_int_equal(kv_shape_bytes(&good), 2 * 2 * 8 * 64 * 2 * 2);
+
+    struct kv_shape shape = good;
+    shape.n_sinks = 8;
+    assert_false(kv_cache_open(&cache, &shape, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    shape.n_sinks = -1;
+    assert_false(kv_cache_open(&cache, &shape, &err));
+    shape = good;
+    shape.n_layers = 0;
+    assert_false(kv_cache_open(&cache, &shape, &err));
+
+    shape = good;
+    shape.n_window = INT32_MAX;
+    shape.n_slack = 1;
+    assert_true(kv_shape_bytes(&shape) == SIZE_MAX);
+    shape = (struct kv_shape){.n_layers = INT32_MAX,
+                              .n_kv_heads = INT32_MAX,
+                              .head_dim_k = INT32_MAX,
+                              .head_dim_v = 1,
+                              .type = KV_F32,
+                              .n_window = INT32_MAX};
+    assert_true(kv_shape_bytes(&shape) == SIZE_MAX);
+    assert_false(kv_cache_open(&cache, &shape, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_null(cache);
+    kv_cache_close(&cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_views_are_the_literal_list),
+        cmocka_unit_test(test_evicted_are_those_no_query_sees),
+        cmocka_unit_test(test_rewind_is_allowed_exactly_when_it_is_exact),
+        cmocka_unit_test(test_slack_can_always_be_taken_back),
+        cmocka_unit_test(test_far_positions),
+        cmocka_unit_test(test_rows_do_not_overlap),
+        cmocka_unit_test(test_impossible_shapes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
