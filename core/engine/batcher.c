@@ -242,6 +242,7 @@ static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_fin
         .n_prompt = outcome.n_prompt,
         .n_generated = outcome.n_generated,
         .position = outcome.position,
+        .rewind_limit = outcome.rewind_limit,
         .n_evicted = outcome.n_evicted,
         .n_text_kept = outcome.n_text_kept,
         .prefill_ns = first - turn->admitted_ns,

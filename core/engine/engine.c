@@ -404,11 +404,9 @@ void engine_forget(struct engine *engine, uint64_t session)
     put_command(engine, COMMAND_FORGET, session);
 }
 
-bool engine_can_rewind(const struct engine_info *info, int64_t position, int64_t keep)
+bool engine_can_rewind(const struct engine_usage *last, int64_t keep)
 {
-    struct kv_shape shape = {
-        .n_sinks = info->n_sinks, .n_window = info->n_window, .n_slack = info->n_slack};
-    return kv_shape_can_rewind(&shape, position, keep);
+    return keep == 0 || (keep >= last->rewind_limit && keep <= last->position);
 }
 
 void engine_read_counters(const struct engine *engine_const, struct engine_counters *out)

@@ -44,7 +44,7 @@ struct engine_info {
     int n_context; /* trained context */
     int n_window;  /* N */
     int n_sinks;   /* S */
-    int n_slack;   /* tokens that a session can always take back, see engine_can_rewind */
+    int n_slack;   /* tokens that a session which only went forward can take back exactly */
     enum kv_type kv_type;
     size_t session_bytes; /* memory of one session, constant for its life */
     uint64_t n_parameters;
@@ -80,18 +80,19 @@ enum engine_event_kind {
 };
 
 struct engine_usage {
-    int64_t n_cached;   /* tokens of the session that were kept */
-    int n_prompt;       /* prompt tokens that had to be fed */
-    int n_generated;    /* tokens chosen, the end-of-turn token included */
-    int64_t position;   /* tokens in the session now: `keep` for the next request. A turn cancelled
-                           before its first token leaves the session as it was (position is its
-                           `keep`), or empty (0) where that cannot be restored */
-    int64_t n_evicted;  /* of these, how many no later token can see */
-    size_t n_text_kept; /* bytes of this turn's text that these tokens stand for. Less than all of
-                           it after a stop string, a length limit or a cancel: what is missing must
-                           be fed again as text when the conversation goes on */
-    int64_t prefill_ns; /* from admission to the first token */
-    int64_t decode_ns;  /* from the first token to the end */
+    int64_t n_cached; /* tokens of the session that were kept */
+    int n_prompt;     /* prompt tokens that had to be fed */
+    int n_generated;  /* tokens chosen, the end-of-turn token included */
+    int64_t position; /* tokens in the session now: `keep` for the next request. A turn cancelled
+                         before its first token leaves the session as it was (position is its
+                         `keep`), or empty (0) where that cannot be restored */
+    int64_t rewind_limit; /* the session can go back to any position from here on, and to 0 */
+    int64_t n_evicted;    /* of these, how many no later token can see */
+    size_t n_text_kept;   /* bytes of this turn's text that these tokens stand for. Less than all of
+                             it after a stop string, a length limit or a cancel: what is missing must
+                             be fed again as text when the conversation goes on */
+    int64_t prefill_ns;   /* from admission to the first token */
+    int64_t decode_ns;    /* from the first token to the end */
 };
 
 struct engine_event {
@@ -131,8 +132,8 @@ void engine_cancel(struct engine *engine, uint64_t request_id);
 /* Frees a session's memory, after its running request if there is one. Unknown ids are ignored. */
 void engine_forget(struct engine *engine, uint64_t session);
 
-/* True when a session at `position` can go back to `keep` exactly. Pure. */
-bool engine_can_rewind(const struct engine_info *info, int64_t position, int64_t keep);
+/* True when the session whose last turn ended with `last` can go back to `keep` exactly. Pure. */
+bool engine_can_rewind(const struct engine_usage *last, int64_t keep);
 
 void engine_event_free(struct engine_event *event);
 

@@ -209,6 +209,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
         .n_prompt = (int)session->n_prompt_fed,
         .n_generated = session->n_generated,
         .position = kv_cache_position(session->cache),
+        .rewind_limit = kv_cache_rewind_limit(session->cache),
         .n_evicted = kv_cache_evicted(session->cache),
         .n_text_kept = n_text_kept,
     };

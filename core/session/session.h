@@ -45,6 +45,7 @@ struct session_outcome {
     int n_prompt;
     int n_generated;
     int64_t position;
+    int64_t rewind_limit;
     int64_t n_evicted;
     size_t n_text_kept;
 };
