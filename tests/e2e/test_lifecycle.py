@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Starting, refusing to start, and stopping."""
+import os
+import signal
+import socket
+import tempfile
+import unittest
+
+import client
+from client import TINY_MODEL, chat_body, run_once
+
+
+class Start(unittest.TestCase):
+    def assert_one_sentence(self, *flags, names):
+        """sinkd must not start, and say why on one line that names the culprit."""
+        status, _, stderr = run_once(*flags)
+        self.assertNotEqual(status, 0)
+        self.assertGreater(status, 0, "killed by a signal")
+        self.assertEqual(len(stderr.splitlines()), 1, stderr)
+        self.assertIn(names, stderr)
+
+    def test_version_and_help(self):
+        status, stdout, _ = run_once("--version")
+        self.assertEqual(status, 0)
+        self.assertRegex(stdout, r"^sinkd \d+\.\d+\.\d+")
+        status, stdout, _ = run_once("--help")
+        self.assertEqual(status, 0)
+        for flag in ("--model", "--host", "--port", "--window", "--sinks", "--threads",
+                     "--kv-type", "--api-key-file", "--config", "--version", "--help"):
+            self.assertIn(flag, stdout)
+
+    def test_a_missing_model_gets_a_sentence(self):
+        self.assert_one_sentence("--port", "0", names="--model")
+        self.assert_one_sentence("--model", "/nowhere/x.gguf", "--port", "0",
+                                 names="/nowhere/x.gguf")
+
+    def test_a_file_that_is_no_model_gets_a_sentence(self):
+        self.assert_one_sentence("--model", "README.md", "--port", "0", names="README.md")
+        self.assert_one_sentence("--model", "/dev/null", "--port", "0", names="/dev/null")
+        self.assert_one_sentence("--model", "tests", "--port", "0", names="tests")
+
+    def test_a_truncated_model_gets_a_sentence(self):
+        with open(TINY_MODEL, "rb") as model, tempfile.NamedTemporaryFile(suffix=".gguf") as cut:
+            cut.write(model.read()[:-1000])
+            cut.flush()
+            self.assert_one_sentence("--model", cut.name, "--port", "0", names=cut.name)
+
+    def test_wrong_flags_get_a_sentence(self):
+        self.assert_one_sentence("--no-such-flag", names="--no-such-flag")
+        self.assert_one_sentence("--port", "http", names="--port")
+        self.assert_one_sentence("--port", "70000", names="--port")
+        self.assert_one_sentence("--model", TINY_MODEL, "--window", "-3", names="window")
+        self.assert_one_sentence("--model", TINY_MODEL, "--window", "64", "--sinks", "64",
+                                 "--port", "0", names="sinks")
+        self.assert_one_sentence("--model", TINY_MODEL, "--kv-type", "q1", names="q1")
+        self.assert_one_sentence("--config", "/nowhere/sinkd.conf", names="/nowhere/sinkd.conf")
+
+    def test_a_port_that_is_taken_gets_a_sentence(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            status, _, stderr = run_once("--model", TINY_MODEL, "--port", port)
+            self.assertGreater(status, 0)
+            self.assertIn(port, stderr.splitlines()[-1])
+
+    def test_each_kv_type_and_kernel_set_answers(self):
+        for flags, env in ((("--kv-type", "f32"), {}), (("--kv-type", "f16"), {}),
+                           (("--kv-type", "bf16"), {}), (("--kv-type", "q8"), {}),
+                           ((), {"SINKD_KERNELS": "scalar"})):
+            with client.Daemon(*flags, env=env) as daemon:
+                self.assertEqual(daemon.chat("Hello").status, 200, flags)
+
+
+class Stop(unittest.TestCase):
+    def test_sigterm_lets_a_short_answer_finish_and_exits_0(self):
+        daemon = client.Daemon()
+        stream = daemon.open_stream("/v1/chat/completions", chat_body("Hello", max_tokens=64))
+        events = iter(stream)
+        next(events)
+        daemon.process.send_signal(signal.SIGTERM)
+        self.assertEqual(list(events)[-1], "[DONE]")
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_sigterm_when_idle_exits_0(self):
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            daemon = client.Daemon()
+            idle = daemon.connect()
+            idle.request("GET", "/health")
+            idle.getresponse().read()  # kept alive
+            daemon.process.send_signal(signal_number)
+            self.assertEqual(daemon.wait(), 0)
+            idle.close()
+
+    def test_a_second_signal_does_not_wait_for_a_long_answer(self):
+        daemon = client.Daemon()
+        stream = daemon.open_stream("/v1/chat/completions",
+                                    chat_body("Never stop", max_tokens=1000000))
+        events = iter(stream)
+        next(events)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGTERM)
+        for _ in events:  # to its end, which must come
+            pass
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_systemd_hears_when_it_is_ready_and_when_it_stops(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "notify")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+                notify.bind(path)
+                notify.settimeout(client.PATIENCE_S)
+                daemon = client.Daemon(env={"NOTIFY_SOCKET": path})
+                messages = notify.recv(4096)
+                self.assertIn(b"READY=1", messages)
+                daemon.process.send_signal(signal.SIGTERM)
+                while b"STOPPING=1" not in messages:
+                    messages += notify.recv(4096)
+                self.assertEqual(daemon.wait(), 0)
+
+
+if __name__ == "__main__":
+    client.main()

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Conversations: the next turn pays for its new tokens only, and has no end."""
+import statistics
+import time
+import unittest
+
+import client
+
+WINDOW = 64
+
+
+def answer_of(reply):
+    return reply.json["choices"][0]["message"]["content"]
+
+
+def cached_of(reply):
+    return reply.json["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+class Sessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = client.Daemon()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__()
+
+    def turn(self, messages, conversation, text, **fields):
+        """One more user message and its answer, both appended to `messages`."""
+        messages.append({"role": "user", "content": text})
+        reply = self.daemon.chat(messages, conversation, **fields)
+        self.assertEqual(reply.status, 200, reply.body)
+        messages.append({"role": "assistant", "content": answer_of(reply)})
+        return reply
+
+    def test_a_named_conversation_pays_for_new_tokens_only(self):
+        messages = []
+        first = self.turn(messages, "named", "The first question")
+        self.assertEqual(cached_of(first), 0)
+        second = self.turn(messages, "named", "And the second")
+        self.assertGreaterEqual(cached_of(second), first.json["usage"]["prompt_tokens"])
+        self.assertLess(second.json["usage"]["prompt_tokens"] - cached_of(second),
+                        second.json["usage"]["prompt_tokens"])
+
+    def test_a_history_without_a_name_finds_its_session(self):
+        messages = []
+        first = self.turn(messages, None, "A question that nobody else asks")
+        second = self.turn(messages, None, "And its second part")
+        self.assertGreaterEqual(cached_of(second), first.json["usage"]["prompt_tokens"])
+
+    def test_a_cached_conversation_answers_as_a_fresh_one(self):
+        history = [{"role": "user", "content": "Same words"},
+                   {"role": "assistant", "content": "Same answer"},
+                   {"role": "user", "content": "Same question"}]
+        fresh = self.daemon.chat(history, "fresh-one", max_tokens=16)
+        again = self.daemon.chat(history, "fresh-one", max_tokens=16)
+        self.assertEqual(answer_of(again), answer_of(fresh))
+
+    def test_a_side_request_under_the_same_name_leaves_the_session_alone(self):
+        messages = []
+        first = self.turn(messages, "main", "What I really came for")
+        side = self.daemon.chat("Give this chat a title", "main")
+        self.assertEqual(side.status, 200)
+        second = self.turn(messages, "main", "Now go on")
+        self.assertGreaterEqual(cached_of(second), first.json["usage"]["prompt_tokens"])
+
+    def test_two_names_do_not_share_a_session(self):
+        self.turn([], "alice", "My secret is blue")
+        other = self.turn([], "bob", "My secret is blue")
+        self.assertEqual(cached_of(other), 0)
+
+
+class Endless(unittest.TestCase):
+    def test_twenty_windows_at_flat_cost_and_memory(self):
+        """One conversation to 20 times the window. Only ratios are asserted: medians of the time
+        per token of the second and the last quarter, and of memory."""
+        n_windows = 6 if client.SHORT else 20
+        with client.Daemon("--window", str(WINDOW), "--threads", "1") as daemon:
+            messages, per_token_s, rss_kb, evicted = [], [], [], []
+            n_tokens = 0
+            while n_tokens < n_windows * WINDOW:
+                messages.append({"role": "user", "content": "Go on."})
+                begin = time.monotonic()
+                reply = daemon.chat(messages, "endless", max_tokens=WINDOW // 2)
+                per_token_s.append((time.monotonic() - begin) / (WINDOW // 2))
+                self.assertEqual(reply.status, 200, reply.body)
+                messages.append({"role": "assistant", "content": answer_of(reply)})
+                n_tokens = reply.json["usage"]["total_tokens"]
+                evicted.append(reply.json["session"]["evicted_tokens"])
+                rss_kb.append(daemon.rss_kb())
+                if len(messages) > 4:
+                    self.assertGreater(cached_of(reply), 0)
+            quarter = len(per_token_s) // 4
+            early = slice(quarter, 2 * quarter)
+            late = slice(-quarter, None)
+            self.assertLess(statistics.median(per_token_s[late]),
+                            2 * statistics.median(per_token_s[early]))
+            self.assertLess(statistics.median(rss_kb[late]),
+                            1.1 * statistics.median(rss_kb[early]))
+            self.assertEqual(evicted, sorted(evicted))
+            self.assertGreaterEqual(evicted[-1], (n_windows - 2) * WINDOW)
+
+    def test_a_prompt_longer_than_the_window_streams_through(self):
+        with client.Daemon("--window", str(WINDOW)) as daemon:
+            reply = daemon.chat("word " * 10 * WINDOW)
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertGreater(reply.json["usage"]["prompt_tokens"], 10 * WINDOW)
+            self.assertGreater(reply.json["session"]["evicted_tokens"], 8 * WINDOW)
+
+
+if __name__ == "__main__":
+    client.main()
