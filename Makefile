@@ -143,14 +143,14 @@ asan: deps-test ## all tests under AddressSanitizer and UBSan
 	@$(MAKE) $(ASAN) all unit-bins
 	@UBSAN_OPTIONS=print_stacktrace=1 E2E_SHORT=1 $(MAKE) $(ASAN) run-sanitized
 
-# Only what has threads. OpenBLAS is not instrumented, hence the suppressions. Without address
-# space randomization, because ThreadSanitizer's fixed layout collides with it on newer kernels.
+# Only what has threads. OpenBLAS is not instrumented, hence the suppressions. Where it is allowed
+# without address space randomization: ThreadSanitizer's layout collides with it on newer kernels.
 THREADED := $(filter %/test_thread_pool %/test_mailbox %/test_event_loop $(BUILD)/tests/core/engine/% \
               $(BUILD)/tests/server/%,$(TEST_BIN))
 tsan: deps-test ## what has threads under ThreadSanitizer
 	@$(MAKE) $(TSAN) all unit-bins
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 second_deadlock_stack=1" \
-	    E2E_SHORT=1 setarch -R $(MAKE) $(TSAN) run-threaded
+	    E2E_SHORT=1 $$(setarch -R true 2>/dev/null && echo setarch -R) $(MAKE) $(TSAN) run-threaded
 
 .PHONY: run-sanitized run-threaded run-fuzz
 run-sanitized:
