@@ -30,9 +30,11 @@ bool tokenizer_open(struct tokenizer **out, const struct gguf *file, struct err 
 void tokenizer_close(struct tokenizer **tokenizer);
 
 /* Appends the ids of bytes begin .. of `prompt`. Special tokens are recognised only inside control
- * spans. `is_start`: the text begins a conversation, so BOS and the leading space are added as the
- * vocabulary wants them (no second BOS when the text itself begins with it). Bytes that are not
- * UTF-8 are kept: they become byte tokens. */
+ * spans; of tokens that a vocabulary defines by hand without making them control (runs of spaces)
+ * anywhere. What comes before `begin` counts as already encoded. `is_start`: the text begins a
+ * conversation, so BOS and the leading space are added as the vocabulary wants them (no second BOS
+ * when the text itself begins with it). Bytes that are not UTF-8 are kept: they become byte tokens.
+ */
 bool tokenizer_encode(const struct tokenizer *tokenizer, const struct prompt *prompt, size_t begin,
                       bool is_start, struct token_list *out, struct err *err);
 
@@ -52,5 +54,8 @@ int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* -1 when there is no
 int32_t tokenizer_eos(const struct tokenizer *tokenizer); /* -1 when there is none */
 /* True when generated text that follows BOS directly drops its first space (SPM). */
 bool tokenizer_adds_space(const struct tokenizer *tokenizer);
+/* False when the file names a pre-tokenizer that is not known (BPE). The text is then cut into
+ * words as GPT-2 does, which may cost quality: the caller says so. */
+bool tokenizer_knows_pre(const struct tokenizer *tokenizer);
 
 #endif
