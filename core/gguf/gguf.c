@@ -99,6 +99,16 @@ void gguf_close(struct gguf **file_ptr)
     *file_ptr = NULL;
 }
 
+struct gguf_shown gguf_show(struct gguf_text text)
+{
+    struct gguf_shown shown = {0};
+    for (size_t i = 0; i < text.len && i < sizeof shown.text - 1; i++) {
+        char c = text.data[i];
+        shown.text[i] = c >= ' ' && c <= '~' ? c : '?';
+    }
+    return shown;
+}
+
 size_t gguf_file_bytes(const struct gguf *file)
 {
     return file->n_bytes;

@@ -36,6 +36,12 @@ struct gguf_text {
     size_t len;
 };
 
+/* A text from the file as it may appear in a message: its beginning, without control bytes. */
+struct gguf_shown {
+    char text[65];
+};
+struct gguf_shown gguf_show(struct gguf_text text);
+
 /* An array of scalars (unaligned bytes inside the file) or of strings. */
 struct gguf_array {
     enum gguf_type type; /* of the elements; never GGUF_ARRAY */
@@ -55,7 +61,8 @@ struct gguf_tensor {
 
 /* Opens, maps and checks. The sentence in *err names the file and what to do about it. */
 bool gguf_open(struct gguf **out, const char *path, struct err *err);
-/* The same from memory that the caller keeps (tests, fuzzing). */
+/* The same from memory that the caller keeps (tests, fuzzing). Tensors lie as aligned as it does.
+ */
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);
 void gguf_close(struct gguf **file);
 

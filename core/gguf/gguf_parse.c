@@ -29,7 +29,6 @@ enum {
     /* The least that one of each can take in a file: what a count may claim is bounded by it. */
     MIN_ENTRY_BYTES = 8 + 1 + 4 + 1,
     MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8,
-    SHOWN_NAME_BYTES = 64,
 };
 
 /* What is left of the file. */
@@ -37,21 +36,6 @@ struct cursor {
     const unsigned char *at;
     size_t n_left;
 };
-
-/* A name as it may appear in a message: short, without control bytes. */
-struct shown_name {
-    char text[SHOWN_NAME_BYTES + 1];
-};
-
-static struct shown_name show(struct gguf_text name)
-{
-    struct shown_name shown = {0};
-    for (size_t i = 0; i < name.len && i < SHOWN_NAME_BYTES; i++) {
-        char c = name.data[i];
-        shown.text[i] = c >= ' ' && c <= '~' ? c : '?';
-    }
-    return shown;
-}
 
 static bool fail_short(struct err *err, const char *what)
 {
@@ -150,7 +134,8 @@ static bool sort_names(struct name_ref *refs, size_t n, const char *what, struct
     qsort(refs, n, sizeof refs[0], compare_refs);
     for (size_t i = 1; i < n; i++) {
         if (compare_refs(&refs[i - 1], &refs[i]) == 0)
-            return err_set(err, ERR_FORMAT, "%s '%s' appears twice", what, show(refs[i].name).text);
+            return err_set(err, ERR_FORMAT, "%s '%s' appears twice", what,
+                           gguf_show(refs[i].name).text);
     }
     return true;
 }
@@ -209,16 +194,16 @@ static bool read_entry(struct cursor *cursor, struct gguf_text *key, struct entr
     entry->type = (enum gguf_type)type;
     if (type == GGUF_ARRAY)
         return read_array(cursor, &entry->array, err) ||
-               err_prefix(err, "metadata '%s'", show(*key).text);
+               err_prefix(err, "metadata '%s'", gguf_show(*key).text);
     if (type == GGUF_STRING)
         return take_text(cursor, MAX_TEXT_BYTES, &entry->text) ||
                err_set(err, ERR_FORMAT,
                        "the text of metadata '%s' runs past the end of the file or %d MiB",
-                       show(*key).text, MAX_TEXT_BYTES >> 20);
+                       gguf_show(*key).text, MAX_TEXT_BYTES >> 20);
     size_t n_bytes = gguf_scalar_bytes(type);
     if (n_bytes == 0)
-        return err_set(err, ERR_FORMAT, "metadata '%s' has the unknown type %u", show(*key).text,
-                       type);
+        return err_set(err, ERR_FORMAT, "metadata '%s' has the unknown type %u",
+                       gguf_show(*key).text, type);
     return take_bytes(cursor, n_bytes, &entry->value) || fail_short(err, "its metadata");
 }
 
@@ -298,7 +283,7 @@ static bool read_tensor(struct cursor *cursor, struct gguf_tensor *tensor, uint6
     if (!take_name(cursor, "tensor", &tensor->name, err))
         return false;
     if (!read_tensor_shape(cursor, tensor, err))
-        return err_prefix(err, "tensor '%s'", show(tensor->name).text);
+        return err_prefix(err, "tensor '%s'", gguf_show(tensor->name).text);
     return take_u64(cursor, offset) || fail_short(err, "its list of tensors");
 }
 
@@ -317,13 +302,13 @@ static bool place_tensors(struct gguf *file, const struct cursor *cursor, const 
         struct gguf_tensor *tensor = &file->tensors[i];
         if (offsets[i] % alignment != 0 || offsets[i] < previous_end)
             return err_set(err, ERR_FORMAT, "tensor '%s' lies at a wrong offset",
-                           show(tensor->name).text);
+                           gguf_show(tensor->name).text);
         if (offsets[i] > n_data || tensor->n_bytes > n_data - offsets[i])
             return err_set(err, ERR_FORMAT,
                            "the file is truncated: tensor '%s' needs %zu bytes at %llu, and the "
                            "file has %zu for all tensors; download it again",
-                           show(tensor->name).text, tensor->n_bytes, (unsigned long long)offsets[i],
-                           n_data);
+                           gguf_show(tensor->name).text, tensor->n_bytes,
+                           (unsigned long long)offsets[i], n_data);
         tensor->data = cursor->at + padding + offsets[i];
         previous_end = offsets[i] + tensor->n_bytes;
     }

@@ -238,6 +238,13 @@ void kv_cache_rewind(struct kv_cache *cache, int64_t position)
         cache->ring_from = max_i64(cache->shape.n_sinks, position);
 }
 
+int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
+{
+    int n_sinks = cache->shape.n_sinks;
+    int64_t n_recent = cache->shape.n_window - n_sinks;
+    return cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
+}
+
 static size_t row_index(const struct kv_cache *cache, int layer, int head, int row)
 {
     size_t head_index = (size_t)layer * (size_t)cache->shape.n_kv_heads + (size_t)head;

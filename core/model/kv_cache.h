@@ -69,6 +69,8 @@ void kv_cache_advance(struct kv_cache *cache, int n_tokens);
 /* True when going back to `position` restores exactly what the cache was then. */
 bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position);
 void kv_cache_rewind(struct kv_cache *cache, int64_t position);
+/* Going back to any position from here to the current one is exact, and so is 0. */
+int64_t kv_cache_rewind_limit(const struct kv_cache *cache);
 
 /* Row `row` of one layer and head, for kv_store and attention. The scale pointers are NULL unless
  * KV_Q8. Rows of a head are contiguous. */

@@ -1,0 +1,273 @@
+#include "core/model/binder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/gguf/gguf.h"
+#include "core/kernels/quant.h"
+
+enum { MAX_NAME = 80 };
+
+struct full_name {
+    char text[MAX_NAME];
+};
+
+static struct full_name full_name(const struct binder *binder, const char *name)
+{
+    struct full_name full;
+    if (binder->layer < 0)
+        snprintf(full.text, sizeof full.text, "%s", name);
+    else
+        snprintf(full.text, sizeof full.text, "blk.%d.%s", binder->layer, name);
+    return full;
+}
+
+static bool is_vector(const struct gguf_tensor *tensor)
+{
+    return tensor->dims[1] == 1 && tensor->dims[2] == 1 && tensor->dims[3] == 1;
+}
+
+/* Floats needed to widen every vector that is not F32. */
+static size_t count_widened(const struct gguf *file)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < gguf_n_tensors(file); i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(file, i);
+        if (is_vector(tensor) && tensor->type != TENSOR_F32)
+            n += (size_t)tensor->dims[0]; /* the file holds them, so the sum cannot overflow */
+    }
+    return n;
+}
+
+bool binder_init(struct binder *binder, const struct gguf *file, const struct model_shape *shape,
+                 struct err *err)
+{
+    size_t n = count_widened(file);
+    *binder = (struct binder){.file = file, .shape = shape, .layer = -1, .n_vectors = n};
+    binder->is_bound = calloc(gguf_n_tensors(file) + 1, sizeof binder->is_bound[0]);
+    binder->vectors = calloc(n + 1, sizeof binder->vectors[0]);
+    if (binder->is_bound == NULL || binder->vectors == NULL)
+        return err_no_memory(err, "the model's vectors");
+    return true;
+}
+
+void binder_done(struct binder *binder)
+{
+    free(binder->is_bound);
+    free(binder->vectors);
+    *binder = (struct binder){0};
+}
+
+static const struct gguf_tensor *find(const struct binder *binder, const char *name)
+{
+    return gguf_find_tensor(binder->file, full_name(binder, name).text);
+}
+
+bool binder_has(const struct binder *binder, const char *name)
+{
+    return find(binder, name) != NULL;
+}
+
+static bool fail_missing(const struct binder *binder, const char *name, struct err *err)
+{
+    return err_set(
+        err, ERR_FORMAT,
+        "the model has no tensor '%s'; the file is incomplete or of another architecture "
+        "than it says",
+        full_name(binder, name).text);
+}
+
+static bool fail_shape(const struct binder *binder, const char *name,
+                       const struct gguf_tensor *tensor, int64_t n_out, int64_t n_in,
+                       struct err *err)
+{
+    return err_set(
+        err, ERR_FORMAT, "tensor '%s' is %lld x %lld x %lld, but the metadata asks for %lld x %lld",
+        full_name(binder, name).text, (long long)tensor->dims[0], (long long)tensor->dims[1],
+        (long long)(tensor->dims[2] * tensor->dims[3]), (long long)n_in, (long long)n_out);
+}
+
+static void mark_bound(struct binder *binder, const struct gguf_tensor *tensor)
+{
+    binder->is_bound[tensor - gguf_tensor_at(binder->file, 0)] = true;
+}
+
+bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, struct matrix *out,
+                 struct err *err)
+{
+    const struct gguf_tensor *tensor = find(binder, name);
+    if (tensor == NULL)
+        return fail_missing(binder, name, err);
+    if (tensor->dims[0] != n_in || tensor->dims[1] != n_out || tensor->dims[2] != 1 ||
+        tensor->dims[3] != 1)
+        return fail_shape(binder, name, tensor, n_out, n_in, err);
+    mark_bound(binder, tensor);
+    *out = (struct matrix){
+        .type = (enum tensor_type)tensor->type, .n_out = n_out, .n_in = n_in, .data = tensor->data};
+    return true;
+}
+
+bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
+                          struct err *err)
+{
+    const struct gguf_tensor *tensor = find(binder, name);
+    if (tensor == NULL) {
+        *out = NULL;
+        return true;
+    }
+    if (tensor->dims[0] != n || !is_vector(tensor))
+        return fail_shape(binder, name, tensor, 1, n, err);
+    mark_bound(binder, tensor);
+    if (tensor->type == TENSOR_F32) {
+        *out = tensor->data;
+        return true;
+    }
+    if ((size_t)n > binder->n_vectors - binder->n_vectors_put)
+        return err_set(err, ERR_INTERNAL, "tensor '%s' was bound twice",
+                       full_name(binder, name).text);
+    float *widened = binder->vectors + binder->n_vectors_put;
+    dequantize_row((enum tensor_type)tensor->type, tensor->data, widened, (size_t)n);
+    binder->n_vectors_put += (size_t)n;
+    *out = widened;
+    return true;
+}
+
+bool bind_vector(struct binder *binder, const char *name, int n, const float **out, struct err *err)
+{
+    if (!binder_has(binder, name))
+        return fail_missing(binder, name, err);
+    return bind_optional_vector(binder, name, n, out, err);
+}
+
+static struct matrix slice_rows(const struct matrix *whole, int first_row, int n_rows)
+{
+    const struct tensor_format *format = tensor_format(whole->type);
+    size_t row_bytes = (size_t)whole->n_in / format->block_len * format->block_bytes;
+    struct matrix slice = *whole;
+    slice.data = (const char *)whole->data + (size_t)first_row * row_bytes;
+    slice.n_out = n_rows;
+    return slice;
+}
+
+static bool bind_fused_qkv(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    int n_q = shape->n_heads * shape->head_dim_k;
+    int n_k = shape->n_kv_heads * shape->head_dim_k;
+    int n_v = shape->n_kv_heads * shape->head_dim_v;
+    struct matrix whole;
+    const float *bias;
+    if (!bind_matrix(binder, "attn_qkv.weight", n_q + n_k + n_v, shape->n_embd, &whole, err) ||
+        !bind_optional_vector(binder, "attn_qkv.bias", n_q + n_k + n_v, &bias, err))
+        return false;
+    layer->q = slice_rows(&whole, 0, n_q);
+    layer->k = slice_rows(&whole, n_q, n_k);
+    layer->v = slice_rows(&whole, n_q + n_k, n_v);
+    if (bias != NULL) {
+        layer->q_b = bias;
+        layer->k_b = bias + n_q;
+        layer->v_b = bias + n_q + n_k;
+    }
+    return true;
+}
+
+static bool bind_split_qkv(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    int n_q = shape->n_heads * shape->head_dim_k;
+    int n_k = shape->n_kv_heads * shape->head_dim_k;
+    int n_v = shape->n_kv_heads * shape->head_dim_v;
+    return bind_matrix(binder, "attn_q.weight", n_q, shape->n_embd, &layer->q, err) &&
+           bind_matrix(binder, "attn_k.weight", n_k, shape->n_embd, &layer->k, err) &&
+           bind_matrix(binder, "attn_v.weight", n_v, shape->n_embd, &layer->v, err) &&
+           bind_optional_vector(binder, "attn_q.bias", n_q, &layer->q_b, err) &&
+           bind_optional_vector(binder, "attn_k.bias", n_k, &layer->k_b, err) &&
+           bind_optional_vector(binder, "attn_v.bias", n_v, &layer->v_b, err);
+}
+
+bool bind_attention(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    bool is_fused = binder_has(binder, "attn_qkv.weight");
+    if (is_fused ? !bind_fused_qkv(binder, layer, err) : !bind_split_qkv(binder, layer, err))
+        return false;
+    return bind_matrix(binder, "attn_output.weight", shape->n_embd,
+                       shape->n_heads * shape->head_dim_v, &layer->out, err) &&
+           bind_optional_vector(binder, "attn_output.bias", shape->n_embd, &layer->out_b, err);
+}
+
+static bool bind_down(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    return bind_matrix(binder, "ffn_down.weight", shape->n_embd, shape->n_ff, &layer->down, err) &&
+           bind_optional_vector(binder, "ffn_down.bias", shape->n_embd, &layer->down_b, err);
+}
+
+static bool bind_fused_gate(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    struct matrix whole;
+    if (!bind_matrix(binder, "ffn_up.weight", 2 * shape->n_ff, shape->n_embd, &whole, err))
+        return false;
+    layer->gate = slice_rows(&whole, 0, shape->n_ff);
+    layer->up = slice_rows(&whole, shape->n_ff, shape->n_ff);
+    return bind_down(binder, layer, err);
+}
+
+bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    if (!binder_has(binder, "ffn_gate.weight"))
+        return bind_fused_gate(binder, layer, err);
+    return bind_matrix(binder, "ffn_gate.weight", shape->n_ff, shape->n_embd, &layer->gate, err) &&
+           bind_optional_vector(binder, "ffn_gate.bias", shape->n_ff, &layer->gate_b, err) &&
+           bind_plain_ffn(binder, layer, err);
+}
+
+bool bind_plain_ffn(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    return bind_matrix(binder, "ffn_up.weight", shape->n_ff, shape->n_embd, &layer->up, err) &&
+           bind_optional_vector(binder, "ffn_up.bias", shape->n_ff, &layer->up_b, err) &&
+           bind_down(binder, layer, err);
+}
+
+bool bind_norm(struct binder *binder, const char *name, const float **out_weight,
+               const float **out_bias, struct err *err)
+{
+    char weight[MAX_NAME / 2], bias[MAX_NAME / 2];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return bind_vector(binder, weight, binder->shape->n_embd, out_weight, err) &&
+           bind_optional_vector(binder, bias, binder->shape->n_embd, out_bias, err);
+}
+
+bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err)
+{
+    return bind_norm(binder, "attn_norm", &layer->attn_norm, &layer->attn_norm_b, err) &&
+           bind_attention(binder, layer, err) &&
+           bind_norm(binder, "ffn_norm", &layer->ffn_norm, &layer->ffn_norm_b, err) &&
+           bind_gated_ffn(binder, layer, err);
+}
+
+bool bind_gelu_layer(struct binder *binder, struct layer *layer, struct err *err)
+{
+    return bind_norm(binder, "attn_norm", &layer->attn_norm, &layer->attn_norm_b, err) &&
+           bind_attention(binder, layer, err) &&
+           bind_norm(binder, "ffn_norm", &layer->ffn_norm, &layer->ffn_norm_b, err) &&
+           bind_plain_ffn(binder, layer, err);
+}
+
+bool binder_check_all_bound(const struct binder *binder, struct err *err)
+{
+    for (size_t i = 0; i < gguf_n_tensors(binder->file); i++) {
+        if (!binder->is_bound[i])
+            return err_set(err, ERR_UNSUPPORTED,
+                           "the model has a tensor '%s' that sinkd has no use for in this "
+                           "architecture, so its answers would be wrong",
+                           gguf_show(gguf_tensor_at(binder->file, i)->name).text);
+    }
+    return true;
+}

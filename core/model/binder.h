@@ -1,0 +1,58 @@
+/* binder.h - finds a model's weights by name and compares their shapes with what is expected.
+ *
+ * It also remembers which tensors were asked for: a tensor that nobody asked for means that the
+ * file describes another function than the one that would be computed, so it is refused.
+ * Owner: model_open, for the length of it. */
+#ifndef CORE_MODEL_BINDER_H
+#define CORE_MODEL_BINDER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/model/model.h"
+
+struct err;
+struct gguf;
+
+struct binder {
+    const struct gguf *file;
+    const struct model_shape *shape;
+    int layer;            /* names are "blk.LAYER.NAME"; -1: names are whole */
+    bool *is_bound;       /* [n_tensors] */
+    float *vectors;       /* where vectors that are not F32 are widened to; owned by the model */
+    size_t n_vectors;     /* floats in `vectors` */
+    size_t n_vectors_put; /* of these, in use */
+};
+
+/* Reserves what may be needed; the model takes over `vectors`. */
+bool binder_init(struct binder *binder, const struct gguf *file, const struct model_shape *shape,
+                 struct err *err);
+void binder_done(struct binder *binder);
+
+bool binder_has(const struct binder *binder, const char *name);
+bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, struct matrix *out,
+                 struct err *err);
+bool bind_vector(struct binder *binder, const char *name, int n, const float **out,
+                 struct err *err);
+/* A missing tensor is NULL; one of a wrong shape is an error. */
+bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
+                          struct err *err);
+
+/* q, k, v (apart or fused), their norms, out; biases where the file has them. */
+bool bind_attention(struct binder *binder, struct layer *layer, struct err *err);
+/* gate, up, down; "ffn_up" may hold gate and up in one. */
+bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err);
+/* up, down. */
+bool bind_plain_ffn(struct binder *binder, struct layer *layer, struct err *err);
+
+/* "NAME.weight" and, where the file has it, "NAME.bias", both [n_embd]. */
+bool bind_norm(struct binder *binder, const char *name, const float **out_weight,
+               const float **out_bias, struct err *err);
+/* Whole layers of the usual make: attn_norm, attention, ffn_norm, and a feed-forward. */
+bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
+bool bind_gelu_layer(struct binder *binder, struct layer *layer, struct err *err);
+
+/* False when the file has tensors that nobody asked for. */
+bool binder_check_all_bound(const struct binder *binder, struct err *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* family.h - what differs between architectures: how weights are named and in which order a layer
+ * does its steps.
+ *
+ * A new architecture is one file family_NAME.c and one line in the list of model.c. The steps are
+ * in forward_steps.h, the binding helpers in binder.h. */
+#ifndef CORE_MODEL_FAMILY_H
+#define CORE_MODEL_FAMILY_H
+
+#include <stdbool.h>
+
+struct binder;
+struct err;
+struct forward;
+struct layer;
+
+enum family_norm { FAMILY_RMS_NORM, FAMILY_LAYER_NORM };
+
+/* Which entries of a head turn together: (2i, 2i+1), or (i, i + n_rot/2); none means ALiBi. */
+enum family_positions { FAMILY_ROPE_NEIGHBOURS, FAMILY_ROPE_SPLIT, FAMILY_ALIBI };
+
+enum family_ffn {
+    FAMILY_SILU_GATED, /* down(silu(gate x) * up x) */
+    FAMILY_GELU_GATED, /* down(gelu(gate x) * up x) */
+    FAMILY_GELU,       /* down(gelu(up x)) */
+};
+
+struct family {
+    const char *architecture; /* general.architecture in the file */
+    enum family_norm norm;
+    enum family_positions positions;
+    enum family_ffn ffn;
+    bool scales_embedding; /* by sqrt(n_embd) */
+
+    bool (*bind_layer)(struct binder *binder, struct layer *layer, struct err *err);
+    /* Adds attention and feed-forward of one layer to the residual stream. */
+    void (*run_layer)(struct forward *forward, const struct layer *layer);
+};
+
+extern const struct family family_falcon;
+extern const struct family family_gemma;
+extern const struct family family_gptneox;
+extern const struct family family_llama;
+extern const struct family family_mpt;
+extern const struct family family_phi3;
+extern const struct family family_qwen2;
+extern const struct family family_qwen3;
+
+#endif

@@ -1,0 +1,22 @@
+/* family_qwen3.c - Qwen 3 (arXiv 2505.09388): Llama's layer with a norm on each head of q and k
+ * before its rotation. */
+#include "core/model/binder.h"
+#include "core/model/family.h"
+#include "core/model/forward_steps.h"
+
+static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
+{
+    int head_dim = binder->shape->head_dim_k;
+    return bind_gated_layer(binder, layer, err) &&
+           bind_vector(binder, "attn_q_norm.weight", head_dim, &layer->q_norm, err) &&
+           bind_vector(binder, "attn_k_norm.weight", head_dim, &layer->k_norm, err);
+}
+
+const struct family family_qwen3 = {
+    .architecture = "qwen3",
+    .norm = FAMILY_RMS_NORM,
+    .positions = FAMILY_ROPE_SPLIT,
+    .ffn = FAMILY_SILU_GATED,
+    .bind_layer = bind_layer,
+    .run_layer = forward_sequential_layer,
+};

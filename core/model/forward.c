@@ -1,0 +1,296 @@
+/* One step of the whole model:
+ *
+ *     view of each token in its cache, its embedding, its two rotations
+ *     each layer, by its family (most: x += attention(norm(x)); x += ffn(norm(x)))
+ *     caches advance
+ *     norm and output matrix, for the tokens that want logits
+ *
+ * The steps of a layer are in forward_steps.c. A cache is read and written through views only: the
+ * keys and values of the whole batch are stored before any of it attends, and each token's view
+ * hides what is later than itself. */
+#include "core/model/forward.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/kernels/kernels.h"
+#include "core/model/family.h"
+#include "core/model/forward_state.h"
+
+enum { ALIGNMENT = 64, ACTIVATION_GROUP = 32, SUMS_PER_GROUP = 2 };
+
+/* Hands out pieces of one block. Without a block it only counts: the layout is run twice, first to
+ * learn the size. */
+struct arena {
+    char *base;
+    size_t n_used;
+    bool overflowed;
+};
+
+static void *arena_take(struct arena *arena, size_t n, size_t width, size_t element_bytes)
+{
+    size_t at = arena->n_used;
+    size_t n_bytes;
+    if (__builtin_mul_overflow(n, width, &n_bytes) ||
+        __builtin_mul_overflow(n_bytes, element_bytes, &n_bytes) ||
+        __builtin_add_overflow(n_bytes, ALIGNMENT - 1, &n_bytes) ||
+        __builtin_add_overflow(at, n_bytes / ALIGNMENT * ALIGNMENT, &arena->n_used))
+        arena->overflowed = true;
+    return arena->base == NULL || arena->overflowed ? NULL : arena->base + at;
+}
+
+static float *take_floats(struct arena *arena, int n, int width)
+{
+    return arena_take(arena, (size_t)n, (size_t)width, sizeof(float));
+}
+
+static struct activations take_activations(struct arena *arena, int n, int n_in)
+{
+    size_t rows = (size_t)n;
+    size_t n_groups = ((size_t)n_in + ACTIVATION_GROUP - 1) / ACTIVATION_GROUP;
+    return (struct activations){
+        .n_in = n_in,
+        .x = take_floats(arena, n, n_in),
+        .q = arena_take(arena, rows, n_groups, ACTIVATION_GROUP),
+        .scale = arena_take(arena, rows, n_groups, sizeof(float)),
+        .sum = arena_take(arena, rows, n_groups, SUMS_PER_GROUP * sizeof(int32_t)),
+    };
+}
+
+static int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static void lay_out_scratch(struct forward *forward, struct arena *arena)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    int widest = max_int(shape->n_embd, max_int(shape->n_ff, shape->n_heads * shape->head_dim_v));
+    size_t group = (size_t)(shape->n_heads / shape->n_kv_heads) * (size_t)shape->head_dim_k;
+    struct arena one = {0};
+    arena_take(&one, matmul_scratch_bytes(widest, forward->max_tokens), 1, 1);
+    forward->matmul_bytes = one.n_used;
+    arena_take(&one, 2, group, sizeof(float));
+    forward->scratch_bytes = one.n_used;
+    forward->scratch = arena_take(arena, (size_t)thread_pool_size(forward->pool), one.n_used, 1);
+}
+
+static void lay_out(struct forward *forward, struct arena *arena)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    int n = forward->max_tokens;
+    int n_pairs = shape->n_rot / 2;
+    forward->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
+    forward->views = arena_take(arena, (size_t)n, 1, sizeof forward->views[0]);
+    forward->ring.cos = take_floats(arena, n, n_pairs);
+    forward->ring.sin = take_floats(arena, n, n_pairs);
+    forward->sink.cos = take_floats(arena, n, n_pairs);
+    forward->sink.sin = take_floats(arena, n, n_pairs);
+    forward->x = take_floats(arena, n, shape->n_embd);
+    for (int i = 0; i < FORWARD_N_INPUTS; i++)
+        forward->inputs[i] = take_activations(arena, n, shape->n_embd);
+    forward->q = take_floats(arena, n, shape->n_heads * shape->head_dim_k);
+    forward->k = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_k);
+    forward->v = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_v);
+    forward->heads = take_activations(arena, n, shape->n_heads * shape->head_dim_v);
+    forward->hidden = take_activations(arena, n, shape->n_ff);
+    forward->up = take_floats(arena, n, shape->n_ff);
+    forward->projected = take_floats(arena, n, shape->n_embd);
+    forward->last = take_activations(arena, forward->max_logits, shape->n_embd);
+    forward->logits = take_floats(arena, forward->max_logits, shape->n_vocab);
+    lay_out_scratch(forward, arena);
+}
+
+static bool reserve(struct forward *forward, struct err *err)
+{
+    struct arena arena = {0};
+    lay_out(forward, &arena);
+    if (arena.overflowed)
+        return err_set(err, ERR_LIMIT, "a batch of %d tokens is too large for this model",
+                       forward->max_tokens);
+    forward->memory = aligned_alloc(ALIGNMENT, arena.n_used);
+    if (forward->memory == NULL)
+        return err_set(err, ERR_MEMORY, "cannot reserve %zu bytes for a batch of %d tokens",
+                       arena.n_used, forward->max_tokens);
+    arena = (struct arena){.base = forward->memory};
+    lay_out(forward, &arena);
+    return true;
+}
+
+/* RoPE (arXiv 2104.09864): pair i turns by base^(-2i / n_rot) per position. In double, because a
+ * position of 1e6 in float is wrong by a twentieth of a radian. */
+static void fill_frequencies(struct forward *forward)
+{
+    const struct model *model = forward->model;
+    int n_rot = model->shape.n_rot;
+    for (int i = 0; i < n_rot / 2; i++) {
+        double factor = model->rope_factors != NULL ? (double)model->rope_factors[i] : 1;
+        forward->frequencies[i] = pow(model->shape.rope_base, -2.0 * i / n_rot) /
+                                  (factor * model->shape.rope_linear_scale);
+    }
+}
+
+static bool layer_wants_quantized(const struct layer *layer)
+{
+    const struct matrix *all[] = {&layer->q,    &layer->k,  &layer->v,   &layer->out,
+                                  &layer->gate, &layer->up, &layer->down};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (all[i]->data != NULL && matmul_wants_quantized(all[i]->type))
+            return true;
+    }
+    return false;
+}
+
+static bool model_wants_quantized(const struct model *model)
+{
+    bool wants = matmul_wants_quantized(model->output.type);
+    for (int i = 0; i < model->shape.n_layers && !wants; i++)
+        wants = layer_wants_quantized(&model->layers[i]);
+    return wants;
+}
+
+bool forward_open(struct forward **out, const struct model *model, struct thread_pool *pool,
+                  int max_tokens, int max_logits, struct err *err)
+{
+    if (max_tokens < 1 || max_logits < 1)
+        return err_set(err, ERR_INTERNAL, "a batch needs room for at least one token");
+    struct forward *forward = calloc(1, sizeof *forward);
+    if (forward == NULL)
+        return err_no_memory(err, "the forward pass");
+    forward->model = model;
+    forward->pool = pool;
+    forward->max_tokens = max_tokens;
+    forward->max_logits = max_logits;
+    forward->wants_quantized = model_wants_quantized(model);
+    if (!reserve(forward, err)) {
+        forward_close(&forward);
+        return false;
+    }
+    fill_frequencies(forward);
+    *out = forward;
+    return true;
+}
+
+void forward_close(struct forward **forward_ptr)
+{
+    struct forward *forward = *forward_ptr;
+    if (forward == NULL)
+        return;
+    free(forward->memory);
+    free(forward);
+    *forward_ptr = NULL;
+}
+
+static void begin_batch(struct forward *forward, const struct forward_token *tokens, int n_tokens)
+{
+    forward->tokens = tokens;
+    forward->n_tokens = n_tokens;
+    for (int i = 0; i < FORWARD_N_INPUTS; i++)
+        forward->inputs[i].n_tokens = n_tokens;
+    forward->heads.n_tokens = n_tokens;
+    forward->hidden.n_tokens = n_tokens;
+    int ahead = 0;
+    for (int t = 0; t < n_tokens; t++) {
+        bool continues = t > 0 && tokens[t].cache == tokens[t - 1].cache;
+        ahead = continues ? ahead + 1 : 0;
+        forward->views[t] = kv_cache_view(tokens[t].cache, ahead);
+    }
+}
+
+static void advance_caches(const struct forward *forward)
+{
+    for (int t = 0; t < forward->n_tokens; t++)
+        kv_cache_advance(forward->tokens[t].cache, 1);
+}
+
+static void fill_rotation(const struct forward *forward, const struct rotations *rotations, int t,
+                          int64_t position)
+{
+    int n_pairs = forward->model->shape.n_rot / 2;
+    float *cos_row = rotations->cos + (size_t)t * (size_t)n_pairs;
+    float *sin_row = rotations->sin + (size_t)t * (size_t)n_pairs;
+    for (int i = 0; i < n_pairs; i++) {
+        double angle = (double)position * forward->frequencies[i];
+        double angle_sin, angle_cos;
+        sincos(angle, &angle_sin, &angle_cos);
+        cos_row[i] = (float)angle_cos;
+        sin_row[i] = (float)angle_sin;
+    }
+}
+
+static void embed_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    struct forward *forward = arg;
+    const struct model *model = forward->model;
+    int n_embd = model->shape.n_embd;
+    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
+        float *x = forward->x + (size_t)t * (size_t)n_embd;
+        matrix_get_row(&model->embedding, forward->tokens[t].id, x);
+        float scale = model->family->scales_embedding ? sqrtf((float)n_embd) : 1;
+        for (int i = 0; i < n_embd && model->family->scales_embedding; i++)
+            x[i] *= scale;
+        fill_rotation(forward, &forward->ring, t, forward->views[t].position);
+        fill_rotation(forward, &forward->sink, t, forward->views[t].in_cache);
+    }
+}
+
+static void last_norm_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    struct forward *forward = arg;
+    const struct model *model = forward->model;
+    size_t n_embd = (size_t)model->shape.n_embd;
+    int begin = forward_part_begin(forward->last.n_tokens, part, n_parts);
+    int end = forward_part_begin(forward->last.n_tokens, part + 1, n_parts);
+    for (int i = begin; i < end; i++) {
+        float *row = forward->last.x + (size_t)i * n_embd;
+        forward_norm_row(forward, row, row, model->output_norm, model->output_norm_b);
+    }
+    if (forward->wants_quantized)
+        activations_quantize(&forward->last, begin, end);
+}
+
+static void compute_logits(struct forward *forward)
+{
+    const struct model *model = forward->model;
+    size_t n_embd = (size_t)model->shape.n_embd;
+    int n_wanted = 0;
+    for (int t = 0; t < forward->n_tokens; t++) {
+        if (forward->tokens[t].wants_logits)
+            memcpy(forward->last.x + (size_t)n_wanted++ * n_embd, forward->x + (size_t)t * n_embd,
+                   n_embd * sizeof(float));
+    }
+    forward->last.n_tokens = n_wanted;
+    if (n_wanted == 0)
+        return;
+    thread_pool_run(forward->pool, last_norm_part, forward, forward_token_parts(forward, n_wanted));
+    struct products products = {
+        .forward = forward,
+        .in = &forward->last,
+        .list = {{.w = &model->output, .y = forward->logits}},
+        .n_list = 1,
+    };
+    forward_multiply(&products);
+}
+
+void forward_run(struct forward *forward, const struct forward_token *tokens, int n_tokens)
+{
+    const struct model *model = forward->model;
+    begin_batch(forward, tokens, n_tokens);
+    thread_pool_run(forward->pool, embed_part, forward, forward_token_parts(forward, n_tokens));
+    for (int i = 0; i < model->shape.n_layers; i++) {
+        forward->layer = i;
+        model->family->run_layer(forward, &model->layers[i]);
+    }
+    advance_caches(forward);
+    compute_logits(forward);
+}
+
+float *forward_logits(struct forward *forward, int i)
+{
+    return forward->logits + (size_t)i * (size_t)forward->model->shape.n_vocab;
+}

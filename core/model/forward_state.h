@@ -1,0 +1,90 @@
+/* forward_state.h - the inside of struct forward, for the forward*.c files alone. */
+#ifndef CORE_MODEL_FORWARD_STATE_H
+#define CORE_MODEL_FORWARD_STATE_H
+
+#include "core/base/thread_pool.h"
+#include "core/kernels/matmul.h"
+#include "core/model/forward.h"
+#include "core/model/forward_steps.h"
+#include "core/model/kv_cache.h"
+#include "core/model/model.h"
+
+/* Rotations of each token of the batch by one kind of position; [max_tokens, n_rot / 2]. */
+struct rotations {
+    float *cos;
+    float *sin;
+};
+
+struct forward {
+    const struct model *model;
+    struct thread_pool *pool;
+    int max_tokens;
+    int max_logits;
+    bool wants_quantized; /* some product of this model reads quantized inputs */
+    void *memory;         /* all that follows lies in it */
+    double *frequencies;  /* [n_rot / 2] radians per position */
+
+    /* The batch of this step. */
+    const struct forward_token *tokens;
+    int n_tokens;
+    struct kv_view *views; /* [max_tokens] */
+    struct rotations ring; /* at the absolute position: keys, and queries against the ring */
+    struct rotations sink; /* at the in-cache index: queries against the sinks */
+    int layer;
+
+    float *x;                                    /* [max_tokens, n_embd] residual stream */
+    struct activations inputs[FORWARD_N_INPUTS]; /* n_embd wide */
+    float *q;                                    /* [max_tokens, n_heads * head_dim_k] */
+    float *k;                                    /* [max_tokens, n_kv_heads * head_dim_k] */
+    float *v;                                    /* [max_tokens, n_kv_heads * head_dim_v] */
+    struct activations heads;                    /* n_heads * head_dim_v wide: attention's result */
+    struct activations hidden;                   /* n_ff wide */
+    float *up;                                   /* [max_tokens, n_ff]; gated families only */
+    float *projected;                            /* [max_tokens, n_embd] before it is added to x */
+    struct activations last;                     /* n_embd wide: rows that want logits */
+    float *logits;                               /* [max_logits, n_vocab] */
+
+    char *scratch; /* [n_threads] of scratch_bytes */
+    size_t scratch_bytes;
+    size_t matmul_bytes; /* of these, the first ones are matmul's; then two rotated query groups */
+};
+
+/* One product of the batch: y = in W^T + bias. */
+struct product {
+    const struct matrix *w;
+    const float *bias;
+    float *y; /* [n_tokens, w->n_out] */
+};
+
+/* Computes up to three products of one input in one dispatch. `finish` (or NULL) continues on the
+ * rows just computed, while they are warm. */
+struct products;
+typedef void products_finish_fn(const struct products *products, const struct product *product,
+                                int row_begin, int row_end, void *scratch);
+struct products {
+    struct forward *forward;
+    const struct activations *in;
+    const struct layer *layer; /* for finish */
+    products_finish_fn *finish;
+    struct product list[3];
+    int n_list;
+    int tile_rows;
+};
+void forward_multiply(struct products *products);
+
+/* x += in W^T + bias */
+void forward_add_product(struct forward *forward, const struct activations *in,
+                         const struct matrix *w, const float *bias);
+/* The 8-bit form of all rows, when this model has a use for it. */
+void forward_quantize(struct forward *forward, struct activations *in);
+void *forward_scratch(const struct forward *forward, int thread);
+
+/* y = norm of one token's row, by the family's norm. */
+void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
+                      const float *b);
+
+/* How many parts to split the batch's tokens into, and the range of one. */
+int forward_token_parts(const struct forward *forward, int n_tokens);
+int forward_part_begin(int n_tokens, int part, int n_parts);
+
+#endif

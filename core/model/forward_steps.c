@@ -1,0 +1,206 @@
+/* Norms, products and feed-forward, each split over the pool: norms over tokens, products over rows
+ * of the matrix. Attention is in forward_attention.c. */
+#include "core/model/forward_steps.h"
+
+#include "core/kernels/kernels.h"
+#include "core/model/family.h"
+#include "core/model/forward_state.h"
+
+enum {
+    /* More parts than threads, so that a core that is slowed down by a neighbour does less. */
+    PARTS_PER_THREAD = 4,
+    /* Rows of a tile: kernels work on several rows at once. */
+    TILE_MULTIPLE = 32,
+};
+
+const struct model_shape *forward_shape(const struct forward *forward)
+{
+    return &forward->model->shape;
+}
+
+int forward_token_parts(const struct forward *forward, int n_tokens)
+{
+    int most = PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    return n_tokens < most ? n_tokens : most;
+}
+
+int forward_part_begin(int n_tokens, int part, int n_parts)
+{
+    return (int)((int64_t)n_tokens * part / n_parts);
+}
+
+void *forward_scratch(const struct forward *forward, int thread)
+{
+    return forward->scratch + (size_t)thread * forward->scratch_bytes;
+}
+
+static int count_tiles(const struct matrix *w, int tile_rows)
+{
+    return (w->n_out + tile_rows - 1) / tile_rows;
+}
+
+static void multiply_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    const struct products *products = arg;
+    const struct product *product = products->list;
+    for (; part >= count_tiles(product->w, products->tile_rows); product++)
+        part -= count_tiles(product->w, products->tile_rows);
+
+    void *scratch = forward_scratch(products->forward, thread);
+    int begin = part * products->tile_rows;
+    int n_left = product->w->n_out - begin;
+    int end = begin + (n_left < products->tile_rows ? n_left : products->tile_rows);
+    matmul_rows(product->w, product->bias, products->in, product->y, (size_t)product->w->n_out,
+                begin, end, scratch);
+    if (products->finish != NULL)
+        products->finish(products, product, begin, end, scratch);
+}
+
+void forward_multiply(struct products *products)
+{
+    int n_rows = 0;
+    for (int i = 0; i < products->n_list; i++)
+        n_rows += products->list[i].w->n_out;
+    int n_wanted = PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
+    int rows = (n_rows + n_wanted - 1) / n_wanted;
+    products->tile_rows = (rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE;
+
+    int n_parts = 0;
+    for (int i = 0; i < products->n_list; i++)
+        n_parts += count_tiles(products->list[i].w, products->tile_rows);
+    thread_pool_run(products->forward->pool, multiply_part, products, n_parts);
+}
+
+static void finish_residual(const struct products *products, const struct product *product,
+                            int row_begin, int row_end, void *scratch)
+{
+    (void)scratch;
+    size_t n_embd = (size_t)product->w->n_out;
+    for (int t = 0; t < products->in->n_tokens; t++) {
+        size_t at = (size_t)t * n_embd + (size_t)row_begin;
+        kernels->add(products->forward->x + at, product->y + at, row_end - row_begin);
+    }
+}
+
+void forward_add_product(struct forward *forward, const struct activations *in,
+                         const struct matrix *w, const float *bias)
+{
+    struct products products = {
+        .forward = forward,
+        .in = in,
+        .finish = finish_residual,
+        .list = {{.w = w, .bias = bias, .y = forward->projected}},
+        .n_list = 1,
+    };
+    forward_multiply(&products);
+}
+
+struct norm_job {
+    struct forward *forward;
+    struct activations *to;
+    const float *w;
+    const float *b;
+};
+
+void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
+                      const float *b)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    if (forward->model->family->norm == FAMILY_RMS_NORM)
+        kernels->rms_norm(y, x, w, shape->n_embd, shape->norm_eps);
+    else
+        kernels->layer_norm(y, x, w, b, shape->n_embd, shape->norm_eps);
+}
+
+static void norm_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct norm_job *job = arg;
+    const struct forward *forward = job->forward;
+    size_t n_embd = (size_t)forward->model->shape.n_embd;
+    int begin = forward_part_begin(forward->n_tokens, part, n_parts);
+    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = begin; t < end; t++) {
+        size_t row = (size_t)t * n_embd;
+        forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
+    }
+    if (forward->wants_quantized)
+        activations_quantize(job->to, begin, end);
+}
+
+void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b)
+{
+    struct norm_job job = {.forward = forward, .to = &forward->inputs[to], .w = w, .b = b};
+    thread_pool_run(forward->pool, norm_part, &job,
+                    forward_token_parts(forward, forward->n_tokens));
+}
+
+static void quantize_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    struct activations *in = arg;
+    activations_quantize(in, forward_part_begin(in->n_tokens, part, n_parts),
+                         forward_part_begin(in->n_tokens, part + 1, n_parts));
+}
+
+void forward_quantize(struct forward *forward, struct activations *in)
+{
+    if (forward->wants_quantized)
+        thread_pool_run(forward->pool, quantize_part, in,
+                        forward_token_parts(forward, in->n_tokens));
+}
+
+static void finish_gelu(const struct products *products, const struct product *product,
+                        int row_begin, int row_end, void *scratch)
+{
+    (void)scratch;
+    size_t n_ff = (size_t)product->w->n_out;
+    for (int t = 0; t < products->in->n_tokens; t++)
+        kernels->gelu(product->y + (size_t)t * n_ff + (size_t)row_begin, row_end - row_begin);
+}
+
+/* The product was gate; the same rows of up follow, then both become one. */
+static void finish_gated(const struct products *products, const struct product *product,
+                         int row_begin, int row_end, void *scratch)
+{
+    const struct forward *forward = products->forward;
+    const struct layer *layer = products->layer;
+    size_t n_ff = (size_t)product->w->n_out;
+    matmul_rows(&layer->up, layer->up_b, products->in, forward->up, n_ff, row_begin, row_end,
+                scratch);
+    bool is_silu = forward->model->family->ffn == FAMILY_SILU_GATED;
+    for (int t = 0; t < products->in->n_tokens; t++) {
+        size_t at = (size_t)t * n_ff + (size_t)row_begin;
+        if (is_silu)
+            kernels->silu_mul(product->y + at, forward->up + at, row_end - row_begin);
+        else
+            kernels->gelu_mul(product->y + at, forward->up + at, row_end - row_begin);
+    }
+}
+
+void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer)
+{
+    bool is_gated = forward->model->family->ffn != FAMILY_GELU;
+    struct products products = {
+        .forward = forward,
+        .in = &forward->inputs[from],
+        .layer = layer,
+        .finish = is_gated ? finish_gated : finish_gelu,
+        .list = {{.w = is_gated ? &layer->gate : &layer->up,
+                  .bias = is_gated ? layer->gate_b : layer->up_b,
+                  .y = forward->hidden.x}},
+        .n_list = 1,
+    };
+    forward_multiply(&products);
+    forward_quantize(forward, &forward->hidden);
+    forward_add_product(forward, &forward->hidden, &layer->down, layer->down_b);
+}
+
+void forward_sequential_layer(struct forward *forward, const struct layer *layer)
+{
+    forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, layer->attn_norm_b);
+    forward_attention(forward, FORWARD_ATTN_INPUT, layer);
+    forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, layer->ffn_norm_b);
+    forward_ffn(forward, FORWARD_FFN_INPUT, layer);
+}

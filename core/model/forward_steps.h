@@ -1,0 +1,27 @@
+/* forward_steps.h - the steps that a family's layer is made of.
+ *
+ * The residual stream x [n_tokens, n_embd] lies inside struct forward. A step reads it into one of
+ * two inputs (norm) or adds to it (attention, feed-forward), for all tokens of the batch. */
+#ifndef CORE_MODEL_FORWARD_STEPS_H
+#define CORE_MODEL_FORWARD_STEPS_H
+
+#include "core/model/model.h"
+
+struct forward;
+
+/* Two, because in parallel layers both norms are taken before either result is added. */
+enum forward_input { FORWARD_ATTN_INPUT, FORWARD_FFN_INPUT, FORWARD_N_INPUTS };
+
+const struct model_shape *forward_shape(const struct forward *forward);
+
+/* input = norm(x) * w + b, with the family's norm. An RMS norm ignores b. */
+void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b);
+/* x += out(attend(q, k, v)): q, k, v from the input, stored and attended over the caches. */
+void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer);
+/* x += down(act(up input)), gated where the family is. */
+void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer);
+
+/* x += attention(norm(x)); x += ffn(norm(x)): what most families do. */
+void forward_sequential_layer(struct forward *forward, const struct layer *layer);
+
+#endif

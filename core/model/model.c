@@ -1,0 +1,170 @@
+#include "core/model/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/gguf/gguf.h"
+#include "core/model/binder.h"
+#include "core/model/family.h"
+#include "core/model/model_shape.h"
+
+static const struct family *const families[] = {
+    &family_falcon, &family_gemma, &family_gptneox, &family_llama,
+    &family_mpt,    &family_phi3,  &family_qwen2,   &family_qwen3,
+};
+static const size_t n_families = sizeof families / sizeof families[0];
+
+static bool fail_unknown(struct gguf_text architecture, struct err *err)
+{
+    struct buf names;
+    buf_init(&names);
+    for (size_t i = 0; i < n_families; i++)
+        buf_append_format(&names, "%s%s", i == 0 ? "" : ", ", families[i]->architecture);
+    err_set(err, ERR_UNSUPPORTED,
+            "the model's architecture is '%s', and sinkd runs %s; choose a model of one of these",
+            gguf_show(architecture).text, buf_text(&names));
+    buf_done(&names);
+    return false;
+}
+
+static const struct family *find_family(const struct gguf *file, struct err *err)
+{
+    struct gguf_text name;
+    int64_t n_parts;
+    if (gguf_get_int(file, "split.count", 2, INT64_MAX, &n_parts)) {
+        err_set(err, ERR_UNSUPPORTED,
+                "the model is split into %lld files; join them with llama-gguf-split --merge",
+                (long long)n_parts);
+        return NULL;
+    }
+    if (!gguf_get_text(file, "general.architecture", &name)) {
+        err_set(err, ERR_FORMAT, "the file does not name an architecture; it holds no model");
+        return NULL;
+    }
+    for (size_t i = 0; i < n_families; i++) {
+        const char *known = families[i]->architecture;
+        if (strlen(known) == name.len && memcmp(known, name.data, name.len) == 0)
+            return families[i];
+    }
+    fail_unknown(name, err);
+    return NULL;
+}
+
+/* Slopes of the ALiBi paper (arXiv 2108.12409): a geometric series for the largest power of two of
+ * heads; the heads beyond take every other term of the series with half the step. */
+static void fill_alibi_slopes(float *slopes, int n_heads, double max_bias)
+{
+    int n_first = 1;
+    while (n_first * 2 <= n_heads)
+        n_first *= 2;
+    for (int head = 0; head < n_heads; head++) {
+        double exponent = head < n_first ? head + 1.0 : (2.0 * (head - n_first) + 1.0) / 2.0;
+        slopes[head] = (float)exp2(-max_bias * exponent / n_first);
+    }
+}
+
+static bool bind_globals(struct model *model, struct binder *binder, struct err *err)
+{
+    const struct model_shape *shape = &model->shape;
+    if (!bind_matrix(binder, "token_embd.weight", shape->n_vocab, shape->n_embd, &model->embedding,
+                     err) ||
+        !bind_vector(binder, "output_norm.weight", shape->n_embd, &model->output_norm, err) ||
+        !bind_optional_vector(binder, "output_norm.bias", shape->n_embd, &model->output_norm_b,
+                              err))
+        return false;
+    if (shape->n_rot > 0 && !bind_optional_vector(binder, "rope_freqs.weight", shape->n_rot / 2,
+                                                  &model->rope_factors, err))
+        return false;
+    model->output = model->embedding;
+    return !binder_has(binder, "output.weight") ||
+           bind_matrix(binder, "output.weight", shape->n_vocab, shape->n_embd, &model->output, err);
+}
+
+static bool bind_layers(struct model *model, struct binder *binder, struct err *err)
+{
+    for (int i = 0; i < model->shape.n_layers; i++) {
+        binder->layer = i;
+        if (!model->family->bind_layer(binder, &model->layers[i], err))
+            return false;
+    }
+    return binder_check_all_bound(binder, err);
+}
+
+static bool check_rope_factors(const struct model *model, struct err *err)
+{
+    for (int i = 0; model->rope_factors != NULL && i < model->shape.n_rot / 2; i++) {
+        if (!(model->rope_factors[i] >= 1e-6F && model->rope_factors[i] <= 1e6F))
+            return err_set(err, ERR_FORMAT, "rope_freqs.weight holds a factor out of range");
+    }
+    return true;
+}
+
+static uint64_t count_parameters(const struct gguf *file)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < gguf_n_tensors(file); i++) {
+        const int64_t *dims = gguf_tensor_at(file, i)->dims;
+        n += (uint64_t)(dims[0] * dims[1] * dims[2] * dims[3]);
+    }
+    return n;
+}
+
+static bool bind_weights(struct model *model, const struct gguf *file, struct err *err)
+{
+    struct binder binder;
+    bool ok = binder_init(&binder, file, &model->shape, err) && bind_globals(model, &binder, err) &&
+              bind_layers(model, &binder, err);
+    model->vectors = binder.vectors; /* the layers point into it */
+    binder.vectors = NULL;
+    binder_done(&binder);
+    return ok && check_rope_factors(model, err);
+}
+
+static bool reserve(struct model *model, struct err *err)
+{
+    size_t n_heads = (size_t)model->shape.n_heads;
+    model->layers = calloc((size_t)model->shape.n_layers, sizeof model->layers[0]);
+    if (model->family->positions == FAMILY_ALIBI)
+        model->alibi_slopes = calloc(n_heads, sizeof model->alibi_slopes[0]);
+    if (model->layers == NULL ||
+        (model->family->positions == FAMILY_ALIBI && model->alibi_slopes == NULL))
+        return err_no_memory(err, "the model's layers");
+    if (model->alibi_slopes != NULL)
+        fill_alibi_slopes(model->alibi_slopes, model->shape.n_heads,
+                          (double)model->shape.alibi_max_bias);
+    return true;
+}
+
+bool model_open(struct model **out, const struct gguf *file, struct err *err)
+{
+    const struct family *family = find_family(file, err);
+    if (family == NULL)
+        return false;
+    struct model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return err_no_memory(err, "the model");
+    model->family = family;
+    model->n_parameters = count_parameters(file);
+    if (!model_shape_read(&model->shape, file, family, err) || !reserve(model, err) ||
+        !bind_weights(model, file, err)) {
+        model_close(&model);
+        return false;
+    }
+    *out = model;
+    return true;
+}
+
+void model_close(struct model **model_ptr)
+{
+    struct model *model = *model_ptr;
+    if (model == NULL)
+        return;
+    free(model->layers);
+    free(model->alibi_slopes);
+    free(model->vectors);
+    free(model);
+    *model_ptr = NULL;
+}

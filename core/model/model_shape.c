@@ -1,0 +1,213 @@
+#include "core/model/model_shape.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/gguf/gguf.h"
+
+enum {
+    MAX_LAYERS = 1024,
+    MAX_HEADS = 4096,
+    MAX_HEAD_DIM = 4096,
+    MAX_EMBD = 1 << 20, /* also of all heads together */
+    MAX_FF = 1 << 22,
+    MAX_VOCAB = 1 << 24,
+    MAX_CONTEXT = 1 << 28,
+    MAX_KEY = 96,
+};
+
+/* Reads keys "ARCHITECTURE.NAME". The first failure sticks, so that a reader asks once at the end.
+ */
+struct key_reader {
+    const struct gguf *file;
+    const char *architecture;
+    struct err *err;
+    bool failed;
+};
+
+struct key {
+    char text[MAX_KEY];
+};
+
+static struct key full_key(const struct key_reader *reader, const char *name)
+{
+    struct key key;
+    snprintf(key.text, sizeof key.text, "%s.%s", reader->architecture, name);
+    return key;
+}
+
+static bool has_key(const struct key_reader *reader, const char *name)
+{
+    return gguf_has(reader->file, full_key(reader, name).text);
+}
+
+static void fail(struct key_reader *reader, const char *name, const char *problem)
+{
+    if (!reader->failed)
+        err_set(reader->err, ERR_FORMAT, "the model's %s %s", full_key(reader, name).text, problem);
+    reader->failed = true;
+}
+
+/* A whole number in 1 .. max, or `missing` without the key; missing < 0: the key must be there. */
+static int read_count(struct key_reader *reader, const char *name, int64_t missing, int max)
+{
+    int64_t value = missing;
+    char problem[64];
+    if (!has_key(reader, name)) {
+        if (missing < 0)
+            fail(reader, name, "is missing");
+    } else if (!gguf_get_int(reader->file, full_key(reader, name).text, 1, max, &value)) {
+        snprintf(problem, sizeof problem, "is not one number in 1 .. %d", max);
+        fail(reader, name, problem);
+    }
+    return reader->failed ? 1 : (int)value;
+}
+
+/* The same for a real number in min .. max. */
+static double read_real(struct key_reader *reader, const char *name, double missing, double min,
+                        double max)
+{
+    double value = missing;
+    char problem[64];
+    if (has_key(reader, name) &&
+        (!gguf_get_float(reader->file, full_key(reader, name).text, &value) || value < min ||
+         value > max)) {
+        snprintf(problem, sizeof problem, "is not a number in %g .. %g", min, max);
+        fail(reader, name, problem);
+    }
+    return value;
+}
+
+static void read_norm(struct key_reader *reader, const struct family *family,
+                      struct model_shape *shape)
+{
+    const char *name = family->norm == FAMILY_RMS_NORM ? "attention.layer_norm_rms_epsilon"
+                                                       : "attention.layer_norm_epsilon";
+    if (!has_key(reader, name))
+        fail(reader, name, "is missing");
+    shape->norm_eps = (float)read_real(reader, name, 0, 0, 1);
+}
+
+static void read_heads(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->n_heads = read_count(reader, "attention.head_count", -1, MAX_HEADS);
+    shape->n_kv_heads = read_count(reader, "attention.head_count_kv", shape->n_heads, MAX_HEADS);
+    int head_dim = shape->n_embd / shape->n_heads;
+    bool divides = shape->n_embd % shape->n_heads == 0;
+    shape->head_dim_k =
+        read_count(reader, "attention.key_length", divides ? head_dim : -1, MAX_HEAD_DIM);
+    shape->head_dim_v =
+        read_count(reader, "attention.value_length", shape->head_dim_k, MAX_HEAD_DIM);
+    if (shape->n_heads % shape->n_kv_heads != 0)
+        fail(reader, "attention.head_count", "is not a multiple of its head_count_kv");
+    if (shape->n_heads * shape->head_dim_k > MAX_EMBD ||
+        shape->n_heads * shape->head_dim_v > MAX_EMBD)
+        fail(reader, "attention.head_count", "gives heads that are too large together");
+}
+
+static bool text_is(struct gguf_text text, const char *wanted)
+{
+    return text.len == strlen(wanted) && memcmp(text.data, wanted, text.len) == 0;
+}
+
+/* Linear scaling alone is a number here. The scaling of Llama 3 comes as a tensor of factors. */
+static void read_rope_scaling(struct key_reader *reader, struct model_shape *shape)
+{
+    struct gguf_text type = {.data = "linear", .len = strlen("linear")};
+    shape->rope_linear_scale = read_real(reader, "rope.scale_linear", 1, 1e-3, 1e6);
+    shape->rope_linear_scale =
+        read_real(reader, "rope.scaling.factor", shape->rope_linear_scale, 1e-3, 1e6);
+    if (has_key(reader, "rope.scaling.type") &&
+        !gguf_get_text(reader->file, full_key(reader, "rope.scaling.type").text, &type))
+        fail(reader, "rope.scaling.type", "is not a text");
+    if (text_is(type, "none")) {
+        shape->rope_linear_scale = 1;
+    } else if (!text_is(type, "linear") && !reader->failed) {
+        err_set(reader->err, ERR_UNSUPPORTED,
+                "the model scales its positions by '%s', and sinkd knows none and linear (and the "
+                "factors of Llama 3); take a file of the model without it",
+                gguf_show(type).text);
+        reader->failed = true;
+    }
+}
+
+static void read_rope(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->n_rot = read_count(reader, "rope.dimension_count", shape->head_dim_k, MAX_HEAD_DIM);
+    shape->rope_base = read_real(reader, "rope.freq_base", 10000, 1, 1e12);
+    if (shape->n_rot % 2 != 0 || shape->n_rot > shape->head_dim_k)
+        fail(reader, "rope.dimension_count", "is odd or larger than a head");
+    read_rope_scaling(reader, shape);
+}
+
+static void read_alibi(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->rope_linear_scale = 1;
+    shape->alibi_max_bias = (float)read_real(reader, "attention.max_alibi_bias", 0, 0, 1000);
+    if (!(shape->alibi_max_bias > 0))
+        fail(reader, "attention.max_alibi_bias", "is missing or 0: only ALiBi models can stream");
+}
+
+/* A model that was trained with a sliding window has never seen more than that at once. */
+static void read_context(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->n_context = read_count(reader, "context_length", -1, MAX_CONTEXT);
+    int64_t window = 0; /* written as 0 by converters for models without one */
+    if (gguf_get_int(reader->file, full_key(reader, "attention.sliding_window").text, 2,
+                     shape->n_context, &window))
+        shape->n_context = (int)window;
+}
+
+/* The embedding is the one tensor whose shape nothing else tells: it gives the vocabulary. */
+static void read_vocabulary(struct key_reader *reader, struct model_shape *shape)
+{
+    const struct gguf_tensor *embedding = gguf_find_tensor(reader->file, "token_embd.weight");
+    if (reader->failed)
+        return;
+    if (embedding == NULL || embedding->dims[1] > MAX_VOCAB) {
+        err_set(reader->err, ERR_FORMAT,
+                embedding == NULL ? "the file has no token_embd.weight; it holds no language model"
+                                  : "the model's vocabulary is too large");
+        reader->failed = true;
+        return;
+    }
+    shape->n_vocab = (int)embedding->dims[1];
+}
+
+bool model_shape_read(struct model_shape *out, const struct gguf *file, const struct family *family,
+                      struct err *err)
+{
+    struct key_reader reader = {.file = file, .architecture = family->architecture, .err = err};
+    struct model_shape shape = {0};
+    snprintf(shape.architecture, sizeof shape.architecture, "%s", family->architecture);
+    shape.n_layers = read_count(&reader, "block_count", -1, MAX_LAYERS);
+    shape.n_embd = read_count(&reader, "embedding_length", -1, MAX_EMBD);
+    shape.n_ff = read_count(&reader, "feed_forward_length", -1, MAX_FF);
+    read_context(&reader, &shape);
+    read_norm(&reader, family, &shape);
+    read_heads(&reader, &shape);
+    if (family->positions == FAMILY_ALIBI)
+        read_alibi(&reader, &shape);
+    else
+        read_rope(&reader, &shape);
+    read_vocabulary(&reader, &shape);
+    shape.clamp_qkv = (float)read_real(&reader, "attention.clamp_kqv", 0, 0, 1e6);
+
+    shape.parallel_residual = true; /* read by GPT-NeoX alone; its default */
+    if (has_key(&reader, "use_parallel_residual") &&
+        !gguf_get_bool(file, full_key(&reader, "use_parallel_residual").text,
+                       &shape.parallel_residual))
+        fail(&reader, "use_parallel_residual", "is not true or false");
+
+    int64_t n_experts = 0;
+    if (gguf_get_int(file, full_key(&reader, "expert_count").text, 1, INT64_MAX, &n_experts) &&
+        !reader.failed) {
+        err_set(err, ERR_UNSUPPORTED,
+                "the model is a mixture of experts, which sinkd cannot run; take a dense one");
+        reader.failed = true;
+    }
+    if (!reader.failed)
+        *out = shape;
+    return !reader.failed;
+}
