@@ -9,7 +9,7 @@
 const struct kernels *kernels = &kernels_scalar;
 
 /* Best first. */
-static const struct kernels *const tables[] = {&kernels_scalar};
+static const struct kernels *const tables[] = {&kernels_avx512, &kernels_avx2, &kernels_scalar};
 static const int n_tables = sizeof tables / sizeof tables[0];
 
 /* The compiler's run-time check also asks whether the system saves the wide registers. */

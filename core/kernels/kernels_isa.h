@@ -4,6 +4,10 @@
 
 #include "core/kernels/kernels.h"
 
+/* Cache rows of KV_Q8 whose numbers are all smaller than this are stored as zeros: the inverse of
+ * their scale is not a number. */
+#define KV_Q8_LEAST 0x1p-100f
+
 extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;

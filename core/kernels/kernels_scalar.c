@@ -88,9 +88,6 @@ static void rope_split(float *y, const float *x, const float *cos, const float *
     }
 }
 
-/* Rows smaller than this are stored as zeros: the inverse of their scale is not a number. */
-#define KV_Q8_LEAST 0x1p-100f
-
 static void kv_store_q8(int8_t *row, float *scale, const float *x, int n)
 {
     float max = 0;

@@ -1,0 +1,21 @@
+#include "core/kernels/simd_avx512.h"
+
+#include "core/kernels/attention_vector.h"
+#include "core/kernels/kernels_vector.h"
+
+const struct kernels kernels_avx512 = {
+    .isa = KERNELS_AVX512,
+    .name = "avx512",
+    .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+    .add = add,
+    .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .gelu = gelu,
+    .clamp = clamp,
+    .rope_neighbours = rope_neighbours,
+    .rope_split = rope_split,
+    .kv_store = kv_store,
+    .attention = attention,
+    .log_sum_exp = log_sum_exp,
+};

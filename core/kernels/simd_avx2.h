@@ -1,0 +1,463 @@
+/* simd_avx2.h - vectors of 64 bytes, as two registers each, for AVX2 with FMA and F16C.
+ *
+ * The vocabulary is explained in simd_avx512.h. Included only by files that end in _avx2.c. */
+#ifndef CORE_KERNELS_SIMD_AVX2_H
+#define CORE_KERNELS_SIMD_AVX2_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/kernels/half.h"
+
+#define SIMD static inline __attribute__((always_inline))
+
+struct f32x16 {
+    __m256 low, high;
+};
+struct i32x16 {
+    __m256i low, high;
+};
+struct u8x64 {
+    __m256i low, high;
+};
+
+/* 16 registers, two for a vector. */
+#define SIMD_TILE_TOKENS 4 /* integer product: 16 rows by as many tokens */
+#define SIMD_TILE_ROWS 2   /* float product: rows by as many tokens */
+#define SIMD_TILE_HEADS 2  /* attention */
+
+SIMD struct f32x16 f32x16_set(float x)
+{
+    return (struct f32x16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+
+SIMD struct f32x16 f32x16_load(const float *p)
+{
+    return (struct f32x16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+SIMD void f32x16_store(float *p, struct f32x16 a)
+{
+    _mm256_storeu_ps(p, a.low);
+    _mm256_storeu_ps(p + 8, a.high);
+}
+
+/* All bits set in the first n of 8 lanes. */
+SIMD __m256i mask_first(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+SIMD struct f32x16 f32x16_load_first(const float *p, int n)
+{
+    return (struct f32x16){_mm256_maskload_ps(p, mask_first(n)),
+                           _mm256_maskload_ps(p + 8, mask_first(n - 8))};
+}
+
+SIMD void f32x16_store_first(float *p, struct f32x16 a, int n)
+{
+    _mm256_maskstore_ps(p, mask_first(n), a.low);
+    _mm256_maskstore_ps(p + 8, mask_first(n - 8), a.high);
+}
+
+SIMD struct f32x16 f32x16_from_f16(const uint16_t *p)
+{
+    return (struct f32x16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)),
+                           _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
+}
+
+SIMD __m256 eight_from_bf16(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+
+SIMD struct f32x16 f32x16_from_bf16(const uint16_t *p)
+{
+    return (struct f32x16){eight_from_bf16(p), eight_from_bf16(p + 8)};
+}
+
+SIMD struct f32x16 f32x16_from_i8(const int8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return (struct f32x16){
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
+}
+
+SIMD struct f32x16 f32x16_from_u8x16(__m128i bytes)
+{
+    return (struct f32x16){
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
+}
+
+SIMD struct f32x16 f32x16_from_u8(const uint8_t *p)
+{
+    return f32x16_from_u8x16(_mm_loadu_si128((const __m128i *)p));
+}
+
+SIMD struct f32x16 eight_twice(__m256 eight)
+{
+    return (struct f32x16){
+        _mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
+        _mm256_permutevar8x32_ps(eight, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
+}
+
+SIMD struct f32x16 f32x16_load_twice(const float *p)
+{
+    return eight_twice(_mm256_loadu_ps(p));
+}
+
+SIMD struct f32x16 f32x16_from_u8_twice(uint64_t bytes)
+{
+    __m128i eight = _mm_cvtsi64_si128((long long)bytes);
+    return f32x16_from_u8x16(_mm_unpacklo_epi8(eight, eight));
+}
+
+SIMD struct f32x16 f32x16_from_f16_twice(const uint8_t *p, size_t stride)
+{
+    __m128i eight =
+        _mm_setr_epi16((short)load_u16(p), (short)load_u16(p + stride),
+                       (short)load_u16(p + 2 * stride), (short)load_u16(p + 3 * stride),
+                       (short)load_u16(p + 4 * stride), (short)load_u16(p + 5 * stride),
+                       (short)load_u16(p + 6 * stride), (short)load_u16(p + 7 * stride));
+    return (struct f32x16){_mm256_cvtph_ps(_mm_unpacklo_epi16(eight, eight)),
+                           _mm256_cvtph_ps(_mm_unpackhi_epi16(eight, eight))};
+}
+
+SIMD void f32x16_to_f16(uint16_t *p, struct f32x16 a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a.low, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(p + 8), _mm256_cvtps_ph(a.high, _MM_FROUND_TO_NEAREST_INT));
+}
+
+SIMD __m256i eight_to_bf16(__m256 a)
+{
+    __m256i bits = _mm256_castps_si256(a);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
+    __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+    return _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, is_nan), 16);
+}
+
+SIMD void f32x16_to_bf16(uint16_t *p, struct f32x16 a)
+{
+    __m256i mixed = _mm256_packus_epi32(eight_to_bf16(a.low), eight_to_bf16(a.high));
+    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(mixed, 0xd8));
+}
+
+SIMD void f32x16_to_i8(int8_t *p, struct f32x16 a)
+{
+    __m256i mixed = _mm256_packs_epi32(_mm256_cvtps_epi32(a.low), _mm256_cvtps_epi32(a.high));
+    __m256i words = _mm256_permute4x64_epi64(mixed, 0xd8);
+    _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(_mm256_castsi256_si128(words),
+                                                   _mm256_extracti128_si256(words, 1)));
+}
+
+SIMD struct f32x16 f32x16_add(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_sub(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_mul(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_div(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_div_ps(a.low, b.low), _mm256_div_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_fma(struct f32x16 a, struct f32x16 b, struct f32x16 c)
+{
+    return (struct f32x16){_mm256_fmadd_ps(a.low, b.low, c.low),
+                           _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+
+SIMD struct f32x16 f32x16_fnma(struct f32x16 a, struct f32x16 b, struct f32x16 c)
+{
+    return (struct f32x16){_mm256_fnmadd_ps(a.low, b.low, c.low),
+                           _mm256_fnmadd_ps(a.high, b.high, c.high)};
+}
+
+SIMD struct f32x16 f32x16_min(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_max(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+
+SIMD struct f32x16 f32x16_abs(struct f32x16 a)
+{
+    __m256 sign = _mm256_set1_ps(-0.0f);
+    return (struct f32x16){_mm256_andnot_ps(sign, a.low), _mm256_andnot_ps(sign, a.high)};
+}
+
+SIMD struct f32x16 f32x16_round(struct f32x16 a)
+{
+    return (struct f32x16){_mm256_round_ps(a.low, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                           _mm256_round_ps(a.high, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+
+SIMD __m256 eight_power(__m256 n)
+{
+    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+}
+
+SIMD struct f32x16 f32x16_scale_by_power(struct f32x16 a, struct f32x16 n)
+{
+    return (struct f32x16){_mm256_mul_ps(a.low, eight_power(n.low)),
+                           _mm256_mul_ps(a.high, eight_power(n.high))};
+}
+
+SIMD struct f32x16 f32x16_finite(struct f32x16 a)
+{
+    __m256 infinity = _mm256_set1_ps(__builtin_inff());
+    struct f32x16 size = f32x16_abs(a);
+    return (struct f32x16){_mm256_and_ps(a.low, _mm256_cmp_ps(size.low, infinity, _CMP_LT_OQ)),
+                           _mm256_and_ps(a.high, _mm256_cmp_ps(size.high, infinity, _CMP_LT_OQ))};
+}
+
+SIMD float f32x16_sum(struct f32x16 a)
+{
+    __m256 eight = _mm256_add_ps(a.low, a.high);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+SIMD float f32x16_largest(struct f32x16 a)
+{
+    __m256 eight = _mm256_max_ps(a.low, a.high);
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,
+                          struct f32x16 d)
+{
+    __m256 ab = _mm256_hadd_ps(_mm256_add_ps(a.low, a.high), _mm256_add_ps(b.low, b.high));
+    __m256 cd = _mm256_hadd_ps(_mm256_add_ps(c.low, c.high), _mm256_add_ps(d.low, d.high));
+    __m256 abcd = _mm256_hadd_ps(ab, cd);
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1)));
+}
+
+SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
+{
+    __m256 half = i < 2 ? a.low : a.high;
+    __m256i first = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+    __m256i order = _mm256_add_epi32(first, _mm256_set1_epi32(i % 2 * 4));
+    __m256i next = _mm256_add_epi32(order, _mm256_set1_epi32(2));
+    return (struct f32x16){_mm256_permutevar8x32_ps(half, order),
+                           _mm256_permutevar8x32_ps(half, next)};
+}
+
+SIMD void eight_pairs(const float *p, __m256 *even, __m256 *odd)
+{
+    __m256 a = _mm256_loadu_ps(p), b = _mm256_loadu_ps(p + 8);
+    __m256 evens = _mm256_shuffle_ps(a, b, 0x88), odds = _mm256_shuffle_ps(a, b, 0xdd);
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(evens), 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(odds), 0xd8));
+}
+
+SIMD void f32x16_load_pairs(const float *p, struct f32x16 *even, struct f32x16 *odd)
+{
+    eight_pairs(p, &even->low, &odd->low);
+    eight_pairs(p + 16, &even->high, &odd->high);
+}
+
+SIMD void eight_store_pairs(float *p, __m256 even, __m256 odd)
+{
+    __m256 low = _mm256_unpacklo_ps(even, odd), high = _mm256_unpackhi_ps(even, odd);
+    _mm256_storeu_ps(p, _mm256_permute2f128_ps(low, high, 0x20));
+    _mm256_storeu_ps(p + 8, _mm256_permute2f128_ps(low, high, 0x31));
+}
+
+SIMD void f32x16_store_pairs(float *p, struct f32x16 even, struct f32x16 odd)
+{
+    eight_store_pairs(p, even.low, odd.low);
+    eight_store_pairs(p + 16, even.high, odd.high);
+}
+
+SIMD struct i32x16 i32x16_zero(void)
+{
+    return (struct i32x16){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+SIMD struct f32x16 i32x16_to_f32(struct i32x16 a)
+{
+    return (struct f32x16){_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)};
+}
+
+SIMD __m256i eight_dot(__m256i acc, __m256i u, __m256i s)
+{
+    __m256i pairs = _mm256_maddubs_epi16(u, s);
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+SIMD struct i32x16 i32x16_dot(struct i32x16 acc, struct u8x64 u, struct u8x64 s)
+{
+    return (struct i32x16){eight_dot(acc.low, u.low, s.low), eight_dot(acc.high, u.high, s.high)};
+}
+
+/* Pairs of products of full 8-bit numbers overflow 16 bits, those of 7-bit sizes do not: the
+ * element gives its size, the other factor takes over its sign. */
+enum { SIGNED_OFFSET = 0 };
+
+SIMD struct u8x64 u8x64_hold_signed(struct u8x64 x)
+{
+    return x;
+}
+
+SIMD struct i32x16 i32x16_dot_signed(struct i32x16 acc, struct u8x64 held, struct u8x64 s)
+{
+    struct u8x64 sizes = {_mm256_abs_epi8(held.low), _mm256_abs_epi8(held.high)};
+    struct u8x64 signs = {_mm256_sign_epi8(s.low, held.low), _mm256_sign_epi8(s.high, held.high)};
+    return i32x16_dot(acc, sizes, signs);
+}
+
+SIMD struct u8x64 u8x64_set(uint8_t x)
+{
+    return (struct u8x64){_mm256_set1_epi8((char)x), _mm256_set1_epi8((char)x)};
+}
+
+SIMD struct u8x64 u8x64_load_halves(const void *p, const void *q)
+{
+    return (struct u8x64){_mm256_loadu_si256(p), _mm256_loadu_si256(q)};
+}
+
+SIMD struct u8x64 u8x64_load(const void *p)
+{
+    return u8x64_load_halves(p, (const char *)p + 32);
+}
+
+SIMD struct u8x64 u8x64_load_twice(const void *p)
+{
+    return u8x64_load_halves(p, p);
+}
+
+SIMD void u8x64_store(void *p, struct u8x64 a)
+{
+    _mm256_storeu_si256(p, a.low);
+    _mm256_storeu_si256((__m256i *)p + 1, a.high);
+}
+
+SIMD struct u8x64 u8x64_repeat4(const void *p)
+{
+    __m256i four = _mm256_set1_epi32((int)load_u32(p));
+    return (struct u8x64){four, four};
+}
+
+SIMD struct u8x64 u8x64_load_quarters(const void *p, const void *q)
+{
+    return (struct u8x64){_mm256_broadcastsi128_si256(_mm_loadu_si128(p)),
+                          _mm256_broadcastsi128_si256(_mm_loadu_si128(q))};
+}
+
+SIMD struct u8x64 u8x64_gather(const uint64_t *table, const uint8_t *low4, const uint8_t *high4)
+{
+    return (struct u8x64){_mm256_setr_epi64x((long long)table[low4[0]], (long long)table[low4[1]],
+                                             (long long)table[low4[2]], (long long)table[low4[3]]),
+                          _mm256_setr_epi64x((long long)table[high4[0]], (long long)table[high4[1]],
+                                             (long long)table[high4[2]],
+                                             (long long)table[high4[3]])};
+}
+
+SIMD struct u8x64 u8x64_and(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
+}
+
+SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+}
+
+SIMD __m256i half_shift(__m256i a, int count)
+{
+    return count < 0 ? _mm256_slli_epi16(a, -count) : _mm256_srli_epi16(a, count);
+}
+
+SIMD struct u8x64 u8x64_shift_halves(struct u8x64 a, int low, int high)
+{
+    return (struct u8x64){half_shift(a.low, low), half_shift(a.high, high)};
+}
+
+SIMD struct u8x64 u8x64_shift_odd_quarters(struct u8x64 a)
+{
+    __m256i counts = _mm256_setr_epi64x(0, 0, 4, 4);
+    return (struct u8x64){_mm256_srlv_epi64(a.low, counts), _mm256_srlv_epi64(a.high, counts)};
+}
+
+/* All bits set in byte i where bit i is. */
+SIMD __m256i half_from_bits(uint32_t bits)
+{
+    __m256i which =
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which);
+    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+}
+
+SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
+{
+    struct u8x64 mask = {half_from_bits((uint32_t)bits), half_from_bits((uint32_t)(bits >> 32))};
+    return u8x64_and(mask, u8x64_set(value));
+}
+
+SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, uint64_t negative)
+{
+    struct u8x64 mask = u8x64_from_bits(negative, 0xff);
+    __m256i low = _mm256_sub_epi8(_mm256_xor_si256(a.low, mask.low), mask.low);
+    __m256i high = _mm256_sub_epi8(_mm256_xor_si256(a.high, mask.high), mask.high);
+    return (struct u8x64){_mm256_add_epi8(base.low, low), _mm256_add_epi8(base.high, high)};
+}
+
+/* 8 rows of 32 bytes to 8 columns of four bytes; columns lie 64 bytes apart. */
+SIMD void transpose_quarter(uint8_t *out, const uint8_t *in, size_t stride)
+{
+    __m256i a[8], b[8];
+    for (int i = 0; i < 8; i++)
+        a[i] = _mm256_loadu_si256((const __m256i *)(in + (size_t)i * stride));
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
+        a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
+        a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
+        a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+    }
+    for (int c = 0; c < 4; c++) {
+        _mm256_storeu_si256((__m256i *)(out + 64 * c),
+                            _mm256_permute2x128_si256(a[c], a[4 + c], 0x20));
+        _mm256_storeu_si256((__m256i *)(out + 64 * (4 + c)),
+                            _mm256_permute2x128_si256(a[c], a[4 + c], 0x31));
+    }
+}
+
+SIMD void u8x64_transpose(uint8_t *out, const uint8_t *in, size_t stride)
+{
+    for (int row = 0; row < 2; row++)
+        for (int column = 0; column < 2; column++)
+            transpose_quarter(out + column * 8 * 64 + row * 32,
+                              in + (size_t)row * 8 * stride + column * 32, stride);
+}
+
+#endif

@@ -1,0 +1,399 @@
+/* simd_avx512.h - vectors of 64 bytes for AVX-512 F, BW, VL, DQ and VNNI.
+ *
+ * The same small vocabulary as simd_avx2.h, so that the kernels (*_vector.h) are written once. What
+ * a word means is said here. Included only by files that end in _avx512.c. */
+#ifndef CORE_KERNELS_SIMD_AVX512_H
+#define CORE_KERNELS_SIMD_AVX512_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/kernels/half.h"
+
+#define SIMD static inline __attribute__((always_inline))
+
+struct f32x16 {
+    __m512 v;
+};
+struct i32x16 {
+    __m512i v;
+};
+struct u8x64 {
+    __m512i v;
+};
+
+/* Sizes of register tiles: 32 registers of one vector each. */
+#define SIMD_TILE_TOKENS 16 /* integer product: 16 rows by as many tokens */
+#define SIMD_TILE_ROWS 4    /* float product: rows by as many tokens */
+#define SIMD_TILE_HEADS 4   /* attention */
+
+SIMD struct f32x16 f32x16_set(float x)
+{
+    return (struct f32x16){_mm512_set1_ps(x)};
+}
+
+SIMD struct f32x16 f32x16_load(const float *p)
+{
+    return (struct f32x16){_mm512_loadu_ps(p)};
+}
+
+SIMD void f32x16_store(float *p, struct f32x16 a)
+{
+    _mm512_storeu_ps(p, a.v);
+}
+
+/* The first n of 16; the others are 0 when loaded and untouched when stored. */
+SIMD struct f32x16 f32x16_load_first(const float *p, int n)
+{
+    return (struct f32x16){_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p)};
+}
+
+SIMD void f32x16_store_first(float *p, struct f32x16 a, int n)
+{
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a.v);
+}
+
+SIMD struct f32x16 f32x16_from_f16(const uint16_t *p)
+{
+    return (struct f32x16){_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p))};
+}
+
+SIMD struct f32x16 f32x16_from_bf16(const uint16_t *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return (struct f32x16){_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
+
+SIMD struct f32x16 f32x16_from_i8(const int8_t *p)
+{
+    __m512i wide = _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return (struct f32x16){_mm512_cvtepi32_ps(wide)};
+}
+
+SIMD struct f32x16 f32x16_from_u8(const uint8_t *p)
+{
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    return (struct f32x16){_mm512_cvtepi32_ps(wide)};
+}
+
+/* p0 p0 p1 p1 ... p7 p7 */
+SIMD struct f32x16 f32x16_load_twice(const float *p)
+{
+    __m512i order = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    __m512 eight = _mm512_castps256_ps512(_mm256_loadu_ps(p));
+    return (struct f32x16){_mm512_permutexvar_ps(order, eight)};
+}
+
+/* The same from 8 unsigned bytes in a word. */
+SIMD struct f32x16 f32x16_from_u8_twice(uint64_t bytes)
+{
+    __m128i eight = _mm_cvtsi64_si128((long long)bytes);
+    __m512i wide = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(eight, eight));
+    return (struct f32x16){_mm512_cvtepi32_ps(wide)};
+}
+
+/* The same from 8 half floats that lie `stride` bytes apart. */
+SIMD struct f32x16 f32x16_from_f16_twice(const uint8_t *p, size_t stride)
+{
+    __m128i eight =
+        _mm_setr_epi16((short)load_u16(p), (short)load_u16(p + stride),
+                       (short)load_u16(p + 2 * stride), (short)load_u16(p + 3 * stride),
+                       (short)load_u16(p + 4 * stride), (short)load_u16(p + 5 * stride),
+                       (short)load_u16(p + 6 * stride), (short)load_u16(p + 7 * stride));
+    __m256i twice =
+        _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight));
+    return (struct f32x16){_mm512_cvtph_ps(twice)};
+}
+
+SIMD void f32x16_to_f16(uint16_t *p, struct f32x16 a)
+{
+    __m256i halves = _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    _mm256_storeu_si256((__m256i *)p, halves);
+}
+
+SIMD void f32x16_to_bf16(uint16_t *p, struct f32x16 a)
+{
+    __m512i bits = _mm512_castps_si512(a.v);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __mmask16 is_nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+    __m512i rounded = _mm512_mask_or_epi32(up, is_nan, bits, _mm512_set1_epi32(0x400000));
+    __m256i halves = _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+    _mm256_storeu_si256((__m256i *)p, halves);
+}
+
+/* Rounds to nearest; the caller keeps |a| <= 127. */
+SIMD void f32x16_to_i8(int8_t *p, struct f32x16 a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+SIMD struct f32x16 f32x16_add(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_add_ps(a.v, b.v)};
+}
+
+SIMD struct f32x16 f32x16_sub(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_sub_ps(a.v, b.v)};
+}
+
+SIMD struct f32x16 f32x16_mul(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_mul_ps(a.v, b.v)};
+}
+
+SIMD struct f32x16 f32x16_div(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_div_ps(a.v, b.v)};
+}
+
+/* a * b + c */
+SIMD struct f32x16 f32x16_fma(struct f32x16 a, struct f32x16 b, struct f32x16 c)
+{
+    return (struct f32x16){_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+
+/* c - a * b */
+SIMD struct f32x16 f32x16_fnma(struct f32x16 a, struct f32x16 b, struct f32x16 c)
+{
+    return (struct f32x16){_mm512_fnmadd_ps(a.v, b.v, c.v)};
+}
+
+/* A NaN in b comes through; one in a does not. */
+SIMD struct f32x16 f32x16_min(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_min_ps(a.v, b.v)};
+}
+
+SIMD struct f32x16 f32x16_max(struct f32x16 a, struct f32x16 b)
+{
+    return (struct f32x16){_mm512_max_ps(a.v, b.v)};
+}
+
+SIMD struct f32x16 f32x16_abs(struct f32x16 a)
+{
+    return (struct f32x16){_mm512_abs_ps(a.v)};
+}
+
+SIMD struct f32x16 f32x16_round(struct f32x16 a)
+{
+    return (struct f32x16){
+        _mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+
+/* a * 2^n for whole n in -126 .. 127 */
+SIMD struct f32x16 f32x16_scale_by_power(struct f32x16 a, struct f32x16 n)
+{
+    return (struct f32x16){_mm512_scalef_ps(a.v, n.v)};
+}
+
+/* Infinities and NaN become 0. */
+SIMD struct f32x16 f32x16_finite(struct f32x16 a)
+{
+    __mmask16 is_finite =
+        _mm512_cmp_ps_mask(_mm512_abs_ps(a.v), _mm512_set1_ps(__builtin_inff()), _CMP_LT_OQ);
+    return (struct f32x16){_mm512_maskz_mov_ps(is_finite, a.v)};
+}
+
+SIMD float f32x16_sum(struct f32x16 a)
+{
+    return _mm512_reduce_add_ps(a.v);
+}
+
+SIMD float f32x16_largest(struct f32x16 a)
+{
+    return _mm512_reduce_max_ps(a.v);
+}
+
+/* out[i] = the sum of the i-th vector: a quarter of the work of four single sums. */
+SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,
+                          struct f32x16 d)
+{
+    __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));
+    __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
+    __m512 abcd = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
+
+/* Elements 4i .. 4i+3, each four times: from one number per 16 bytes to lanes of dot sums. */
+SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
+{
+    __m512i order =
+        _mm512_add_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+                         _mm512_set1_epi32(4 * i));
+    return (struct f32x16){_mm512_permutexvar_ps(order, a.v)};
+}
+
+/* even0 odd0 even1 odd1 ... of 32 neighbours, and back. */
+SIMD void f32x16_load_pairs(const float *p, struct f32x16 *even, struct f32x16 *odd)
+{
+    __m512i evens = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    __m512i odds = _mm512_add_epi32(evens, _mm512_set1_epi32(1));
+    __m512 low = _mm512_loadu_ps(p), high = _mm512_loadu_ps(p + 16);
+    even->v = _mm512_permutex2var_ps(low, evens, high);
+    odd->v = _mm512_permutex2var_ps(low, odds, high);
+}
+
+SIMD void f32x16_store_pairs(float *p, struct f32x16 even, struct f32x16 odd)
+{
+    __m512i low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    _mm512_storeu_ps(p, _mm512_permutex2var_ps(even.v, low, odd.v));
+    _mm512_storeu_ps(p + 16, _mm512_permutex2var_ps(even.v, high, odd.v));
+}
+
+SIMD struct i32x16 i32x16_zero(void)
+{
+    return (struct i32x16){_mm512_setzero_si512()};
+}
+
+SIMD struct f32x16 i32x16_to_f32(struct i32x16 a)
+{
+    return (struct f32x16){_mm512_cvtepi32_ps(a.v)};
+}
+
+/* Lane i of the result: acc_i + u[4i] s[4i] + ... + u[4i+3] s[4i+3], u unsigned, s signed. Here any
+ * u will do; where the instruction saturates, u must stay below 128 or be SIGNED, see below. */
+SIMD struct i32x16 i32x16_dot(struct i32x16 acc, struct u8x64 u, struct u8x64 s)
+{
+    return (struct i32x16){_mm512_dpbusd_epi32(acc.v, u.v, s.v)};
+}
+
+/* Formats whose elements need all 8 bits hold them as the CPU likes best: here unsigned with this
+ * offset, u = x + SIGNED_OFFSET. */
+enum { SIGNED_OFFSET = 128 };
+
+SIMD struct u8x64 u8x64_hold_signed(struct u8x64 x)
+{
+    return (struct u8x64){_mm512_xor_si512(x.v, _mm512_set1_epi8((char)0x80))};
+}
+
+SIMD struct i32x16 i32x16_dot_signed(struct i32x16 acc, struct u8x64 held, struct u8x64 s)
+{
+    return i32x16_dot(acc, held, s);
+}
+
+SIMD struct u8x64 u8x64_set(uint8_t x)
+{
+    return (struct u8x64){_mm512_set1_epi8((char)x)};
+}
+
+SIMD struct u8x64 u8x64_load(const void *p)
+{
+    return (struct u8x64){_mm512_loadu_si512(p)};
+}
+
+SIMD void u8x64_store(void *p, struct u8x64 a)
+{
+    _mm512_storeu_si512(p, a.v);
+}
+
+/* Four bytes, sixteen times. */
+SIMD struct u8x64 u8x64_repeat4(const void *p)
+{
+    return (struct u8x64){_mm512_set1_epi32((int)load_u32(p))};
+}
+
+/* 32 bytes from p and 32 from q. */
+SIMD struct u8x64 u8x64_load_halves(const void *p, const void *q)
+{
+    __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(p));
+    return (struct u8x64){_mm512_inserti64x4(low, _mm256_loadu_si256(q), 1)};
+}
+
+/* 32 bytes, twice. */
+SIMD struct u8x64 u8x64_load_twice(const void *p)
+{
+    return (struct u8x64){_mm512_broadcast_i64x4(_mm256_loadu_si256(p))};
+}
+
+/* 16 bytes from p twice, then 16 from q twice. */
+SIMD struct u8x64 u8x64_load_quarters(const void *p, const void *q)
+{
+    __m512i low = _mm512_broadcast_i32x4(_mm_loadu_si128(p));
+    return (struct u8x64){_mm512_mask_broadcast_i32x4(low, 0xff00, _mm_loadu_si128(q))};
+}
+
+/* Eight bytes from each of eight addresses. */
+SIMD struct u8x64 u8x64_gather(const uint64_t *table, const uint8_t *low4, const uint8_t *high4)
+{
+    return (struct u8x64){_mm512_setr_epi64(
+        (long long)table[low4[0]], (long long)table[low4[1]], (long long)table[low4[2]],
+        (long long)table[low4[3]], (long long)table[high4[0]], (long long)table[high4[1]],
+        (long long)table[high4[2]], (long long)table[high4[3]])};
+}
+
+SIMD struct u8x64 u8x64_and(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm512_and_si512(a.v, b.v)};
+}
+
+SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm512_or_si512(a.v, b.v)};
+}
+
+/* Both halves shifted to the right, each by its own count, or to the left when counts are negative
+ * (0 goes with either). Bits cross bytes: mask afterwards. */
+SIMD struct u8x64 u8x64_shift_halves(struct u8x64 a, int low, int high)
+{
+    int is_left = low < 0 || high < 0;
+    __m512i counts = _mm512_inserti64x4(_mm512_set1_epi16((short)(is_left ? -low : low)),
+                                        _mm256_set1_epi16((short)(is_left ? -high : high)), 1);
+    return (struct u8x64){is_left ? _mm512_sllv_epi16(a.v, counts)
+                                  : _mm512_srlv_epi16(a.v, counts)};
+}
+
+/* Quarters 1 and 3 shifted right by 4 bits: after load_quarters, the nibbles in order. */
+SIMD struct u8x64 u8x64_shift_odd_quarters(struct u8x64 a)
+{
+    __m512i counts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
+    return (struct u8x64){_mm512_srlv_epi64(a.v, counts)};
+}
+
+/* `value` where the bit is set, else 0. */
+SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
+{
+    return (struct u8x64){_mm512_maskz_set1_epi8(bits, (char)value)};
+}
+
+/* base + a, or base - a where the bit is set */
+SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, uint64_t negative)
+{
+    __m512i sum = _mm512_add_epi8(base.v, a.v);
+    return (struct u8x64){_mm512_mask_sub_epi8(sum, negative, base.v, a.v)};
+}
+
+/* 16 rows of 64 bytes, `stride` bytes apart, to 16 columns of four bytes: out[c][r] = in[r][c]. */
+SIMD void u8x64_transpose(uint8_t *out, const uint8_t *in, size_t stride)
+{
+    __m512i a[16], b[16];
+    for (int i = 0; i < 16; i++)
+        a[i] = _mm512_loadu_si512(in + (size_t)i * stride);
+    for (int i = 0; i < 16; i += 2) {
+        b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
+        a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
+        a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
+        a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
+    }
+    /* a[4j + c] holds, in quarter q, column 4q + c of rows 4j .. 4j+3. */
+    for (int c = 0; c < 4; c++) {
+        __m512i low01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88);
+        __m512i low23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88);
+        __m512i high01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xdd);
+        __m512i high23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xdd);
+        _mm512_storeu_si512(out + 64 * c, _mm512_shuffle_i32x4(low01, low23, 0x88));
+        _mm512_storeu_si512(out + 64 * (4 + c), _mm512_shuffle_i32x4(high01, high23, 0x88));
+        _mm512_storeu_si512(out + 64 * (8 + c), _mm512_shuffle_i32x4(low01, low23, 0xdd));
+        _mm512_storeu_si512(out + 64 * (12 + c), _mm512_shuffle_i32x4(high01, high23, 0xdd));
+    }
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* bench_kernels - speed of the products, per tensor type and instruction set, on one thread.
+ *
+ * Decode: one token, one 2048 x 5632 matrix out of a set larger than the caches: GB/s of weights.
+ * Prefill: 512 tokens: giga operations (multiplications and additions) per second. Arguments: names
+ * of types and instruction sets to keep, and decode, prefill or attention; none for all. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/clock.h"
+#include "core/base/err.h"
+#include "core/kernels/kernels.h"
+#include "core/kernels/matmul.h"
+
+enum { N_OUT = 2048, N_IN = 5632, N_PROMPT = 512, N_MATRICES = 16 };
+
+static int n_words;
+static char **words;
+
+/* True when no word of this kind was given, or this one was. */
+static bool is_wanted(const char *name, const char *const *kind, int n_kind)
+{
+    bool is_limited = false;
+    for (int i = 0; i < n_words; i++) {
+        if (strcmp(words[i], name) == 0)
+            return true;
+        for (int j = 0; j < n_kind; j++)
+            is_limited |= strcmp(words[i], kind[j]) == 0;
+    }
+    return !is_limited;
+}
+
+static void *take(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (p == NULL) {
+        fprintf(stderr, "no memory for %zu bytes\n", bytes);
+        exit(1);
+    }
+    memset(p, 0x11, bytes);
+    return p;
+}
+
+static struct activations take_activations(int n_tokens, int n_in)
+{
+    size_t n = (size_t)n_tokens * (size_t)n_in;
+    struct activations in = {n_tokens, n_in,        take(n * sizeof(float)),
+                             take(n),  take(n / 8), take(n / 4)};
+    for (size_t i = 0; i < n; i++)
+        in.x[i] = (float)(rand() % 2001 - 1000) * 1e-3f;
+    return in;
+}
+
+static void give_activations(struct activations *in)
+{
+    free(in->x);
+    free(in->q);
+    free(in->scale);
+    free(in->sum);
+}
+
+/* Seconds of one product: the best of several runs over all matrices. */
+static double measure(enum tensor_type type, uint8_t *data, size_t bytes, int n_tokens)
+{
+    struct activations in = take_activations(n_tokens, N_IN);
+    float *y = take((size_t)n_tokens * N_OUT * sizeof *y);
+    void *scratch = take(matmul_scratch_bytes(N_IN, n_tokens));
+    int n_matrices = n_tokens <= 16 ? N_MATRICES : 1;
+    double best = 1e9;
+    for (int run = 0; run < (n_tokens <= 16 ? 8 : 3); run++) {
+        int64_t begin = clock_now_ns();
+        for (int i = 0; i < n_matrices; i++) {
+            struct matrix w = {type, N_OUT, N_IN, data + bytes * (size_t)i};
+            if (matmul_wants_quantized(type))
+                activations_quantize(&in, 0, n_tokens);
+            for (int row = 0; row < N_OUT; row += 128)
+                matmul_rows(&w, NULL, &in, y, N_OUT, row, row + 128, scratch);
+        }
+        double seconds = (double)(clock_now_ns() - begin) * 1e-9 / n_matrices;
+        best = seconds < best ? seconds : best;
+    }
+    give_activations(&in);
+    free(y);
+    free(scratch);
+    return best;
+}
+
+static void measure_type(enum tensor_type type)
+{
+    static const char *const ways[] = {"decode", "batch", "prefill", "attention"};
+    static const int batches[] = {2, 4, 5, 8, 16};
+    const struct tensor_format *format = tensor_format(type);
+    size_t bytes = (size_t)N_OUT * N_IN / format->block_len * format->block_bytes;
+    double n_operations = 2.0 * N_OUT * N_IN;
+    uint8_t *data = take(bytes * N_MATRICES);
+    printf("%-7s %-8s", kernels->name, format->name);
+    if (is_wanted("decode", ways, 4)) {
+        double seconds = measure(type, data, bytes, 1);
+        printf(" decode %6.1f GB/s %7.1f GOP/s", (double)bytes / seconds * 1e-9,
+               n_operations / seconds * 1e-9);
+    }
+    for (int i = 0; i < 5 && is_wanted("batch", ways, 4); i++)
+        printf("  %d: %6.1f", batches[i],
+               n_operations * batches[i] / measure(type, data, bytes, batches[i]) * 1e-9);
+    if (is_wanted("prefill", ways, 4))
+        printf("  prefill %7.1f GOP/s",
+               n_operations * N_PROMPT / measure(type, data, bytes, N_PROMPT) * 1e-9);
+    printf("\n");
+    fflush(stdout);
+    free(data);
+}
+
+/* One token's attention in a layer like TinyLlama's: 4 groups of 8 heads of 64, 2048 rows. */
+static void measure_attention(enum kv_type type)
+{
+    enum { N_ROWS = 2048, N_KV_HEADS = 4, N_HEADS = 8, DIM = 64, N_RUNS = 50 };
+    size_t bytes = kv_type_bytes(type) * N_ROWS * DIM;
+    uint8_t *kv = take(bytes * 2 * N_KV_HEADS);
+    memset(kv, 0, bytes * 2 * N_KV_HEADS);
+    float *scale = take(N_ROWS * sizeof *scale), *q = take(N_HEADS * DIM * sizeof *q);
+    float out[N_HEADS * DIM];
+    double best = 1e9;
+    for (int run = 0; run < N_RUNS; run++) {
+        int64_t begin = clock_now_ns();
+        for (int head = 0; head < N_KV_HEADS; head++) {
+            const uint8_t *k = kv + bytes * 2 * (size_t)head;
+            struct attention_query query = {q, q, NULL, N_HEADS, DIM, DIM, 0.125f, 0};
+            struct attention_rows rows = {k, k + bytes, NULL, NULL, N_ROWS, N_ROWS - 1, false};
+            if (type == KV_Q8)
+                rows.k_scale = rows.v_scale = scale;
+            kernels->attention(out, &query, type, &rows, 1);
+        }
+        double seconds = (double)(clock_now_ns() - begin) * 1e-9;
+        best = seconds < best ? seconds : best;
+    }
+    printf("%-7s attention %-4s %7.1f us, %6.1f GOP/s\n", kernels->name, kv_type_name(type),
+           best * 1e6, 4.0 * N_ROWS * N_KV_HEADS * N_HEADS * DIM / best * 1e-9);
+    free(kv);
+    free(scale);
+    free(q);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const isas[] = {"scalar", "avx2", "avx512"};
+    static const enum tensor_type types[] = {
+        TENSOR_Q4_0,    TENSOR_Q8_0, TENSOR_Q4_K, TENSOR_Q6_K, TENSOR_Q5_K,
+        TENSOR_Q2_K,    TENSOR_Q3_K, TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1,
+        TENSOR_IQ2_XXS, TENSOR_F32,  TENSOR_F16,  TENSOR_BF16,
+    };
+    enum { N_TYPES = sizeof types / sizeof types[0] };
+    const char *type_names[N_TYPES];
+    for (int i = 0; i < N_TYPES; i++)
+        type_names[i] = tensor_format(types[i])->name;
+    words = argv + 1;
+    n_words = argc - 1;
+
+    for (int i = 2; i >= 0; i--) {
+        struct err err;
+        if (!is_wanted(isas[i], isas, 3))
+            continue;
+        if (!kernels_select(isas[i], &err)) {
+            printf("%s\n", err.text);
+            continue;
+        }
+        for (int j = 0; j < N_TYPES; j++)
+            if (is_wanted(type_names[j], type_names, N_TYPES))
+                measure_type(types[j]);
+        for (int type = KV_F32; type <= KV_Q8; type++)
+            measure_attention((enum kv_type)type);
+    }
+    return 0;
+}

@@ -1,0 +1,325 @@
+/* Products of every tensor type, on every instruction set that this CPU has, for small and large
+ * batches, against sums in double of the dequantized rows. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/err.h"
+#include "core/kernels/half.h"
+#include "core/kernels/kernels.h"
+#include "core/kernels/matmul.h"
+#include "core/kernels/quant.h"
+
+static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
+static const enum tensor_type types[] = {
+    TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1,
+    TENSOR_Q8_0, TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_IQ2_XXS,
+};
+enum {
+    N_TYPES = sizeof types / sizeof types[0],
+    N_ISAS = sizeof isa_names / sizeof isa_names[0],
+    N_FIXTURE_BLOCKS = 64,
+};
+
+static uint32_t random_state = 1;
+
+static uint32_t random_bits(void)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return random_state >> 8;
+}
+
+/* Leaves the kernels as they are and says so when the CPU lacks the instructions. */
+static bool select_isa(const char *name)
+{
+    struct err err;
+    if (kernels_select(name, &err))
+        return true;
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    print_message("skipped: %s\n", err.text);
+    return false;
+}
+
+static void *take(size_t bytes)
+{
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+    assert_non_null(p);
+    memset(p, 0, bytes);
+    return p;
+}
+
+/* Blocks of a fixture in random order: random bits with sane scales. */
+static void fill_from_fixture(const struct tensor_format *format, uint8_t *data, size_t n_blocks)
+{
+    char path[128];
+    uint8_t raw[N_FIXTURE_BLOCKS * 256];
+    snprintf(path, sizeof path, "tests/fixtures/dequant/%s.raw", format->name);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL)
+        fail_msg("cannot open %s", path);
+    size_t bytes = N_FIXTURE_BLOCKS * format->block_bytes;
+    assert_int_equal(fread(raw, 1, bytes, file), bytes);
+    fclose(file);
+    for (size_t i = 0; i < n_blocks; i++)
+        memcpy(data + i * format->block_bytes,
+               raw + random_bits() % N_FIXTURE_BLOCKS * format->block_bytes, format->block_bytes);
+}
+
+static void fill_floats(enum tensor_type type, uint8_t *data, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float x = (float)random_bits() * 0x1p-23f - 1;
+        uint16_t half = type == TENSOR_F16 ? f16_from_float(x) : bf16_from_float(x);
+        if (type == TENSOR_F32)
+            memcpy(data + 4 * i, &x, 4);
+        else
+            memcpy(data + 2 * i, &half, 2);
+    }
+}
+
+static struct matrix random_matrix(enum tensor_type type, int n_out, int n_in)
+{
+    const struct tensor_format *format = tensor_format(type);
+    size_t n_blocks = (size_t)n_out * (size_t)n_in / format->block_len;
+    uint8_t *data = take(n_blocks * format->block_bytes);
+    if (format->block_len == 1)
+        fill_floats(type, data, n_blocks);
+    else
+        fill_from_fixture(format, data, n_blocks);
+    return (struct matrix){type, n_out, n_in, data};
+}
+
+static struct activations new_activations(int n_tokens, int n_in)
+{
+    size_t n_groups = (size_t)(n_in + 31) / 32 * (size_t)n_tokens;
+    return (struct activations){
+        .n_tokens = n_tokens,
+        .n_in = n_in,
+        .x = take((size_t)n_tokens * (size_t)n_in * sizeof(float)),
+        .q = take(n_groups * 32),
+        .scale = take(n_groups * sizeof(float)),
+        .sum = take(n_groups * 2 * sizeof(float)),
+    };
+}
+
+static void free_activations(struct activations *in)
+{
+    free(in->x);
+    free(in->q);
+    free(in->scale);
+    free(in->sum);
+}
+
+/* Numbers that 8 bits hold exactly, whose 32 neighbours include the largest: then a product has
+ * only rounding errors. */
+static void fill_exact(struct activations *in)
+{
+    for (int t = 0; t < in->n_tokens; t++) {
+        for (int i = 0; i < in->n_in; i++) {
+            int q = (int)(random_bits() % 255) - 127;
+            if (i % 32 == t % 32)
+                q = q < 0 ? -127 : 127;
+            in->x[t * in->n_in + i] = (float)q * ldexpf(1, i / 32 % 5 - 7);
+        }
+    }
+}
+
+/* All rows in two calls that meet in the middle of a tile. */
+static void multiply(const struct matrix *w, const float *bias, struct activations *in, float *y)
+{
+    void *scratch = take(matmul_scratch_bytes(w->n_in, in->n_tokens));
+    size_t stride = (size_t)w->n_out + 3;
+    int middle = w->n_out / 2;
+    if (matmul_wants_quantized(w->type)) {
+        activations_quantize(in, in->n_tokens / 2, in->n_tokens);
+        activations_quantize(in, 0, in->n_tokens / 2);
+    }
+    matmul_rows(w, bias, in, y, stride, 0, middle, scratch);
+    matmul_rows(w, bias, in, y, stride, middle, w->n_out, scratch);
+    free(scratch);
+}
+
+static void check_against_double(const struct matrix *w, const float *bias,
+                                 const struct activations *in, const float *y)
+{
+    float *row = take((size_t)w->n_in * sizeof *row);
+    for (int r = 0; r < w->n_out; r++) {
+        matrix_get_row(w, r, row);
+        for (int t = 0; t < in->n_tokens; t++) {
+            double sum = bias != NULL ? (double)bias[r] : 0, size = fabs(sum) + 1e-30;
+            for (int i = 0; i < w->n_in; i++) {
+                double product = (double)row[i] * (double)in->x[t * w->n_in + i];
+                sum += product;
+                size += fabs(product);
+            }
+            double got = (double)y[t * (w->n_out + 3) + r];
+            if (!(fabs(got - sum) <= 1e-5 * size))
+                fail_msg("%s %s, %d wide, %d tokens: row %d token %d is %g, not %g", kernels->name,
+                         tensor_format(w->type)->name, w->n_in, in->n_tokens, r, t, got, sum);
+        }
+    }
+    free(row);
+}
+
+static void check_product(enum tensor_type type, int n_out, int n_in, int n_tokens, bool has_bias)
+{
+    struct matrix w = random_matrix(type, n_out, n_in);
+    struct activations in = new_activations(n_tokens, n_in);
+    size_t n_y = (size_t)n_tokens * (size_t)(n_out + 3);
+    float *y = take(n_y * sizeof *y), *bias = take((size_t)n_out * sizeof *bias);
+    for (int i = 0; i < n_out; i++)
+        bias[i] = (float)i;
+    for (size_t i = 0; i < n_y; i++)
+        y[i] = -77;
+    fill_exact(&in);
+
+    multiply(&w, has_bias ? bias : NULL, &in, y);
+    check_against_double(&w, has_bias ? bias : NULL, &in, y);
+    for (int t = 0; t < n_tokens; t++)
+        for (int i = n_out; i < n_out + 3; i++)
+            assert_true(y[t * (n_out + 3) + i] == -77);
+
+    free((void *)(uintptr_t)w.data);
+    free(y);
+    free(bias);
+    free_activations(&in);
+}
+
+static void test_products(void **state)
+{
+    static const int batches[] = {1, 2, 3, 4, 5, 8, 15, 33};
+    if (!select_isa(*state))
+        return;
+    for (int i = 0; i < N_TYPES; i++) {
+        int block_len = (int)tensor_format(types[i])->block_len;
+        for (size_t j = 0; j < sizeof batches / sizeof batches[0]; j++) {
+            check_product(types[i], 37, block_len, batches[j], true);
+            check_product(types[i], 5, block_len * 3, batches[j], false);
+            check_product(types[i], 16, 1024, batches[j], false);
+            check_product(types[i], 35, 768 + (block_len < 256 ? 96 : 0), batches[j], true);
+        }
+        check_product(types[i], 70, 512, 100, true);
+    }
+}
+
+static void test_float_widths(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    static const int widths[] = {1, 7, 31, 64, 100, 4096};
+    for (int i = 0; i < 3; i++)
+        for (size_t j = 0; j < sizeof widths / sizeof widths[0]; j++)
+            for (int n_tokens = 1; n_tokens <= 36; n_tokens += 7)
+                check_product(types[i], 9, widths[j], n_tokens, n_tokens > 1);
+}
+
+/* One token alone and the same token in a batch: chunked prompts rely on it. */
+static void test_batch_does_not_change_a_token(void **state)
+{
+    enum { N_OUT = 40, N_IN = 768, N_TOKENS = 43 };
+    if (!select_isa(*state))
+        return;
+    for (int i = 0; i < N_TYPES; i++) {
+        struct matrix w = random_matrix(types[i], N_OUT, N_IN);
+        struct activations all = new_activations(N_TOKENS, N_IN), one = new_activations(1, N_IN);
+        float y_all[N_TOKENS][N_OUT + 3], y_one[N_OUT + 3];
+        for (int j = 0; j < N_TOKENS * N_IN; j++)
+            all.x[j] = (float)random_bits() * 0x1p-23f - 1;
+        multiply(&w, NULL, &all, y_all[0]);
+        for (int t = 0; t < N_TOKENS; t += 14) {
+            memcpy(one.x, all.x + t * N_IN, N_IN * sizeof *one.x);
+            multiply(&w, NULL, &one, y_one);
+            float largest = 0;
+            for (int r = 0; r < N_OUT; r++)
+                largest = fmaxf(largest, fabsf(y_one[r]));
+            for (int r = 0; r < N_OUT; r++)
+                assert_true(fabsf(y_one[r] - y_all[t][r]) <= 1e-5f * largest);
+        }
+        free((void *)(uintptr_t)w.data);
+        free_activations(&all);
+        free_activations(&one);
+    }
+}
+
+/* 8-bit inputs: the error stays below half a step of each input. */
+static void test_rounding_of_inputs_is_small(void **state)
+{
+    enum { N_OUT = 16, N_IN = 1024 };
+    if (!select_isa(*state) || !matmul_wants_quantized(TENSOR_Q8_0))
+        return;
+    struct matrix w = random_matrix(TENSOR_Q8_0, N_OUT, N_IN);
+    for (int n_tokens = 1; n_tokens <= 20; n_tokens += 19) {
+        struct activations in = new_activations(n_tokens, N_IN);
+        float row[N_IN], *y = take((size_t)n_tokens * (N_OUT + 3) * sizeof *y);
+        for (int i = 0; i < n_tokens * N_IN; i++)
+            in.x[i] = (float)random_bits() * 0x1p-23f - 1;
+        multiply(&w, NULL, &in, y);
+        for (int r = 0; r < N_OUT; r++) {
+            double exact = 0, bound = 1e-6;
+            matrix_get_row(&w, r, row);
+            for (int i = 0; i < N_IN; i++) {
+                exact += (double)row[i] * (double)in.x[i];
+                bound += fabs((double)row[i]) * (0.51 / 127);
+            }
+            assert_true(fabs((double)y[r] - exact) <= bound);
+        }
+        free(y);
+        free_activations(&in);
+    }
+    free((void *)(uintptr_t)w.data);
+}
+
+static void test_inputs_that_are_not_finite_count_as_zero(void **state)
+{
+    enum { N_OUT = 16, N_IN = 256 };
+    if (!select_isa(*state))
+        return;
+    struct matrix w = random_matrix(TENSOR_Q4_0, N_OUT, N_IN);
+    for (int n_tokens = 1; n_tokens <= 6; n_tokens += 5) {
+        struct activations in = new_activations(n_tokens, N_IN);
+        float *y = take((size_t)n_tokens * (N_OUT + 3) * sizeof *y);
+        fill_exact(&in);
+        in.x[3] = NAN;
+        in.x[70] = INFINITY;
+        in.x[135] = -INFINITY;
+        in.x[200] = 1e-42f;
+        multiply(&w, NULL, &in, y);
+        in.x[3] = in.x[70] = in.x[135] = in.x[200] = 0;
+        if (matmul_wants_quantized(w.type))
+            check_against_double(&w, NULL, &in, y);
+        free(y);
+        free_activations(&in);
+    }
+    free((void *)(uintptr_t)w.data);
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction run;
+    } checks[] = {
+        {"products", test_products},
+        {"float widths", test_float_widths},
+        {"a batch does not change a token", test_batch_does_not_change_a_token},
+        {"rounding of inputs is small", test_rounding_of_inputs_is_small},
+        {"not finite counts as zero", test_inputs_that_are_not_finite_count_as_zero},
+    };
+    enum { N_CHECKS = sizeof checks / sizeof checks[0] };
+    static char names[N_CHECKS * N_ISAS][64];
+    struct CMUnitTest tests[N_CHECKS * N_ISAS];
+    for (int i = 0; i < N_CHECKS * N_ISAS; i++) {
+        const char *isa = isa_names[i % N_ISAS];
+        snprintf(names[i], sizeof names[i], "%s: %s", isa, checks[i / N_ISAS].name);
+        tests[i] = (struct CMUnitTest){names[i], checks[i / N_ISAS].run, NULL, NULL,
+                                       (void *)(uintptr_t)isa};
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
