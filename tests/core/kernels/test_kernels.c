@@ -1,0 +1,529 @@
+/* Every operation of the table on every instruction set that this CPU has, compared with values in
+ * double or with the scalar table, at sizes with and without a rest. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/err.h"
+#include "core/kernels/half.h"
+#include "core/kernels/kernels.h"
+
+static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
+static const int sizes[] = {1, 7, 16, 31, 64, 100, 4096};
+enum {
+    N_ISAS = sizeof isa_names / sizeof isa_names[0],
+    N_SIZES = sizeof sizes / sizeof sizes[0],
+    MAX_SIZE = 4096,
+    MARGIN = 16, /* numbers behind the end that must stay as they are */
+};
+
+static float x[MAX_SIZE + MARGIN], y[MAX_SIZE + MARGIN], w[MAX_SIZE + MARGIN], b[MAX_SIZE + MARGIN];
+
+static uint32_t random_state = 1;
+
+/* -range .. range */
+static float random_float(float range)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return ((float)(random_state >> 8) * 0x1p-23f - 1) * range;
+}
+
+static void fill(float *to, int n, float range)
+{
+    for (int i = 0; i < n + MARGIN && i < MAX_SIZE + MARGIN; i++)
+        to[i] = random_float(range);
+}
+
+/* Leaves the kernels as they are and says so when the CPU lacks the instructions. */
+static bool select_isa(const char *name)
+{
+    struct err err;
+    if (kernels_select(name, &err))
+        return true;
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    print_message("skipped: %s\n", err.text);
+    return false;
+}
+
+static void check_near(double got, double expected, double tolerance)
+{
+    if (!(fabs(got - expected) <= tolerance))
+        fail_msg("%s: %.9g, not %.9g", kernels->name, got, expected);
+}
+
+static void check_margin(const float *now, const float *before, int n)
+{
+    assert_memory_equal(now + n, before + n, MARGIN * sizeof *now);
+}
+
+static void test_rms_norm(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        int n = sizes[s];
+        fill(x, n, 3);
+        fill(w, n, 2);
+        memcpy(y, w, sizeof y);
+        kernels->rms_norm(y, x, w, n, 1e-5f);
+        double squares = 0;
+        for (int i = 0; i < n; i++)
+            squares += (double)x[i] * (double)x[i];
+        double scale = 1 / sqrt(squares / n + 1e-5);
+        for (int i = 0; i < n; i++)
+            check_near(y[i], (double)x[i] * (double)w[i] * scale, 1e-5);
+        check_margin(y, w, n);
+    }
+}
+
+static void test_layer_norm(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < 2 * N_SIZES; s++) {
+        int n = sizes[s / 2];
+        const float *offset = s % 2 == 0 ? b : NULL;
+        fill(x, n, 3);
+        fill(w, n, 2);
+        fill(b, n, 1);
+        memcpy(y, w, sizeof y);
+        for (int i = 0; i < n; i++)
+            x[i] += 5;
+        kernels->layer_norm(y, x, w, offset, n, 1e-5f);
+        double sum = 0, squares = 0;
+        for (int i = 0; i < n; i++)
+            sum += (double)x[i];
+        for (int i = 0; i < n; i++)
+            squares += ((double)x[i] - sum / n) * ((double)x[i] - sum / n);
+        double scale = 1 / sqrt(squares / n + 1e-5);
+        for (int i = 0; i < n; i++)
+            check_near(y[i],
+                       ((double)x[i] - sum / n) * scale * (double)w[i] +
+                           (offset != NULL ? (double)b[i] : 0),
+                       2e-5);
+        check_margin(y, w, n);
+    }
+}
+
+static double exact_silu(double a)
+{
+    return a / (1 + exp(-a));
+}
+
+static double exact_gelu(double a)
+{
+    return a / 2 * (1 + tanh(sqrt(2 / M_PI) * (a + 0.044715 * a * a * a)));
+}
+
+static void test_activations(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        int n = sizes[s];
+        fill(x, n, s % 2 == 0 ? 6 : 60);
+        fill(w, n, 1);
+        memcpy(y, x, sizeof y);
+        kernels->silu_mul(y, w, n);
+        for (int i = 0; i < n; i++)
+            check_near(y[i], exact_silu(x[i]) * (double)w[i], 1e-6 * fabs((double)x[i]) + 1e-12);
+        check_margin(y, x, n);
+
+        memcpy(y, x, sizeof y);
+        kernels->gelu(y, n);
+        for (int i = 0; i < n; i++)
+            check_near(y[i], exact_gelu(x[i]), 1e-6 * fabs((double)x[i]) + 1e-12);
+        check_margin(y, x, n);
+
+        memcpy(b, y, sizeof b);
+        memcpy(y, x, sizeof y);
+        kernels->gelu_mul(y, w, n);
+        for (int i = 0; i < n; i++)
+            check_near(y[i], (double)b[i] * (double)w[i], 1e-6 * fabs((double)b[i]));
+        check_margin(y, x, n);
+    }
+}
+
+static void test_add_and_clamp(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        int n = sizes[s];
+        fill(x, n, 2);
+        fill(w, n, 2);
+        memcpy(y, w, sizeof y);
+        kernels->add(y, x, n);
+        for (int i = 0; i < n; i++)
+            assert_true(y[i] == x[i] + w[i]);
+        check_margin(y, w, n);
+        memcpy(y, x, sizeof y);
+        kernels->clamp(y, n, 0.5f);
+        for (int i = 0; i < n; i++)
+            assert_true(y[i] == fminf(fmaxf(x[i], -0.5f), 0.5f));
+        check_margin(y, x, n);
+    }
+}
+
+static void test_rope(void **state)
+{
+    static const int pairs[] = {1, 5, 16, 32, 48, 50};
+    if (!select_isa(*state))
+        return;
+    for (size_t s = 0; s < sizeof pairs / sizeof pairs[0]; s++) {
+        int n = pairs[s];
+        float cosines[64], sines[64];
+        for (int i = 0; i < n; i++) {
+            float angle = random_float(3);
+            cosines[i] = cosf(angle);
+            sines[i] = sinf(angle);
+        }
+        for (int in_place = 0; in_place < 2; in_place++) {
+            fill(x, 2 * n, 2);
+            memcpy(y, x, sizeof y);
+            kernels->rope_neighbours(y, in_place ? y : x, cosines, sines, n);
+            for (int i = 0; i < n; i++) {
+                check_near(y[2 * i], x[2 * i] * cosines[i] - x[2 * i + 1] * sines[i], 1e-6);
+                check_near(y[2 * i + 1], x[2 * i] * sines[i] + x[2 * i + 1] * cosines[i], 1e-6);
+            }
+            check_margin(y, x, 2 * n);
+            memcpy(y, x, sizeof y);
+            kernels->rope_split(y, in_place ? y : x, cosines, sines, n);
+            for (int i = 0; i < n; i++) {
+                check_near(y[i], x[i] * cosines[i] - x[i + n] * sines[i], 1e-6);
+                check_near(y[i + n], x[i] * sines[i] + x[i + n] * cosines[i], 1e-6);
+            }
+            check_margin(y, x, 2 * n);
+        }
+    }
+}
+
+static void test_log_sum_exp(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        fill(x, sizes[s], 20);
+        double sum = 0;
+        for (int i = 0; i < sizes[s]; i++)
+            sum += exp((double)x[i]);
+        check_near(kernels->log_sum_exp(x, sizes[s]), log(sum), 1e-5);
+    }
+    x[0] = -1e30f;
+    x[1] = 300;
+    check_near(kernels->log_sum_exp(x, 2), 300, 1e-4);
+}
+
+static void test_kv_store(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        int n = sizes[s];
+        float scale = -1, max = 0;
+        uint8_t row[MAX_SIZE * 4 + 1];
+        uint16_t half;
+        fill(x, n, 4);
+        memset(row, 0xee, sizeof row);
+
+        kernels->kv_store(row, &scale, x, n, KV_F32);
+        assert_memory_equal(row, x, (size_t)n * 4);
+        kernels->kv_store(row, &scale, x, n, KV_F16);
+        for (int i = 0; i < n; i++) {
+            memcpy(&half, row + 2 * i, 2);
+            assert_int_equal(half, f16_from_float(x[i]));
+        }
+        kernels->kv_store(row, &scale, x, n, KV_BF16);
+        for (int i = 0; i < n; i++) {
+            memcpy(&half, row + 2 * i, 2);
+            assert_int_equal(half, bf16_from_float(x[i]));
+            max = fmaxf(max, fabsf(x[i]));
+        }
+        assert_true(scale == -1);
+        memset(row, 0xee, sizeof row);
+        kernels->kv_store(row, &scale, x, n, KV_Q8);
+        assert_true(scale == max / 127);
+        for (int i = 0; i < n; i++)
+            check_near((float)(int8_t)row[i] * scale, x[i], 0.501 * (double)scale);
+        assert_int_equal(row[n], 0xee);
+    }
+}
+
+static void test_numbers_that_are_not_finite(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    enum { N = 20 };
+    float scale = -1;
+    uint8_t row[N * 4];
+    for (int i = 0; i < N; i++)
+        x[i] = (float)i;
+    x[2] = NAN;
+    x[3] = INFINITY;
+    x[18] = -INFINITY;
+    kernels->kv_store(row, &scale, x, N, KV_Q8);
+    assert_true(scale == 19.0f / 127);
+    assert_int_equal(row[2] | row[3] | row[18], 0);
+    assert_int_equal(row[19], 127);
+
+    kernels->kv_store(row, &scale, x, N, KV_F16);
+    uint16_t half;
+    memcpy(&half, row + 4, 2);
+    assert_true(isnan(f16_to_float(half)));
+    kernels->kv_store(row, &scale, x, N, KV_BF16);
+    memcpy(&half, row + 4, 2);
+    assert_true(isnan(bf16_to_float(half)));
+
+    memset(row, 1, sizeof row);
+    for (int i = 0; i < N; i++)
+        x[i] = 1e-42f;
+    kernels->kv_store(row, &scale, x, N, KV_Q8);
+    assert_true(scale == 0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(row[i], 0);
+
+    memcpy(y, x, sizeof y);
+    y[1] = NAN;
+    kernels->silu_mul(y, x, N);
+    assert_true(isnan(y[1]));
+    assert_true(y[0] == y[0]);
+}
+
+/* ---- attention ---- */
+
+enum { MAX_ROWS = 150, MAX_DIM = 128, MAX_HEADS = 11, MAX_SEGMENTS = 3 };
+
+struct attention_case {
+    int n_heads, head_dim, head_dim_v;
+    int n_rows[MAX_SEGMENTS]; /* the first are sinks */
+    bool has_alibi;
+    float soft_cap;
+    enum kv_type type;
+};
+
+struct attention_data {
+    float q_ring[MAX_HEADS * MAX_DIM], q_sink[MAX_HEADS * MAX_DIM], slopes[MAX_HEADS];
+    float k[MAX_SEGMENTS][MAX_ROWS * MAX_DIM * 4], v[MAX_SEGMENTS][MAX_ROWS * MAX_DIM * 4];
+    float k_scale[MAX_SEGMENTS][MAX_ROWS], v_scale[MAX_SEGMENTS][MAX_ROWS];
+    /* What was stored, as floats. */
+    float k_exact[MAX_SEGMENTS][MAX_ROWS][MAX_DIM], v_exact[MAX_SEGMENTS][MAX_ROWS][MAX_DIM];
+    float out[MAX_HEADS * MAX_DIM];
+};
+
+static void read_back(float *to, const void *row, float scale, int n, enum kv_type type)
+{
+    for (int i = 0; i < n; i++) {
+        if (type == KV_F32)
+            to[i] = ((const float *)row)[i];
+        else if (type == KV_F16)
+            to[i] = f16_to_float(((const uint16_t *)row)[i]);
+        else if (type == KV_BF16)
+            to[i] = bf16_to_float(((const uint16_t *)row)[i]);
+        else
+            to[i] = (float)((const int8_t *)row)[i] * scale;
+    }
+}
+
+static void store_random(void *rows, float *scales, float (*exact)[MAX_DIM], int n_rows, int n,
+                         enum kv_type type)
+{
+    for (int i = 0; i < n_rows; i++) {
+        uint8_t *row = (uint8_t *)rows + kv_type_bytes(type) * (size_t)(i * n);
+        fill(x, n, 2);
+        kernels->kv_store(row, &scales[i], x, n, type);
+        read_back(exact[i], row, scales[i], n, type);
+    }
+}
+
+static double exact_score(const struct attention_case *c, const struct attention_data *data,
+                          int head, int segment, int row, int distance)
+{
+    const float *q = (segment == 0 ? data->q_sink : data->q_ring) + head * c->head_dim;
+    double dot = 0;
+    for (int i = 0; i < c->head_dim; i++)
+        dot += (double)q[i] * (double)data->k_exact[segment][row][i];
+    dot *= 0.25;
+    if (c->soft_cap > 0)
+        dot = (double)c->soft_cap * tanh(dot / (double)c->soft_cap);
+    return dot - (c->has_alibi ? (double)data->slopes[head] * distance : 0);
+}
+
+/* Softmax in two passes, in double. */
+static void check_head(const struct attention_case *c, const struct attention_data *data, int head)
+{
+    double scores[MAX_SEGMENTS * MAX_ROWS], max = -INFINITY, sum = 0;
+    int total = c->n_rows[0] + c->n_rows[1] + c->n_rows[2], n = 0;
+    for (int s = 0; s < MAX_SEGMENTS; s++)
+        for (int row = 0; row < c->n_rows[s]; row++, n++) {
+            scores[n] = exact_score(c, data, head, s, row, total - 1 - n);
+            max = fmax(max, scores[n]);
+        }
+    for (int i = 0; i < n; i++)
+        sum += exp(scores[i] - max);
+    for (int i = 0; i < c->head_dim_v; i++) {
+        double expected = 0;
+        n = 0;
+        for (int s = 0; s < MAX_SEGMENTS; s++)
+            for (int row = 0; row < c->n_rows[s]; row++, n++)
+                expected += exp(scores[n] - max) / sum * (double)data->v_exact[s][row][i];
+        check_near(data->out[head * c->head_dim_v + i], expected, 1e-5);
+    }
+}
+
+static void check_attention(const struct attention_case *c)
+{
+    struct attention_data *data = calloc(1, sizeof *data);
+    assert_non_null(data);
+    struct attention_rows segments[MAX_SEGMENTS];
+    int n_left = c->n_rows[0] + c->n_rows[1] + c->n_rows[2];
+    for (int i = 0; i < c->n_heads * c->head_dim; i++) {
+        data->q_ring[i] = random_float(1);
+        data->q_sink[i] = random_float(1);
+    }
+    for (int i = 0; i < c->n_heads; i++)
+        data->slopes[i] = 0.25f / (float)(i + 1);
+    for (int s = 0; s < MAX_SEGMENTS; s++) {
+        store_random(data->k[s], data->k_scale[s], data->k_exact[s], c->n_rows[s], c->head_dim,
+                     c->type);
+        store_random(data->v[s], data->v_scale[s], data->v_exact[s], c->n_rows[s], c->head_dim_v,
+                     c->type);
+        bool is_q8 = c->type == KV_Q8;
+        segments[s] = (struct attention_rows){data->k[s],
+                                              data->v[s],
+                                              is_q8 ? data->k_scale[s] : NULL,
+                                              is_q8 ? data->v_scale[s] : NULL,
+                                              c->n_rows[s],
+                                              n_left - 1,
+                                              s == 0};
+        n_left -= c->n_rows[s];
+    }
+    struct attention_query query = {data->q_ring, data->q_sink, c->has_alibi ? data->slopes : NULL,
+                                    c->n_heads,   c->head_dim,  c->head_dim_v,
+                                    0.25f,        c->soft_cap};
+    kernels->attention(data->out, &query, c->type, segments, MAX_SEGMENTS);
+    for (int head = 0; head < c->n_heads; head++)
+        check_head(c, data, head);
+    free(data);
+}
+
+static void test_attention(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int type = KV_F32; type <= KV_Q8; type++) {
+        enum kv_type kv_type = (enum kv_type)type;
+        struct attention_case cases[] = {
+            {1, 64, 64, {0, 1, 0}, false, 0, kv_type},
+            {1, 16, 16, {4, 0, 0}, false, 0, kv_type},
+            {8, 64, 64, {4, 100, 20}, false, 0, kv_type},
+            {7, 80, 80, {1, 31, 33}, true, 0, kv_type},
+            {11, 128, 128, {4, 64, 150}, false, 5, kv_type},
+            {3, 100, 36, {5, 3, 130}, true, 30, kv_type},
+            {2, 7, 1, {3, 17, 2}, false, 0, kv_type},
+        };
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+            check_attention(&cases[i]);
+    }
+}
+
+static void test_attention_without_rows_gives_zeros(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    float q[32] = {1, 2, 3}, out[32];
+    memset(out, 0x55, sizeof out);
+    struct attention_query query = {q, q, NULL, 2, 16, 16, 1, 0};
+    struct attention_rows none = {NULL, NULL, NULL, NULL, 0, 0, false};
+    kernels->attention(out, &query, KV_F16, &none, 1);
+    for (int i = 0; i < 32; i++)
+        assert_true(out[i] == 0);
+}
+
+/* A score of a thousand must not overflow, whichever side it comes from. */
+static void test_attention_with_extreme_scores(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int last = 0; last < 2; last++) {
+        float q[16] = {1}, k[64][16] = {{0}}, v[64][16], out[16];
+        for (int i = 0; i < 64; i++) {
+            k[i][0] = i == (last ? 63 : 0) ? 1000 : -1000;
+            for (int j = 0; j < 16; j++)
+                v[i][j] = (float)i;
+        }
+        struct attention_query query = {q, q, NULL, 1, 16, 16, 1, 0};
+        struct attention_rows rows = {k, v, NULL, NULL, 64, 63, false};
+        kernels->attention(out, &query, KV_F32, &rows, 1);
+        for (int j = 0; j < 16; j++)
+            check_near(out[j], last ? 63 : 0, 1e-5);
+    }
+}
+
+static void test_select_refuses_unknown_names(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_false(kernels_select("mmx", &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    setenv("SINKD_KERNELS", "scalar", 1);
+    assert_true(kernels_select(NULL, &err));
+    assert_string_equal(kernels->name, "scalar");
+    setenv("SINKD_KERNELS", "quantum", 1);
+    assert_false(kernels_select(NULL, &err));
+    unsetenv("SINKD_KERNELS");
+    assert_true(kernels_select(NULL, &err));
+}
+
+static void test_kv_type_names(void **state)
+{
+    (void)state;
+    static const size_t bytes[] = {4, 2, 2, 1};
+    for (int i = KV_F32; i <= KV_Q8; i++) {
+        enum kv_type type = KV_F32;
+        assert_true(kv_type_parse(kv_type_name((enum kv_type)i), &type));
+        assert_int_equal(type, i);
+        assert_int_equal(kv_type_bytes(type), bytes[i]);
+    }
+    enum kv_type type;
+    assert_false(kv_type_parse("q4", &type));
+}
+
+int main(void)
+{
+    static const struct {
+        const char *name;
+        CMUnitTestFunction run;
+    } checks[] = {
+        {"rms norm", test_rms_norm},
+        {"layer norm", test_layer_norm},
+        {"silu and gelu", test_activations},
+        {"add and clamp", test_add_and_clamp},
+        {"rope", test_rope},
+        {"log sum exp", test_log_sum_exp},
+        {"kv store", test_kv_store},
+        {"not finite", test_numbers_that_are_not_finite},
+        {"attention", test_attention},
+        {"attention without rows", test_attention_without_rows_gives_zeros},
+        {"attention with extreme scores", test_attention_with_extreme_scores},
+    };
+    enum { N_CHECKS = sizeof checks / sizeof checks[0], N_OTHERS = 2 };
+    static char names[N_CHECKS * N_ISAS][64];
+    struct CMUnitTest tests[N_OTHERS + N_CHECKS * N_ISAS] = {
+        cmocka_unit_test(test_select_refuses_unknown_names),
+        cmocka_unit_test(test_kv_type_names),
+    };
+    for (int i = 0; i < N_CHECKS * N_ISAS; i++) {
+        const char *isa = isa_names[i % N_ISAS];
+        snprintf(names[i], sizeof names[i], "%s: %s", isa, checks[i / N_ISAS].name);
+        tests[N_OTHERS + i] = (struct CMUnitTest){names[i], checks[i / N_ISAS].run, NULL, NULL,
+                                                  (void *)(uintptr_t)isa};
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
