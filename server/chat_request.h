@@ -1,0 +1,37 @@
+/* chat_request.h - the body of POST /v1/chat/completions and /v1/completions as a plain struct.
+ *
+ * Pure; fuzzed. Thread: any. */
+#ifndef SERVER_CHAT_REQUEST_H
+#define SERVER_CHAT_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/buf.h"
+#include "core/text/chat_template.h"
+#include "server/generation_request.h"
+
+struct api_error;
+
+enum { CHAT_REQUEST_MAX_ID = 256 };
+
+struct chat_request {
+    bool is_chat; /* messages; else a raw prompt */
+    struct generation_request generation;
+    struct buf text;               /* owns all content, or is the raw prompt */
+    struct chat_message *messages; /* owned array [n_messages], pointing into text; at least one */
+    size_t n_messages;
+    char session_id[CHAT_REQUEST_MAX_ID + 1]; /* the body's own, empty for none */
+};
+
+bool chat_request_parse(const char *body, size_t len, const struct generation_defaults *defaults,
+                        struct chat_request *out, struct api_error *error);
+bool chat_request_parse_completion(const char *body, size_t len,
+                                   const struct generation_defaults *defaults,
+                                   struct chat_request *out, struct api_error *error);
+void chat_request_done(struct chat_request *request);
+
+/* True for 1 .. CHAT_REQUEST_MAX_ID visible ASCII characters. */
+bool chat_request_id_is_valid(const char *id);
+
+#endif

@@ -1,0 +1,119 @@
+/* conversations.h - which engine session continues a request, and what of the prompt it lacks.
+ *
+ * The API is stateless: each request brings its whole history as text. A conversation remembers
+ * what was said, word for word, and boundaries: places in it whose tokens the engine still holds.
+ * A request whose history equals a conversation's up to a boundary feeds only what follows. If
+ * anything does not fit, the whole text is fed anew: text is the truth, the KV cache only saves
+ * work.
+ *
+ * Owner: the daemon. Thread: loop. Not here: tokens, HTTP, the engine's thread. */
+#ifndef SERVER_CONVERSATIONS_H
+#define SERVER_CONVERSATIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/engine/engine.h"
+#include "core/text/chat_template.h"
+#include "core/text/prompt.h"
+#include "server/message_log.h"
+
+struct conversation;
+struct conversations;
+struct err;
+
+struct conversations_options {
+    enum chat_template chat_template;
+    int max_sessions;                            /* engine sessions in memory at once, >= 1 */
+    int max_conversations;                       /* remembered as text */
+    size_t max_log_bytes;                        /* text of all of them */
+    void (*forget)(void *arg, uint64_t session); /* frees an engine session */
+    void *arg;
+};
+
+enum conversation_match {
+    CONVERSATION_NEW,       /* nothing was known */
+    CONVERSATION_APPEND,    /* continues where the session stands */
+    CONVERSATION_REWIND,    /* another answer or an edit: goes back to a boundary */
+    CONVERSATION_REBUILD,   /* the session is known, but must read the text again */
+    CONVERSATION_EPHEMERAL, /* not part of the named conversation; forgotten afterwards */
+};
+
+struct conversation_ask {
+    int owner;      /* whose API key: conversations of others do not exist */
+    const char *id; /* the client's name for the conversation; NULL: found by its text */
+    const struct chat_message *messages;
+    size_t n_messages;
+};
+
+/* One turn from conversations_begin to one of its ends. */
+struct conversation_plan {
+    struct conversation *conversation; /* busy until the end; NULL when ephemeral */
+    enum conversation_match match;
+    int64_t keep;         /* tokens of the session that stay */
+    struct prompt prompt; /* bytes begin .. are to be fed ... */
+    size_t begin;
+    bool is_start;  /* ... as the start of a text */
+    int32_t replay; /* >= 0: this one token is to be fed instead */
+
+    uint64_t session;         /* 0 for an ephemeral one, or none yet */
+    bool has_session;         /* counted against max_sessions */
+    bool is_first_use;        /* of this session number */
+    size_t n_base;            /* messages of the log that stay */
+    struct message_log added; /* messages that follow them */
+    bool is_continuation;     /* the last message is the assistant's, and is spoken on */
+    bool is_unfaithful;       /* the template changed that message: its bytes cannot be mapped */
+};
+
+enum conversations_status {
+    CONVERSATIONS_READY,
+    CONVERSATIONS_BUSY,    /* another request is speaking in it */
+    CONVERSATIONS_LEAVING, /* the same, but its client is gone: it will be free within a step */
+    CONVERSATIONS_FAILED,  /* *err says why */
+};
+
+/* How a turn went, for conversations_end. */
+struct conversation_result {
+    const struct engine_usage *usage;
+    int64_t n_fed;      /* prompt tokens that were submitted */
+    int32_t last_token; /* the last of them */
+    const char *text;   /* what the client was sent */
+    size_t len;
+    bool is_cancelled;
+};
+
+bool conversations_open(struct conversations **out, const struct conversations_options *options,
+                        struct err *err);
+void conversations_close(struct conversations **conversations);
+
+/* On READY fills *out, which must be ended by exactly one of abandon, fail and end. */
+enum conversations_status conversations_begin(struct conversations *conversations,
+                                              const struct conversation_ask *ask,
+                                              struct conversation_plan *out, struct err *err);
+/* The same for a text that is no conversation: always ephemeral. */
+enum conversations_status conversations_begin_raw(const char *text, size_t len,
+                                                  struct conversation_plan *out, struct err *err);
+
+/* Gives the plan an engine session, forgetting the least recently used idle one if need be. False
+ * when all are speaking: try again after some turn has ended. */
+bool conversations_take_session(struct conversations *conversations,
+                                struct conversation_plan *plan);
+
+/* The client of this turn is gone; the turn ends soon. */
+void conversations_leave(struct conversation_plan *plan);
+
+/* The engine never got the request. */
+void conversations_abandon(struct conversations *conversations, struct conversation_plan *plan);
+/* The engine failed: what the session holds is not known. */
+void conversations_fail(struct conversations *conversations, struct conversation_plan *plan);
+void conversations_end(struct conversations *conversations, struct conversation_plan *plan,
+                       const struct conversation_result *result);
+
+/* The conversation's id; NULL when ephemeral. */
+const char *conversation_plan_id(const struct conversation_plan *plan);
+const char *conversation_match_name(enum conversation_match match);
+
+int conversations_count(const struct conversations *conversations);
+
+#endif

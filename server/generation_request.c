@@ -1,0 +1,219 @@
+#include "server/generation_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text/detokenizer.h"
+#include "server/api_error.h"
+#include "server/json_fields.h"
+#include "server/random_id.h"
+
+enum {
+    MAX_TOKENS = 1 << 30,
+    MAX_STOP_BYTES = 1024,
+};
+
+static bool says_nothing(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return json_object_size(value) == 0;
+    case JSON_ARRAY:
+        return json_array_size(value) == 0;
+    case JSON_STRING:
+        return json_string_length(value) == 0;
+    case JSON_INTEGER:
+        return json_integer_value(value) == 0;
+    case JSON_TRUE:
+        return false;
+    default:
+        return true;
+    }
+}
+
+static bool unsupported(struct api_error *error, const char *name)
+{
+    return api_error_set(error, 400, "unsupported_parameter", name,
+                         "'%s' is not supported by this server.", name);
+}
+
+static bool refuse_unsupported(const json_t *body, struct api_error *error)
+{
+    static const char *const names[] = {
+        "tools",  "functions",          "logprobs", "top_logprobs", "logit_bias",  "audio",
+        "suffix", "web_search_options", "echo",     "grammar",      "guided_json",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const json_t *value = json_fields_get(body, names[i]);
+        if (value != NULL && !says_nothing(value))
+            return unsupported(error, names[i]);
+    }
+    return true;
+}
+
+/* "n" and "best_of": one answer or none of our business. */
+static bool read_count(const json_t *body, const char *name, struct api_error *error)
+{
+    long long n = 1;
+    if (!json_fields_integer(body, name, 1, 128, &n, error))
+        return false;
+    return n == 1 || api_error_set(error, 400, "unsupported_value", name,
+                                   "'%s' must be 1: a session gives one answer at a time.", name);
+}
+
+static bool check_tool_choice(const json_t *body, struct api_error *error)
+{
+    const json_t *value = json_fields_get(body, "tool_choice");
+    if (value == NULL)
+        return true;
+    const char *text = json_string_value(value);
+    bool is_harmless = text != NULL && (strcmp(text, "none") == 0 || strcmp(text, "auto") == 0);
+    return is_harmless || unsupported(error, "tool_choice");
+}
+
+static bool check_response_format(const json_t *body, struct api_error *error)
+{
+    const json_t *value = json_fields_get(body, "response_format");
+    if (value == NULL)
+        return true;
+    if (!json_is_object(value))
+        return json_fields_wrong_type(value, "response_format", "an object", error);
+    const char *type = json_string_value(json_object_get(value, "type"));
+    return (type != NULL && strcmp(type, "text") == 0) ||
+           api_error_set(error, 400, "unsupported_value", "response_format",
+                         "The only response_format supported is {\"type\":\"text\"}.");
+}
+
+static bool check_modalities(const json_t *body, struct api_error *error)
+{
+    const json_t *value = json_fields_get(body, "modalities");
+    if (value == NULL)
+        return true;
+    if (!json_is_array(value))
+        return json_fields_wrong_type(value, "modalities", "an array", error);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *name = json_string_value(json_array_get(value, i));
+        if (name == NULL || strcmp(name, "text") != 0)
+            return api_error_set(error, 400, "unsupported_value", "modalities",
+                                 "The only modality supported is text.");
+    }
+    return true;
+}
+
+static bool read_stream(const json_t *body, struct generation_request *request,
+                        struct api_error *error)
+{
+    if (!json_fields_bool(body, "stream", &request->is_streaming, error))
+        return false;
+    const json_t *options = json_fields_get(body, "stream_options");
+    if (options == NULL)
+        return true;
+    if (!json_is_object(options))
+        return json_fields_wrong_type(options, "stream_options", "an object", error);
+    return json_fields_bool(options, "include_usage", &request->include_usage, error);
+}
+
+static bool read_max_tokens(const json_t *body, struct generation_request *request,
+                            struct api_error *error)
+{
+    static const char *const names[] = {"max_tokens", "max_completion_tokens"}; /* the last wins */
+    for (int i = 0; i < 2; i++) {
+        const json_t *value = json_fields_get(body, names[i]);
+        if (value == NULL || json_integer_value(value) == -1)
+            continue; /* -1 is another server's word for "your default" */
+        long long n = 0;
+        if (!json_fields_integer(body, names[i], 1, INT64_MAX, &n, error))
+            return false;
+        request->max_tokens = n > MAX_TOKENS ? MAX_TOKENS : (int)n;
+    }
+    return true;
+}
+
+static bool read_sampling(const json_t *body, struct sampler_settings *sampling,
+                          struct api_error *error)
+{
+    long long top_k = sampling->top_k, seed = -1;
+    if (!json_fields_float(body, "temperature", 0, 2, &sampling->temperature, error) ||
+        !json_fields_float(body, "top_p", 0, 1, &sampling->top_p, error) ||
+        !json_fields_float(body, "min_p", 0, 1, &sampling->min_p, error) ||
+        !json_fields_integer(body, "top_k", -1, INT32_MAX, &top_k, error) ||
+        !json_fields_float(body, "repeat_penalty", 0.01, 100, &sampling->repetition_penalty,
+                           error) ||
+        !json_fields_float(body, "repetition_penalty", 0.01, 100, &sampling->repetition_penalty,
+                           error) ||
+        !json_fields_float(body, "presence_penalty", -2, 2, &sampling->presence_penalty, error) ||
+        !json_fields_float(body, "frequency_penalty", -2, 2, &sampling->frequency_penalty, error) ||
+        !json_fields_integer(body, "seed", INT64_MIN, INT64_MAX, &seed, error))
+        return false;
+    sampling->top_k = top_k < 0 ? 0 : (int)top_k;
+    sampling->seed = seed < 0 ? random_id_number() : (uint64_t)seed;
+    return true;
+}
+
+static bool add_stop(struct generation_request *request, const json_t *value,
+                     struct api_error *error)
+{
+    if (!json_is_string(value))
+        return json_fields_wrong_type(value, "stop", "a string or an array of strings", error);
+    size_t len = json_string_length(value);
+    if (len == 0)
+        return api_error_set(error, 400, "invalid_value", "stop",
+                             "A stop sequence must have at least one character.");
+    if (len > MAX_STOP_BYTES)
+        return api_error_set(error, 400, "string_above_max_length", "stop",
+                             "A stop sequence may have at most %d bytes.", (int)MAX_STOP_BYTES);
+    char *copy = strdup(json_string_value(value));
+    if (copy == NULL)
+        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    request->stops[request->n_stops++] = copy;
+    return true;
+}
+
+static bool read_stops(const json_t *body, struct generation_request *request,
+                       struct api_error *error)
+{
+    const json_t *value = json_fields_get(body, "stop");
+    if (value == NULL || (json_is_array(value) && json_array_size(value) == 0))
+        return true;
+    size_t n = json_is_array(value) ? json_array_size(value) : 1;
+    if (n > DETOKENIZER_MAX_STOPS)
+        return api_error_set(error, 400, "array_above_max_length", "stop",
+                             "There may be at most %d stop sequences.", DETOKENIZER_MAX_STOPS);
+    request->stops = calloc(n, sizeof *request->stops);
+    if (request->stops == NULL)
+        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    for (size_t i = 0; i < n; i++) {
+        if (!add_stop(request, json_is_array(value) ? json_array_get(value, i) : value, error))
+            return false;
+    }
+    return true;
+}
+
+bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,
+                             struct generation_request *out, struct api_error *error)
+{
+    struct generation_request request = {.max_tokens = defaults->max_tokens,
+                                         .sampling = defaults->sampling};
+    const char *model = NULL; /* any name means the one model that is loaded */
+    if (!json_fields_string(body, "model", &model, error) || !read_stream(body, &request, error) ||
+        !read_max_tokens(body, &request, error) || !read_sampling(body, &request.sampling, error) ||
+        !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
+        !read_count(body, "n", error) || !read_count(body, "best_of", error) ||
+        !refuse_unsupported(body, error) || !check_tool_choice(body, error) ||
+        !check_response_format(body, error) || !check_modalities(body, error) ||
+        !read_stops(body, &request, error)) {
+        generation_request_done(&request);
+        return false;
+    }
+    *out = request;
+    return true;
+}
+
+void generation_request_done(struct generation_request *request)
+{
+    for (int i = 0; i < request->n_stops; i++)
+        free(request->stops[i]);
+    free(request->stops);
+    request->stops = NULL;
+    request->n_stops = 0;
+}

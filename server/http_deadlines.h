@@ -1,0 +1,37 @@
+/* http_deadlines.h - how long each connection may take for what it is doing.
+ *
+ * libmicrohttpd's own timeout only counts silence: a client that sends one byte a second holds its
+ * connection for ever. Here the whole request head and the whole body have a deadline. Owner: the
+ * HTTP server. Thread: loop. */
+#ifndef SERVER_HTTP_DEADLINES_H
+#define SERVER_HTTP_DEADLINES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_connection {
+    struct http_connection *next, *previous;
+    int fd;
+    bool is_idle;        /* no request has begun since the last reply */
+    int64_t deadline_ns; /* 0: none */
+};
+
+struct http_deadlines {
+    struct http_connection *first;
+};
+
+/* NULL when there is no memory. */
+struct http_connection *http_deadlines_add(struct http_deadlines *deadlines, int fd,
+                                           int timeout_ms);
+void http_deadlines_remove(struct http_deadlines *deadlines, struct http_connection *connection);
+
+/* A new deadline from now; 0: none. */
+void http_connection_expect(struct http_connection *connection, int timeout_ms, bool is_idle);
+
+/* Shuts down the sockets whose time is over; closing them is the HTTP daemon's part, which sees
+ * the end of the stream. */
+void http_deadlines_sweep(struct http_deadlines *deadlines);
+/* The same for all idle ones. */
+void http_deadlines_close_idle(struct http_deadlines *deadlines);
+
+#endif

@@ -1,0 +1,656 @@
+#include "server/http_server.h"
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "server/api_error.h"
+#include "server/event_loop.h"
+#include "server/http_deadlines.h"
+#include "server/listener.h"
+#include "server/random_id.h"
+
+enum {
+    MAX_HEADERS = 100, /* of a request */
+    MAX_REPLY_HEADERS = 16,
+    CONNECTION_POOL_BYTES =
+        16384,                 /* libmicrohttpd's memory per connection; bounds a request head */
+    STREAM_BLOCK_BYTES = 4096, /* HTTP/1.0 streams only; chunks take what the pool has */
+    SEND_BUFFER_BYTES = 65536, /* in the kernel: text that lies there can no longer be bounded */
+    SEND_TIMEOUT_MS = 60000,   /* unacknowledged data: the peer's machine is gone */
+    SWEEP_MS = 500,
+    SPARE_DESCRIPTORS = 64, /* for the model, logs, the loop itself */
+    /* A body that turns out too large while it is received can be refused only after its end; this
+     * many times the limit are read and dropped for that, then the connection is cut. */
+    MAX_OVERRUN = 4,
+    MAX_CLOSING_TURNS = 100,
+};
+
+struct reply_header {
+    const char *name;
+    char *value;
+};
+
+struct http_exchange {
+    struct http_exchange *next, *previous; /* of all open ones */
+    struct http_exchange *next_waking;
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    struct http_connection *deadline;
+    struct event_watch *watch; /* only while the reply is not complete */
+    const char *method, *path; /* the connection's memory */
+    char request_id[65];
+    struct buf body;
+    size_t n_body_bytes; /* received, the dropped ones included */
+
+    bool is_dispatched; /* on_request was called */
+    bool is_suspended;  /* libmicrohttpd leaves the connection alone */
+    bool is_waking;     /* in the server's list */
+    bool is_gone;       /* nobody will read more of the reply */
+    bool has_reply;     /* status and headers are known */
+    bool is_stream;
+    bool is_ended; /* a stream: nothing will be appended */
+
+    int status;
+    struct reply_header headers[MAX_REPLY_HEADERS];
+    int n_headers;
+    struct buf out;   /* the reply's body, or what of a stream is not yet sent */
+    size_t out_begin; /* bytes of `out` already handed on */
+
+    void (*on_gone)(void *arg); /* NULL when nobody waits for it */
+    void *on_gone_arg;
+};
+
+struct http_server {
+    struct http_server_options options;
+    struct event_loop *loop;
+    struct MHD_Daemon *daemon;
+    struct event_timer *sweep;
+    struct http_deadlines deadlines;
+    struct http_exchange *exchanges;
+    struct http_exchange *waking; /* to be resumed before the daemon's next turn */
+    int n_exchanges;
+    int port;
+    bool is_quiet; /* quiesced */
+};
+
+/* ---- waking and leaving ---- */
+
+static void wake(struct http_exchange *exchange)
+{
+    if (!exchange->is_suspended || exchange->is_waking)
+        return;
+    struct http_server *server = exchange->server;
+    exchange->is_waking = true;
+    exchange->next_waking = server->waking;
+    server->waking = exchange;
+    event_loop_kick(server->loop);
+}
+
+/* All at once: each daemon turn with resumed connections walks the list of suspended ones. */
+static void resume_waking(void *arg)
+{
+    struct http_server *server = arg;
+    struct http_exchange *exchange = server->waking;
+    server->waking = NULL;
+    while (exchange != NULL) {
+        struct http_exchange *next = exchange->next_waking;
+        exchange->is_waking = false;
+        exchange->is_suspended = false;
+        MHD_resume_connection(exchange->connection);
+        exchange = next;
+    }
+}
+
+static void tell_gone(struct http_exchange *exchange)
+{
+    exchange->is_gone = true;
+    void (*fn)(void *) = exchange->on_gone;
+    exchange->on_gone = NULL;
+    if (fn != NULL)
+        fn(exchange->on_gone_arg);
+}
+
+static void on_disconnect(void *arg)
+{
+    struct http_exchange *exchange = arg;
+    tell_gone(exchange);
+    wake(exchange);
+}
+
+/* May be called only from the access handler or the content reader of this very connection. The
+ * daemon does not see a suspended client leave, so the loop watches the socket. */
+static void suspend(struct http_exchange *exchange)
+{
+    MHD_suspend_connection(exchange->connection);
+    exchange->is_suspended = true;
+    if (exchange->watch == NULL &&
+        !event_watch_open(&exchange->watch, exchange->server->loop, exchange->deadline->fd,
+                          on_disconnect, exchange, NULL))
+        on_disconnect(exchange);
+}
+
+/* ---- one exchange ---- */
+
+static bool is_sane_id(const char *id)
+{
+    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+    return len > 0 && len <= 64 && id[len] == '\0';
+}
+
+static void name_request(struct http_exchange *exchange)
+{
+    const char *given = http_exchange_header(exchange, "X-Request-Id");
+    char random[RANDOM_ID_SIZE];
+    if (given != NULL && is_sane_id(given)) {
+        snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);
+        return;
+    }
+    random_id_make(random);
+    snprintf(exchange->request_id, sizeof exchange->request_id, "req_%s", random);
+}
+
+static struct http_exchange *exchange_new(struct http_server *server,
+                                          struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info == NULL || info->socket_context == NULL)
+        return NULL;
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->deadline = info->socket_context;
+    exchange->next = server->exchanges;
+    if (server->exchanges != NULL)
+        server->exchanges->previous = exchange;
+    server->exchanges = exchange;
+    server->n_exchanges++;
+    return exchange;
+}
+
+static void exchange_free(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    event_watch_close(&exchange->watch);
+    if (exchange->next != NULL)
+        exchange->next->previous = exchange->previous;
+    if (exchange->previous != NULL)
+        exchange->previous->next = exchange->next;
+    else
+        server->exchanges = exchange->next;
+    server->n_exchanges--;
+
+    for (int i = 0; i < exchange->n_headers; i++)
+        free(exchange->headers[i].value);
+    buf_done(&exchange->body);
+    buf_done(&exchange->out);
+    free(exchange);
+}
+
+const char *http_exchange_method(const struct http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *http_exchange_path(const struct http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *http_exchange_header(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const struct buf *http_exchange_body(const struct http_exchange *exchange)
+{
+    return &exchange->body;
+}
+
+const char *http_exchange_request_id(const struct http_exchange *exchange)
+{
+    return exchange->request_id;
+}
+
+void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg)
+{
+    exchange->on_gone = fn;
+    exchange->on_gone_arg = arg;
+}
+
+void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
+{
+    if (exchange->n_headers == MAX_REPLY_HEADERS)
+        return;
+    char *copy = strdup(value);
+    if (copy != NULL)
+        exchange->headers[exchange->n_headers++] = (struct reply_header){name, copy};
+}
+
+void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
+                         struct buf *body)
+{
+    exchange->on_gone = NULL;
+    if (body->failed) {
+        buf_done(body);
+        status = 503;
+    }
+    http_exchange_add_header(exchange, "Content-Type", content_type);
+    exchange->status = status;
+    exchange->has_reply = true;
+    exchange->out = *body;
+    buf_init(body);
+    wake(exchange);
+}
+
+void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error)
+{
+    struct buf body;
+    buf_init(&body);
+    api_error_write(error, &body);
+    if (error->retry_after_s > 0) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%d", error->retry_after_s);
+        http_exchange_add_header(exchange, "Retry-After", seconds);
+    }
+    http_exchange_reply(exchange, error->status, "application/json", &body);
+}
+
+void http_exchange_begin_stream(struct http_exchange *exchange, const char *content_type)
+{
+    http_exchange_add_header(exchange, "Content-Type", content_type);
+    http_exchange_add_header(exchange, "Cache-Control", "no-cache, no-transform");
+    http_exchange_add_header(exchange, "X-Accel-Buffering", "no"); /* nginx: pass on at once */
+    exchange->status = 200;
+    exchange->has_reply = true;
+    exchange->is_stream = true;
+    wake(exchange);
+}
+
+bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
+{
+    size_t unsent = exchange->out.len - exchange->out_begin;
+    if (!bytes->failed && unsent + bytes->len <= exchange->server->options.max_unsent_bytes) {
+        if (exchange->out_begin > exchange->out.len / 2) {
+            buf_drop_front(&exchange->out, exchange->out_begin);
+            exchange->out_begin = 0;
+        }
+        buf_append(&exchange->out, bytes->data, bytes->len);
+        wake(exchange);
+        if (!exchange->out.failed)
+            return true;
+    }
+    exchange->on_gone = NULL;
+    exchange->is_gone = true;
+    shutdown(exchange->deadline->fd, SHUT_RDWR);
+    wake(exchange);
+    return false;
+}
+
+void http_exchange_end(struct http_exchange *exchange)
+{
+    exchange->on_gone = NULL;
+    exchange->is_ended = true;
+    wake(exchange);
+}
+
+/* ---- libmicrohttpd's callbacks ---- */
+
+static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
+{
+    (void)position;
+    struct http_exchange *exchange = arg;
+    if (exchange->is_gone)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+
+    size_t n = exchange->out.len - exchange->out_begin;
+    if (n > max)
+        n = max;
+    if (n > 0) {
+        memcpy(out, exchange->out.data + exchange->out_begin, n);
+        exchange->out_begin += n;
+        return (ssize_t)n;
+    }
+    if (exchange->is_ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    /* Zero without suspending would make the daemon ask again for ever. */
+    suspend(exchange);
+    return 0;
+}
+
+static struct MHD_Response *make_response(struct http_exchange *exchange)
+{
+    if (exchange->is_stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, on_read,
+                                                 exchange, NULL);
+    if (exchange->out.len == 0)
+        return MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        exchange->out.len, exchange->out.data, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL)
+        buf_init(&exchange->out); /* the response owns the bytes */
+    return response;
+}
+
+static enum MHD_Result queue_reply(struct http_exchange *exchange)
+{
+    struct MHD_Response *response = make_response(exchange);
+    if (response == NULL)
+        return MHD_NO;
+    for (int i = 0; i < exchange->n_headers; i++)
+        MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
+    MHD_add_response_header(response, "X-Request-Id", exchange->request_id);
+    MHD_add_response_header(response, "Server", "sinkd/" SINKD_VERSION);
+    if (exchange->server->is_quiet)
+        MHD_add_response_header(response, "Connection", "close");
+    enum MHD_Result result =
+        MHD_queue_response(exchange->connection, (unsigned)exchange->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+struct header_list {
+    struct http_header_view views[MAX_HEADERS];
+    size_t n;
+};
+
+static enum MHD_Result collect_header(void *arg, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
+{
+    (void)kind;
+    struct header_list *list = arg;
+    if (list->n == MAX_HEADERS)
+        return MHD_NO;
+    list->views[list->n++] =
+        (struct http_header_view){name, name_len, value == NULL ? "" : value, value_len};
+    return MHD_YES;
+}
+
+static bool check_head(struct http_exchange *exchange, const char *version, struct api_error *error)
+{
+    struct header_list list = {.n = 0};
+    int n =
+        MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &list);
+    if (n < 0 || (size_t)n != list.n || list.n == MAX_HEADERS)
+        return api_error_set(error, 431, "too_many_headers", NULL,
+                             "a request may have at most %d headers", MAX_HEADERS - 1);
+    struct http_head head = {exchange->method, exchange->path, version, list.views, list.n};
+    return http_policy_check(&exchange->server->options.policy, &head, error);
+}
+
+/* The first call for a request: a reply queued here is sent without reading the body. */
+static enum MHD_Result on_head(struct http_exchange *exchange, const char *version)
+{
+    struct http_server *server = exchange->server;
+    http_connection_expect(exchange->deadline, server->options.body_timeout_ms, false);
+    name_request(exchange);
+
+    struct api_error error;
+    if (check_head(exchange, version, &error)) {
+        server->options.on_head(server->options.arg, exchange);
+    } else {
+        http_exchange_add_header(exchange, "Connection", "close");
+        http_exchange_reply_error(exchange, &error);
+    }
+    if (!exchange->has_reply)
+        return MHD_YES;
+    exchange->is_dispatched = true;
+    http_connection_expect(exchange->deadline, 0, false);
+    return queue_reply(exchange);
+}
+
+static enum MHD_Result on_body(struct http_exchange *exchange, const char *data, size_t len)
+{
+    size_t max = exchange->server->options.policy.max_body_bytes;
+    exchange->n_body_bytes += len;
+    if (exchange->n_body_bytes <= max)
+        buf_append(&exchange->body, data, len);
+    else
+        buf_done(&exchange->body);
+    return exchange->n_body_bytes / MAX_OVERRUN <= max ? MHD_YES : MHD_NO;
+}
+
+static void dispatch(struct http_exchange *exchange)
+{
+    struct http_server *server = exchange->server;
+    exchange->is_dispatched = true;
+    http_connection_expect(exchange->deadline, 0, false);
+
+    struct api_error error;
+    if (exchange->n_body_bytes > server->options.policy.max_body_bytes) {
+        api_error_set(&error, 413, "request_too_large", NULL,
+                      "the request body is larger than %zu bytes",
+                      server->options.policy.max_body_bytes);
+        http_exchange_reply_error(exchange, &error);
+    } else if (exchange->body.failed) {
+        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory for the request");
+        http_exchange_reply_error(exchange, &error);
+    } else {
+        server->options.on_request(server->options.arg, exchange);
+    }
+}
+
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload_data,
+                                 size_t *upload_size, void **request_ctx)
+{
+    struct http_exchange *exchange = *request_ctx;
+    if (exchange == NULL) {
+        exchange = exchange_new(arg, connection);
+        if (exchange == NULL)
+            return MHD_NO;
+        *request_ctx = exchange;
+        exchange->method = method;
+        exchange->path = url;
+        return on_head(exchange, version);
+    }
+    if (*upload_size > 0) {
+        enum MHD_Result result = on_body(exchange, upload_data, *upload_size);
+        *upload_size = 0;
+        return result;
+    }
+    if (!exchange->is_dispatched)
+        dispatch(exchange);
+    if (exchange->is_gone)
+        return MHD_NO;
+    if (exchange->has_reply)
+        return queue_reply(exchange);
+    suspend(exchange);
+    return MHD_YES;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *connection, void **request_ctx,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    (void)code;
+    struct http_server *server = arg;
+    struct http_exchange *exchange = *request_ctx;
+    if (exchange == NULL)
+        return;
+    tell_gone(exchange);
+    http_connection_expect(exchange->deadline, server->options.idle_timeout_ms, true);
+    exchange_free(exchange);
+    *request_ctx = NULL;
+}
+
+static void tune_socket(int fd)
+{
+    int on = 1, bytes = SEND_BUFFER_BYTES;
+    unsigned timeout_ms = SEND_TIMEOUT_MS;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_ctx,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = arg;
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (*socket_ctx != NULL)
+            http_deadlines_remove(&server->deadlines, *socket_ctx);
+        *socket_ctx = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (info == NULL)
+        return;
+    tune_socket(info->connect_fd);
+    *socket_ctx =
+        http_deadlines_add(&server->deadlines, info->connect_fd, server->options.header_timeout_ms);
+}
+
+static void on_log(void *arg, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void on_log(void *arg, const char *format, va_list args)
+{
+    (void)arg;
+    char line[256];
+    vsnprintf(line, sizeof line, format, args);
+    log_debug("http: %s", line); /* mostly what clients do wrong */
+}
+
+/* ---- the server ---- */
+
+static void on_sweep(void *arg)
+{
+    struct http_server *server = arg;
+    http_deadlines_sweep(&server->deadlines);
+}
+
+static void set_default(int *value, int otherwise)
+{
+    if (*value == 0)
+        *value = otherwise;
+}
+
+static unsigned connection_limit(const struct http_server_options *options)
+{
+    struct rlimit files;
+    unsigned limit = options->max_connections > 0 ? (unsigned)options->max_connections : 16384;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
+        rlim_t room = files.rlim_cur > 2 * SPARE_DESCRIPTORS ? files.rlim_cur - SPARE_DESCRIPTORS
+                                                             : files.rlim_cur / 2;
+        if (room < limit)
+            limit = (unsigned)room;
+    }
+    return limit;
+}
+
+static bool start_daemon(struct http_server *server, const struct listener *listener,
+                         struct err *err)
+{
+    struct MHD_OptionItem options[] = {
+        /* The logger must come first: later options may already use it. */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_POOL_BYTES, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit(&server->options), NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (server->options.idle_timeout_ms + 999) / 1000, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    server->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+                         NULL, on_access, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return server->daemon != NULL ||
+           err_set(err, ERR_IO, "cannot start the HTTP server on port %d", listener->port);
+}
+
+bool http_server_open(struct http_server **out, struct event_loop *loop,
+                      const struct http_server_options *options, struct err *err)
+{
+    struct listener listener;
+    if (!listener_open(&listener, options->host, options->port, err))
+        return false;
+    struct http_server *server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        close(listener.fd);
+        return err_no_memory(err, "the HTTP server");
+    }
+    server->loop = loop;
+    server->port = listener.port;
+    server->options = *options;
+    server->options.policy.only_local_hosts = listener.is_loopback;
+    set_default(&server->options.header_timeout_ms, 20000);
+    set_default(&server->options.body_timeout_ms, 60000);
+    set_default(&server->options.idle_timeout_ms, 75000);
+    if (server->options.max_unsent_bytes == 0)
+        server->options.max_unsent_bytes = 1024 * 1024;
+
+    if (!start_daemon(server, &listener, err)) {
+        close(listener.fd);
+        goto fail;
+    }
+    if (!event_timer_open(&server->sweep, loop, on_sweep, server, err) ||
+        !event_loop_attach_http(loop, server->daemon, resume_waking, server, err))
+        goto fail;
+    event_timer_start(server->sweep, SWEEP_MS, SWEEP_MS);
+    *out = server;
+    return true;
+
+fail:
+    http_server_close(&server);
+    return false;
+}
+
+void http_server_quiesce(struct http_server *server)
+{
+    if (server->is_quiet)
+        return;
+    server->is_quiet = true;
+    int fd = MHD_quiesce_daemon(server->daemon);
+    if (fd >= 0)
+        close(fd); /* ours to close in external polling mode */
+    http_deadlines_close_idle(&server->deadlines);
+    event_loop_kick(server->loop);
+}
+
+void http_server_close(struct http_server **server_ptr)
+{
+    struct http_server *server = *server_ptr;
+    if (server == NULL)
+        return;
+    if (server->daemon != NULL) {
+        http_server_quiesce(server);
+        for (struct http_exchange *it = server->exchanges; it != NULL; it = it->next)
+            on_disconnect(it);
+        /* Stopping the daemon while a connection is suspended aborts the process. */
+        for (int i = 0; i < MAX_CLOSING_TURNS && server->exchanges != NULL; i++) {
+            resume_waking(server);
+            MHD_run(server->daemon);
+        }
+        event_loop_detach_http(server->loop);
+        MHD_stop_daemon(server->daemon);
+    }
+    event_timer_close(&server->sweep);
+    free(server);
+    *server_ptr = NULL;
+}
+
+int http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+int http_server_n_open(const struct http_server *server)
+{
+    return server->n_exchanges;
+}

@@ -1,0 +1,55 @@
+/* main.c - sinkd's entry: options, server, run. Exit status 0; 2 for wrong options; 1 for all else
+ * that keeps it from running. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "server/options.h"
+#include "server/server.h"
+
+enum { EXIT_USAGE = 2 };
+
+/* Each client is a descriptor; the soft limit is often 1024 for the sake of select(2). */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int fail(const struct err *err)
+{
+    log_error("%s", err->text);
+    return err->code == ERR_INVALID ? EXIT_USAGE : 1;
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    struct err err;
+    if (!options_read(&options, argc, argv, &err))
+        return fail(&err);
+    if (options.show_help) {
+        options_print_help(stdout);
+        return 0;
+    }
+    if (options.show_version) {
+        puts("sinkd " SINKD_VERSION);
+        return 0;
+    }
+    log_set_level(options.log_level);
+    signal(SIGPIPE, SIG_IGN); /* a client that leaves is no reason to die */
+    raise_file_limit();
+
+    struct server *server;
+    if (!server_open(&server, &options, &err))
+        return fail(&err);
+    server_run(server);
+    server_close(&server);
+    log_info("stopped");
+    return 0;
+}

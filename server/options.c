@@ -1,0 +1,274 @@
+#include "server/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+
+enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, LOG_LEVEL };
+
+struct option {
+    const char *name; /* --name, SINKD_NAME, "name = value" */
+    enum kind kind;
+    size_t offset; /* in struct options */
+    double min, max;
+    const char *default_text; /* read like all other sources */
+    const char *argument;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option table[] = {
+    {"model", TEXT, AT(model), 0, 0, "", "FILE", "the model, a GGUF file"},
+    {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "ADDRESS", "listen here; 0.0.0.0 for all"},
+    {"port", INTEGER, AT(port), 0, 65535, "8080", "N", "listen on this port; 0: any free one"},
+    {"window", INTEGER, AT(window), 0, 1 << 24, "0", "TOKENS",
+     "tokens attended at once; 0: as many as the model was trained for"},
+    {"sinks", INTEGER, AT(sinks), 0, 1 << 24, "4", "TOKENS", "first tokens that are never evicted"},
+    {"threads", INTEGER, AT(threads), 0, 256, "0", "N",
+     "threads that compute; 0: as many as the machine or container grants"},
+    {"kv-type", KV_TYPE, AT(kv_type), 0, 0, "f16", "TYPE",
+     "how keys and values are stored: f32, f16, bf16 or q8"},
+    {"kv-memory", BYTES, AT(kv_memory_bytes), 0, 1e18, "0", "BYTES",
+     "memory for sessions, 512M or 8G; 0: half of what the model leaves"},
+    {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",
+     "chatml, llama2, zephyr, llama3, mistral, gemma ...; auto: the model's"},
+    {"api-key-file", TEXT, AT(api_key_file), 0, 0, "", "FILE",
+     "ask for one of the keys in this file, one per line"},
+    {"no-auth", SWITCH, AT(no_auth), 0, 0, "no", NULL,
+     "serve other machines without keys all the same"},
+    {"cors-origin", TEXT, AT(cors_origin), 0, 0, "", "LIST",
+     "web origins that may call besides local ones, by commas; * for all"},
+    {"max-body", BYTES, AT(max_body_bytes), 1024, 1 << 30, "16M", "BYTES", "largest request body"},
+    {"max-tokens", INTEGER, AT(max_tokens), 1, 1 << 30, "4096", "N",
+     "longest answer when the client does not say"},
+    {"temperature", DECIMAL, AT(temperature), 0, 2, "0.8", "X",
+     "sampling, when the client does not say"},
+    {"top-p", DECIMAL, AT(top_p), 0, 1, "0.95", "X", "the same"},
+    {"min-p", DECIMAL, AT(min_p), 0, 1, "0.05", "X", "the same"},
+    {"top-k", INTEGER, AT(top_k), 0, INT_MAX, "40", "N", "the same; 0 for all"},
+    {"repeat-penalty", DECIMAL, AT(repeat_penalty), 0.01, 100, "1", "X", "the same; 1 for none"},
+    {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "N",
+     "on SIGTERM, wait this long for answers to end"},
+    {"log-level", LOG_LEVEL, AT(log_level), 0, 0, "info", "LEVEL", "error, warning, info or debug"},
+    {"config", TEXT, AT(config), 0, 0, "", "FILE", "read more options from this file"},
+    {"version", SWITCH, AT(show_version), 0, 0, "no", NULL, "print the version and exit"},
+    {"help", SWITCH, AT(show_help), 0, 0, "no", NULL, "print this and exit"},
+};
+enum { N_OPTIONS = sizeof table / sizeof table[0] };
+
+static bool invalid(struct err *err, const char *value, const char *expected)
+{
+    return err_set(err, ERR_INVALID, "\"%.100s\" is not %s", value, expected);
+}
+
+static bool parse_text(const char *value, char *out, struct err *err)
+{
+    if (strlen(value) >= OPTIONS_MAX_TEXT)
+        return err_set(err, ERR_INVALID, "the value is longer than %d bytes", OPTIONS_MAX_TEXT - 1);
+    memcpy(out, value, strlen(value) + 1);
+    return true;
+}
+
+static bool parse_number(const struct option *option, const char *value, double *out,
+                         struct err *err)
+{
+    char *end;
+    errno = 0;
+    double number =
+        option->kind == DECIMAL ? strtod(value, &end) : (double)strtoll(value, &end, 10);
+    if (end == value || errno != 0)
+        return invalid(err, value, "a number");
+    if (option->kind == BYTES && *end != '\0') {
+        const char *unit = strchr("kmgt", tolower((unsigned char)*end));
+        if (unit == NULL)
+            return invalid(err, value, "a size like 512M or 8G");
+        for (const char *u = "kmgt"; u <= unit; u++)
+            number *= 1024;
+        end++;
+    }
+    if (*end != '\0')
+        return invalid(err, value, "a number");
+    if (!(number >= option->min && number <= option->max))
+        return err_set(err, ERR_INVALID, "it is %s, but must be from %.15g to %.15g", value,
+                       option->min, option->max);
+    *out = number;
+    return true;
+}
+
+static bool parse_switch(const char *value, bool *out, struct err *err)
+{
+    static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+    for (int i = 0; i < 8; i++) {
+        if (strcmp(value, words[i]) == 0) {
+            *out = i % 2 == 1;
+            return true;
+        }
+    }
+    return invalid(err, value, "yes or no");
+}
+
+static bool parse_value(const struct option *option, const char *value, struct options *out,
+                        struct err *err)
+{
+    void *field = (char *)out + option->offset;
+    double number = 0;
+    switch (option->kind) {
+    case TEXT:
+        return parse_text(value, field, err);
+    case SWITCH:
+        return parse_switch(value, field, err);
+    case KV_TYPE:
+        return kv_type_parse(value, field) || invalid(err, value, "one of f32, f16, bf16, q8");
+    case LOG_LEVEL:
+        return log_level_parse(value, field) ||
+               invalid(err, value, "one of error, warning, info, debug");
+    default:
+        if (!parse_number(option, value, &number, err))
+            return false;
+    }
+    if (option->kind == INTEGER)
+        *(int *)field = (int)number;
+    else if (option->kind == BYTES)
+        *(size_t *)field = (size_t)number;
+    else
+        *(float *)field = (float)number;
+    return true;
+}
+
+static const struct option *find(const char *name, size_t len)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (strlen(table[i].name) == len && strncmp(table[i].name, name, len) == 0)
+            return &table[i];
+    }
+    return NULL;
+}
+
+static bool read_defaults(struct options *out, struct err *err)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (!parse_value(&table[i], table[i].default_text, out, err))
+            return err_prefix(err, "default of %s", table[i].name);
+    }
+    return true;
+}
+
+struct file_reading {
+    struct options *options;
+    struct err *err;
+    bool has_failed;
+};
+
+/* inih's callback: 1 to go on. */
+static int on_file_line(void *arg, const char *section, const char *name, const char *value)
+{
+    struct file_reading *reading = arg;
+    if (reading->has_failed)
+        return 1;
+    const struct option *option = section[0] == '\0' ? find(name, strlen(name)) : NULL;
+    if (option == NULL) {
+        err_set(reading->err, ERR_INVALID, "there is no option \"%.100s\"",
+                section[0] == '\0' ? name : section);
+        reading->has_failed = true;
+    } else if (!parse_value(option, value, reading->options, reading->err)) {
+        err_prefix(reading->err, "%s", option->name);
+        reading->has_failed = true;
+    }
+    return 1;
+}
+
+static bool read_file(struct options *out, const char *path, struct err *err)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return err_set(err, ERR_IO, "cannot read the configuration file %s: %s", path,
+                       strerror(errno));
+    struct file_reading reading = {.options = out, .err = err};
+    int line = ini_parse_file(file, on_file_line, &reading);
+    fclose(file);
+    if (reading.has_failed)
+        return err_prefix(err, "configuration file %s", path);
+    if (line != 0)
+        return err_set(err, ERR_FORMAT, "configuration file %s: line %d is not \"key = value\"",
+                       path, line);
+    return true;
+}
+
+static bool read_environment(struct options *out, struct err *err)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        char name[64] = "SINKD_";
+        size_t len = strlen(name);
+        for (const char *c = table[i].name; *c != '\0'; c++)
+            name[len++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
+        name[len] = '\0';
+        const char *value = getenv(name);
+        if (value != NULL && !parse_value(&table[i], value, out, err))
+            return err_prefix(err, "environment variable %s", name);
+    }
+    return true;
+}
+
+static bool read_flags(struct options *out, int argc, char **argv, struct err *err)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *flag = argv[i];
+        if (strcmp(flag, "-h") == 0)
+            flag = "--help";
+        size_t len = strcspn(flag, "=");
+        const struct option *option =
+            strncmp(flag, "--", 2) == 0 && len > 2 ? find(flag + 2, len - 2) : NULL;
+        if (option == NULL)
+            return err_set(err, ERR_INVALID, "there is no option \"%.100s\"; --help lists them all",
+                           flag);
+        const char *value = flag[len] == '=' ? flag + len + 1 : NULL;
+        if (value == NULL && option->kind == SWITCH)
+            value = "yes";
+        else if (value == NULL && (value = argv[++i]) == NULL)
+            return err_set(err, ERR_INVALID, "--%s needs a value: %s", option->name, option->help);
+        if (!parse_value(option, value, out, err))
+            return err_prefix(err, "--%s", option->name);
+    }
+    return true;
+}
+
+bool options_read(struct options *out, int argc, char **argv, struct err *err)
+{
+    /* Flags and environment are read twice: first to learn which file to read, then to beat it. */
+    struct options options = {0};
+    if (!read_defaults(&options, err) || !read_environment(&options, err) ||
+        !read_flags(&options, argc, argv, err))
+        return false;
+    if (options.config[0] != '\0' &&
+        (!read_file(&options, options.config, err) || !read_environment(&options, err) ||
+         !read_flags(&options, argc, argv, err)))
+        return false;
+    *out = options;
+    return true;
+}
+
+void options_print_help(FILE *out)
+{
+    fprintf(out, "Usage: sinkd --model FILE [OPTION]...\n"
+                 "Chat with a local language model over an OpenAI-compatible HTTP API, in "
+                 "conversations that never\nreach a context limit.\n\n");
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const struct option *option = &table[i];
+        char left[40];
+        snprintf(left, sizeof left, "--%s %s", option->name,
+                 option->argument == NULL ? "" : option->argument);
+        fprintf(out, "  %-22s  %s", left, option->help);
+        if (option->kind != SWITCH && option->default_text[0] != '\0')
+            fprintf(out, " [%s]", option->default_text);
+        fputc('\n', out);
+    }
+    fprintf(out, "\nEach option may also stand in the configuration file (window = 2048) or the "
+                 "environment\n(SINKD_WINDOW=2048). A flag beats the environment, which beats the "
+                 "file.\n");
+}

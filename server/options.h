@@ -1,0 +1,53 @@
+/* options.h - what the operator wants: flags, environment, configuration file, defaults.
+ *
+ * One table (options.c) holds every key with its default, range and help, so the four ways cannot
+ * drift apart. A flag beats the environment (SINKD_WINDOW), which beats the file (window = ...),
+ * which beats the default. Thread: main, before the loop runs. */
+#ifndef SERVER_OPTIONS_H
+#define SERVER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/base/log.h"
+#include "core/kernels/kernels.h"
+
+struct err;
+
+enum { OPTIONS_MAX_TEXT = 1024 };
+
+struct options {
+    bool show_help;
+    bool show_version;
+    char config[OPTIONS_MAX_TEXT];
+    char model[OPTIONS_MAX_TEXT];
+    char host[OPTIONS_MAX_TEXT];
+    int port;
+    int window;
+    int sinks;
+    int threads;
+    enum kv_type kv_type;
+    size_t kv_memory_bytes;               /* 0: choose */
+    char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
+    char api_key_file[OPTIONS_MAX_TEXT];
+    bool no_auth;
+    char cors_origin[OPTIONS_MAX_TEXT]; /* separated by commas */
+    size_t max_body_bytes;
+    int max_tokens;
+    float temperature;
+    float top_p;
+    float min_p;
+    int top_k;
+    float repeat_penalty;
+    int drain_seconds;
+    enum log_level log_level;
+};
+
+/* Reads all sources. With show_help or show_version set the rest may be unchecked. */
+bool options_read(struct options *out, int argc, char **argv, struct err *err);
+
+void options_print_help(FILE *out);
+
+#endif

@@ -1,0 +1,309 @@
+#include "server/server.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "core/engine/engine.h"
+#include "core/text/chat_template.h"
+#include "server/auth.h"
+#include "server/chat_turn.h"
+#include "server/conversations.h"
+#include "server/event_loop.h"
+#include "server/http_server.h"
+#include "server/listener.h"
+#include "server/mailbox.h"
+#include "server/memory_budget.h"
+#include "server/options.h"
+#include "server/routes.h"
+#include "server/sd_notify.h"
+
+enum {
+    MAX_CORS_ORIGINS = 64,
+    MAX_TURNS = 1024,         /* generations at once, the waiting ones included */
+    MAX_CONVERSATIONS = 4096, /* remembered as text */
+    MAX_LOG_BYTES = 256 * 1024 * 1024,
+    PING_AFTER_S = 12, /* clients and proxies count from 15 s up */
+    CLOSING_TICK_MS = 20,
+    FLUSH_TIMEOUT_MS = 5000, /* for the last bytes of the last replies */
+};
+
+struct server {
+    const struct options *options;
+    struct event_loop *loop;
+    struct mailbox *mailbox;
+    struct engine *engine;
+    struct auth *auth;
+    struct conversations *conversations;
+    struct chat_turns *turns;
+    struct http_server *http;
+    struct routes routes;
+    struct event_timer *drain_timer; /* the end of patience with running answers */
+    struct event_timer *flush_timer; /* polls for the last replies to be out */
+    int n_flush_ticks;
+    char cors_text[OPTIONS_MAX_TEXT];
+    const char *cors_origins[MAX_CORS_ORIGINS]; /* parts of cors_text */
+    int n_cors_origins;
+};
+
+/* ---- the end ---- */
+
+/* All answers are said; what is left are bytes on their way to slow clients. */
+static void on_flush_tick(void *arg)
+{
+    struct server *server = arg;
+    bool is_late = ++server->n_flush_ticks > FLUSH_TIMEOUT_MS / CLOSING_TICK_MS;
+    if (http_server_n_open(server->http) == 0 || is_late)
+        event_loop_stop(server->loop);
+}
+
+static void on_all_said(void *arg)
+{
+    struct server *server = arg;
+    event_timer_start(server->flush_timer, 0, CLOSING_TICK_MS);
+}
+
+static void on_patience_end(void *arg)
+{
+    struct server *server = arg;
+    chat_turns_stop(server->turns);
+}
+
+static void on_signal(void *arg)
+{
+    struct server *server = arg;
+    if (server->routes.is_draining) {
+        log_info("stopping at once");
+        chat_turns_stop(server->turns);
+        return;
+    }
+    log_info("stopping: %d answers may take up to %d s to end", chat_turns_count(server->turns),
+             server->options->drain_seconds);
+    sd_notify_send("STOPPING=1");
+    server->routes.is_draining = true;
+    http_server_quiesce(server->http);
+    event_timer_start(server->drain_timer, server->options->drain_seconds * 1000, 0);
+    chat_turns_on_empty(server->turns, on_all_said, server);
+    if (chat_turns_count(server->turns) == 0)
+        on_all_said(server);
+}
+
+/* ---- the beginning ---- */
+
+static void on_event(void *arg, struct engine_event *event)
+{
+    struct server *server = arg;
+    chat_turns_on_event(server->turns, event);
+}
+
+static void forget(void *arg, uint64_t session)
+{
+    struct server *server = arg;
+    engine_forget(server->engine, session);
+}
+
+static bool open_engine(struct server *server, struct err *err)
+{
+    const struct options *options = server->options;
+    struct engine_options engine_options = {
+        .model_path = options->model,
+        .n_threads = options->threads,
+        .n_window = options->window,
+        .n_sinks = options->sinks,
+        .kv_type = options->kv_type,
+        .max_requests = MAX_TURNS,
+    };
+    if (options->model[0] == '\0')
+        return err_set(err, ERR_INVALID,
+                       "which model? Give a GGUF file with --model FILE (see --help)");
+    return mailbox_open(&server->mailbox, server->loop, on_event, server, err) &&
+           engine_open(&server->engine, &engine_options, mailbox_post, server->mailbox, err);
+}
+
+static bool choose_template(const struct server *server, enum chat_template *out, struct err *err)
+{
+    const struct engine_info *info = engine_info(server->engine);
+    const char *name = server->options->chat_template;
+    if (strcmp(name, "auto") != 0)
+        return chat_template_parse(name, out) ||
+               err_set(err, ERR_INVALID, "--chat-template: there is no template \"%.100s\"", name);
+    if (!chat_template_detect(info->chat_template, info->chat_template_len, out))
+        log_warning("the model's chat template is %s; using %s, choose another with "
+                    "--chat-template",
+                    info->chat_template_len == 0 ? "missing" : "not known",
+                    chat_template_name(*out));
+    return true;
+}
+
+static int max_sessions(const struct server *server)
+{
+    const struct engine_info *info = engine_info(server->engine);
+    size_t bytes = server->options->kv_memory_bytes;
+    if (bytes == 0)
+        bytes = memory_budget_for_sessions(info->file_bytes);
+    size_t n = info->session_bytes > 0 ? bytes / info->session_bytes : MAX_TURNS;
+    return n < 1 ? 1 : n > MAX_TURNS ? MAX_TURNS : (int)n;
+}
+
+static bool open_conversations(struct server *server, struct err *err)
+{
+    struct conversations_options options = {
+        .max_sessions = max_sessions(server),
+        .max_conversations = MAX_CONVERSATIONS,
+        .max_log_bytes = MAX_LOG_BYTES,
+        .forget = forget,
+        .arg = server,
+    };
+    if (!choose_template(server, &options.chat_template, err) ||
+        !conversations_open(&server->conversations, &options, err))
+        return false;
+    const struct engine_info *info = engine_info(server->engine);
+    log_info("%s (%s, %.2fB parameters): window %d, sinks %d, template %s, %d threads",
+             info->model_name, info->architecture, (double)info->n_parameters / 1e9, info->n_window,
+             info->n_sinks, chat_template_name(options.chat_template), info->n_threads);
+    log_info("memory for %d sessions of %.1f MiB each (%s)", options.max_sessions,
+             (double)info->session_bytes / (1024 * 1024), kv_type_name(info->kv_type));
+    return true;
+}
+
+static bool open_turns(struct server *server, struct err *err)
+{
+    const struct options *options = server->options;
+    struct chat_turns_options turns_options = {
+        .loop = server->loop,
+        .engine = server->engine,
+        .conversations = server->conversations,
+        .defaults =
+            {
+                .max_tokens = options->max_tokens,
+                .sampling =
+                    {
+                        .temperature = options->temperature,
+                        .top_p = options->top_p,
+                        .min_p = options->min_p,
+                        .top_k = options->top_k,
+                        .repetition_penalty = options->repeat_penalty,
+                    },
+            },
+        .max_turns = MAX_TURNS,
+        .ping_after_s = PING_AFTER_S,
+    };
+    return chat_turns_open(&server->turns, &turns_options, err);
+}
+
+static bool open_auth(struct server *server, struct err *err)
+{
+    const struct options *options = server->options;
+    bool has_keys = options->api_key_file[0] != '\0';
+    if (!has_keys && !options->no_auth && !listener_host_is_loopback(options->host))
+        return err_set(err, ERR_INVALID,
+                       "listening on %.100s lets other machines in: give --api-key-file FILE, or "
+                       "--no-auth to serve anyone who can reach it",
+                       options->host);
+    return auth_open(&server->auth, has_keys ? options->api_key_file : NULL, err);
+}
+
+static bool split_cors_origins(struct server *server, struct err *err)
+{
+    memcpy(server->cors_text, server->options->cors_origin, sizeof server->cors_text);
+    char *rest = NULL;
+    for (char *part = strtok_r(server->cors_text, ", ", &rest); part != NULL;
+         part = strtok_r(NULL, ", ", &rest)) {
+        if (server->n_cors_origins == MAX_CORS_ORIGINS)
+            return err_set(err, ERR_INVALID, "--cors-origin: more than %d origins",
+                           (int)MAX_CORS_ORIGINS);
+        server->cors_origins[server->n_cors_origins++] = part;
+    }
+    return true;
+}
+
+static bool open_http(struct server *server, struct err *err)
+{
+    struct http_server_options options = {
+        .host = server->options->host,
+        .port = server->options->port,
+        .policy =
+            {
+                .max_body_bytes = server->options->max_body_bytes,
+                .cors_origins = server->cors_origins,
+                .n_cors_origins = server->n_cors_origins,
+            },
+        .on_head = routes_on_head,
+        .on_request = routes_on_request,
+        .arg = &server->routes,
+    };
+    if (!split_cors_origins(server, err) ||
+        !http_server_open(&server->http, server->loop, &options, err))
+        return false;
+    server->routes = (struct routes){
+        .auth = server->auth,
+        .engine = server->engine,
+        .turns = server->turns,
+        .conversations = server->conversations,
+        .http = server->http,
+        .started = (int64_t)time(NULL),
+    };
+    return true;
+}
+
+static bool open_stopping(struct server *server, struct err *err)
+{
+    return event_timer_open(&server->drain_timer, server->loop, on_patience_end, server, err) &&
+           event_timer_open(&server->flush_timer, server->loop, on_flush_tick, server, err) &&
+           event_loop_on_signal(server->loop, SIGTERM, on_signal, server, err) &&
+           event_loop_on_signal(server->loop, SIGINT, on_signal, server, err);
+}
+
+bool server_open(struct server **out, const struct options *options, struct err *err)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return err_no_memory(err, "the server");
+    server->options = options;
+    /* What can be refused is refused before the model is read; the model is checked before the
+     * network opens. */
+    if (!event_loop_open(&server->loop, err) || !open_auth(server, err) ||
+        !open_engine(server, err) || !open_conversations(server, err) || !open_turns(server, err) ||
+        !open_stopping(server, err) || !open_http(server, err)) {
+        server_close(&server);
+        return false;
+    }
+    *out = server;
+    return true;
+}
+
+void server_close(struct server **server_ptr)
+{
+    struct server *server = *server_ptr;
+    if (server == NULL)
+        return;
+    http_server_close(&server->http);
+    conversations_close(&server->conversations);
+    engine_close(&server->engine);
+    mailbox_close(&server->mailbox);
+    chat_turns_close(&server->turns);
+    event_timer_close(&server->drain_timer);
+    event_timer_close(&server->flush_timer);
+    event_loop_close(&server->loop);
+    auth_close(&server->auth);
+    free(server);
+    *server_ptr = NULL;
+}
+
+int server_port(const struct server *server)
+{
+    return http_server_port(server->http);
+}
+
+void server_run(struct server *server)
+{
+    const char *host = server->options->host;
+    bool is_v6 = strchr(host, ':') != NULL;
+    log_info("listening on http://%s%s%s:%d", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+             server_port(server));
+    sd_notify_send("READY=1");
+    event_loop_run(server->loop);
+}

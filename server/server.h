@@ -1,0 +1,23 @@
+/* server.h - the daemon put together: loop, engine, conversations, HTTP; and taken apart again.
+ *
+ * Thread: main, which becomes the loop thread. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdbool.h>
+
+struct err;
+struct options;
+struct server;
+
+/* Loads the model, then opens the network. `options` is borrowed. */
+bool server_open(struct server **out, const struct options *options, struct err *err);
+void server_close(struct server **server);
+
+int server_port(const struct server *server);
+
+/* Serves until SIGTERM or SIGINT. The first lets running answers end, for drain_seconds at most; a
+ * second one cuts them. */
+void server_run(struct server *server);
+
+#endif
