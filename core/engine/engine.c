@@ -182,25 +182,22 @@ static struct kv_shape session_shape(const struct engine *engine)
     };
 }
 
-static void name_model(struct engine_info *info, const struct gguf *file, const char *path)
+/* The file's name rather than general.name: the latter is whatever its converter's folder was
+ * called, and a user has the former in front of him. */
+static void name_model(struct engine_info *info, const char *path)
 {
-    struct gguf_text name;
-    if (gguf_get_text(file, "general.name", &name) && name.len > 0) {
-        snprintf(info->model_name, sizeof info->model_name, "%.*s", (int)name.len, name.data);
-        return;
-    }
     const char *slash = strrchr(path, '/');
     snprintf(info->model_name, sizeof info->model_name, "%s", slash != NULL ? slash + 1 : path);
-    char *suffix = strstr(info->model_name, ".gguf");
-    if (suffix != NULL)
-        *suffix = '\0';
+    size_t len = strlen(info->model_name);
+    if (len > 5 && strcmp(info->model_name + len - 5, ".gguf") == 0)
+        info->model_name[len - 5] = '\0';
 }
 
 static bool describe(struct engine *engine, const struct engine_options *options, struct err *err)
 {
     struct engine_info *info = &engine->info;
     const struct model *model = engine->model;
-    name_model(info, engine->file, options->model_path);
+    name_model(info, options->model_path);
     memcpy(info->architecture, model->shape.architecture, sizeof info->architecture);
     struct gguf_text template;
     if (gguf_get_text(engine->file, "tokenizer.chat_template", &template)) {

@@ -36,7 +36,7 @@ struct engine_options {
 
 /* Immutable after opening; borrowed until engine_close. */
 struct engine_info {
-    char model_name[128]; /* general.name, or the file's name */
+    char model_name[128]; /* the file's name without .gguf */
     char architecture[32];
     const char *chat_template; /* the file's own Jinja text, not NUL-terminated; NULL for none */
     size_t chat_template_len;

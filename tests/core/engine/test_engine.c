@@ -1,0 +1,334 @@
+#include "core/engine/engine.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/support/check.h"
+#include "tests/support/tiny_model.h"
+
+enum { MAX_REQUESTS = 128 };
+
+/* What arrived for each request, by its number. */
+struct results {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct result {
+        struct buf text;
+        int n_tokens;
+        int n_finals;
+        bool is_failed;
+        enum engine_finish finish;
+        struct engine_usage usage;
+        struct err err;
+    } of[MAX_REQUESTS];
+};
+
+static struct results results;
+
+static void on_events(void *arg, struct engine_event *events)
+{
+    struct results *all = arg;
+    pthread_mutex_lock(&all->lock);
+    while (events != NULL) {
+        struct engine_event *event = events;
+        struct result *result = &all->of[event->request];
+        events = event->next;
+        if (event->kind == ENGINE_EVENT_TEXT) {
+            buf_append(&result->text, event->text.data, event->text.len);
+            result->n_tokens += event->n_tokens;
+        } else {
+            result->n_finals++;
+            result->is_failed = event->kind == ENGINE_EVENT_FAILED;
+            result->finish = event->finish;
+            result->usage = event->usage;
+            result->err = event->err;
+        }
+        engine_event_free(event);
+    }
+    pthread_cond_broadcast(&all->changed);
+    pthread_mutex_unlock(&all->lock);
+}
+
+static struct result *wait_final(uint64_t request)
+{
+    pthread_mutex_lock(&results.lock);
+    while (results.of[request].n_finals == 0)
+        pthread_cond_wait(&results.changed, &results.lock);
+    pthread_mutex_unlock(&results.lock);
+    return &results.of[request];
+}
+
+static void wait_text(uint64_t request)
+{
+    pthread_mutex_lock(&results.lock);
+    while (results.of[request].text.len == 0 && results.of[request].n_finals == 0)
+        pthread_cond_wait(&results.changed, &results.lock);
+    pthread_mutex_unlock(&results.lock);
+}
+
+static struct engine *open_engine(struct engine_options options)
+{
+    struct engine *engine = NULL;
+    struct err err = {0};
+    for (int i = 0; i < MAX_REQUESTS; i++)
+        buf_done(&results.of[i].text);
+    memset(results.of, 0, sizeof results.of);
+    options.model_path = TINY_MODEL_PATH;
+    if (!engine_open(&engine, &options, on_events, &results, &err))
+        fail_msg("%s", err.text);
+    return engine;
+}
+
+static struct engine_options small_window(void)
+{
+    return (struct engine_options){
+        .n_window = 64, .n_sinks = 4, .n_threads = 2, .kv_type = KV_F32, .prefill_chunk = 32};
+}
+
+static struct engine_request make_request(uint64_t id, uint64_t session, int64_t keep, int n_prompt,
+                                          int max_tokens)
+{
+    struct engine_request request;
+    engine_request_init(&request);
+    request.id = id;
+    request.session = session;
+    request.keep = keep;
+    request.max_tokens = max_tokens;
+    request.ignore_end = true;
+    request.sampling = (struct sampler_settings){.top_p = 1, .repetition_penalty = 1};
+    for (int i = 0; i < n_prompt; i++) {
+        int32_t token = keep == 0 && i == 0 ? 1 : 3 + 'a' + (int32_t)((session + (uint64_t)i) % 26);
+        assert_true(token_list_push(&request.tokens, token, NULL));
+    }
+    return request;
+}
+
+static void submit(struct engine *engine, struct engine_request request)
+{
+    struct err err = {0};
+    if (!engine_submit(engine, &request, &err))
+        fail_msg("%s", err.text);
+    assert_null(request.tokens.ids);
+}
+
+static void says_what_it_loaded(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    const struct engine_info *info = engine_info(engine);
+    assert_string_equal(info->architecture, "llama");
+    assert_int_equal(info->n_vocab, 512);
+    assert_int_equal(info->n_context, 512);
+    assert_int_equal(info->n_window, 64);
+    assert_int_equal(info->n_sinks, 4);
+    assert_true(info->n_slack >= 31);
+    assert_true(info->session_bytes > 0);
+    assert_int_equal(tokenizer_n_vocab(engine_tokenizer(engine)), 512);
+    engine_close(&engine);
+    assert_null(engine);
+}
+
+static void many_at_once_say_what_each_says_alone(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    struct engine *engine = open_engine(small_window());
+    char *alone[N + 1];
+    for (uint64_t i = 1; i <= N; i++) {
+        submit(engine, make_request(i, 0, 0, 10 + (int)i * 3, 30));
+        alone[i] = strdup(buf_text(&wait_final(i)->text));
+    }
+    for (uint64_t i = 1; i <= N; i++)
+        submit(engine, make_request(N + i, 0, 0, 10 + (int)i * 3, 30));
+    for (uint64_t i = 1; i <= N; i++) {
+        struct result *result = wait_final(N + i);
+        assert_int_equal(result->finish, ENGINE_FINISH_LENGTH);
+        assert_int_equal(result->n_tokens, 30);
+        assert_string_equal(buf_text(&result->text), alone[i]);
+        free(alone[i]);
+    }
+    struct engine_counters counters;
+    engine_read_counters(engine, &counters);
+    assert_int_equal(counters.n_generated_tokens, 2 * N * 30);
+    assert_int_equal(counters.n_active, 0);
+    assert_int_equal(counters.n_sessions, 0);
+    engine_close(&engine);
+    for (uint64_t i = 1; i <= 2 * N; i++)
+        assert_int_equal(results.of[i].n_finals, 1);
+}
+
+static void a_conversation_goes_on_far_beyond_the_window(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    int64_t position = 0;
+    for (uint64_t turn = 1; turn <= 40; turn++) {
+        submit(engine, make_request(turn, 7, position, 17, 20));
+        const struct result *result = wait_final(turn);
+        assert_false(result->is_failed);
+        assert_int_equal(result->usage.n_cached, position);
+        assert_int_equal(result->usage.n_prompt, 17);
+        assert_true(result->usage.position > position);
+        position = result->usage.position;
+    }
+    assert_true(position > 20 * 64);
+    assert_true(wait_final(40)->usage.n_evicted >= position - 64);
+    struct engine_counters counters;
+    engine_read_counters(engine, &counters);
+    assert_int_equal(counters.n_sessions, 1);
+    engine_forget(engine, 7);
+    submit(engine, make_request(41, 7, position, 17, 20));
+    assert_true(wait_final(41)->is_failed);
+    engine_close(&engine);
+}
+
+static void a_cancelled_turn_ends_with_one_final_event(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    submit(engine, make_request(1, 5, 0, 10, 1000000));
+    wait_text(1);
+    engine_cancel(engine, 1);
+    engine_cancel(engine, 99);
+    const struct result *result = wait_final(1);
+    assert_int_equal(result->finish, ENGINE_FINISH_CANCELLED);
+    assert_true(result->usage.n_text_kept <= result->text.len);
+
+    /* The session is usable at the position it reported. */
+    submit(engine, make_request(2, 5, result->usage.position, 5, 5));
+    assert_false(wait_final(2)->is_failed);
+    engine_close(&engine);
+    assert_int_equal(results.of[1].n_finals, 1);
+}
+
+static void closing_ends_everyone(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.max_batch_sessions = 3;
+    struct engine *engine = open_engine(options);
+    for (uint64_t i = 1; i <= 10; i++)
+        submit(engine, make_request(i, i, 0, 10, 1000000));
+    wait_text(1);
+    engine_close(&engine);
+    for (uint64_t i = 1; i <= 10; i++)
+        assert_int_equal(results.of[i].n_finals, 1);
+}
+
+static void more_turns_than_fit_wait_and_are_served(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.max_batch_sessions = 2;
+    struct engine *engine = open_engine(options);
+    for (uint64_t i = 1; i <= 12; i++)
+        submit(engine, make_request(i, i, 0, 40, 8));
+    for (uint64_t i = 1; i <= 12; i++)
+        assert_int_equal(wait_final(i)->n_tokens, 8);
+    engine_close(&engine);
+}
+
+static void refuses_what_it_cannot_serve(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.max_requests = 1;
+    struct engine *engine = open_engine(options);
+    struct err err = {0};
+
+    struct engine_request request = make_request(1, 0, 0, 0, 5);
+    assert_false(engine_submit(engine, &request, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+
+    request = make_request(1, 0, 0, 3, 5);
+    request.tokens.ids[1] = 512;
+    assert_false(engine_submit(engine, &request, &err));
+    request.tokens.ids[1] = -1;
+    assert_false(engine_submit(engine, &request, &err));
+    request.tokens.ids[1] = 100;
+    request.max_tokens = 0;
+    assert_false(engine_submit(engine, &request, &err));
+    request.max_tokens = 1000000;
+    submit(engine, request);
+
+    request = make_request(2, 0, 0, 3, 5);
+    assert_false(engine_submit(engine, &request, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(request.tokens.n, 3); /* still ours */
+    engine_request_done(&request);
+    engine_close(&engine);
+}
+
+static void two_turns_of_one_session_never_interleave(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    submit(engine, make_request(1, 3, 0, 10, 1000000));
+    wait_text(1);
+    submit(engine, make_request(2, 3, 0, 10, 5));
+    assert_true(wait_final(2)->is_failed);
+    assert_int_equal(wait_final(2)->err.code, ERR_LIMIT);
+    engine_cancel(engine, 1);
+    wait_final(1);
+    engine_close(&engine);
+}
+
+static void expect_refusal(struct engine_options options, enum err_code code, const char *part)
+{
+    struct engine *engine = NULL;
+    struct err err = {0};
+    assert_false(engine_open(&engine, &options, on_events, &results, &err));
+    assert_null(engine);
+    assert_int_equal(err.code, code);
+    if (strstr(err.text, part) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", err.text, part);
+}
+
+static void bad_options_get_one_sentence(void **state)
+{
+    (void)state;
+    struct engine_options options = {.model_path = TINY_MODEL_PATH, .n_sinks = -1};
+    options.n_window = 4096;
+    expect_refusal(options, ERR_INVALID, "--window 512");
+    options.n_window = 8;
+    options.n_sinks = 8;
+    expect_refusal(options, ERR_INVALID, "fewer sinks");
+    options.n_threads = 1000;
+    expect_refusal(options, ERR_INVALID, "1 to 256");
+    options = (struct engine_options){.model_path = "/nowhere/model.gguf"};
+    expect_refusal(options, ERR_NOT_FOUND, "/nowhere/model.gguf");
+}
+
+static int open_results(void **state)
+{
+    (void)state;
+    pthread_mutex_init(&results.lock, NULL);
+    pthread_cond_init(&results.changed, NULL);
+    return 0;
+}
+
+static int close_results(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MAX_REQUESTS; i++)
+        buf_done(&results.of[i].text);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(says_what_it_loaded),
+        cmocka_unit_test(many_at_once_say_what_each_says_alone),
+        cmocka_unit_test(a_conversation_goes_on_far_beyond_the_window),
+        cmocka_unit_test(a_cancelled_turn_ends_with_one_final_event),
+        cmocka_unit_test(closing_ends_everyone),
+        cmocka_unit_test(more_turns_than_fit_wait_and_are_served),
+        cmocka_unit_test(refuses_what_it_cannot_serve),
+        cmocka_unit_test(two_turns_of_one_session_never_interleave),
+        cmocka_unit_test(bad_options_get_one_sentence),
+    };
+    return cmocka_run_group_tests(tests, open_results, close_results);
+}

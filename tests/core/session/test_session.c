@@ -1,0 +1,227 @@
+#include "core/session/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/model/forward.h"
+#include "tests/support/check.h"
+#include "tests/support/tiny_model.h"
+
+enum { SINKS = 4, WINDOW = 48, SLACK = 31, MAX_CHUNK = 16 };
+
+static struct tiny_model tiny;
+
+static int open_tiny(void **state)
+{
+    (void)state;
+    tiny_model_open(&tiny);
+    return 0;
+}
+
+static int close_tiny(void **state)
+{
+    (void)state;
+    tiny_model_close(&tiny);
+    return 0;
+}
+
+static struct session *open_session(void)
+{
+    struct session *session = NULL;
+    struct err err = {0};
+    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, WINDOW, SLACK);
+    if (!session_open(&session, &shape, tiny.tokenizer, &err))
+        fail_msg("%s", err.text);
+    return session;
+}
+
+/* A prompt of n byte tokens; the first is BOS when it starts a conversation. */
+static struct session_turn make_turn(int64_t keep, int n_prompt, int max_tokens)
+{
+    struct session_turn turn = {
+        .keep = keep,
+        .max_tokens = max_tokens,
+        .ignore_end = true,
+        .sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1},
+    };
+    for (int i = 0; i < n_prompt; i++) {
+        struct err err;
+        int32_t id = keep == 0 && i == 0 ? 1 : 3 + 'a' + (int32_t)((keep + i * 7) % 26);
+        assert_true(token_list_push(&turn.prompt, id, &err));
+    }
+    return turn;
+}
+
+static void begin(struct session *session, struct session_turn turn)
+{
+    struct err err = {0};
+    if (!session_begin(session, &turn, &err))
+        fail_msg("%s", err.text);
+}
+
+/* One step; returns false when the turn has said all. */
+static bool step(struct session *session, struct buf *out)
+{
+    struct forward_token tokens[MAX_CHUNK];
+    int n_pending = session_n_pending(session);
+    int n = n_pending < MAX_CHUNK ? n_pending : MAX_CHUNK;
+    for (int i = 0; i < n; i++) {
+        tokens[i] = (struct forward_token){.id = session_pending(session, i),
+                                           .cache = session_cache(session),
+                                           .wants_logits = i == n_pending - 1};
+    }
+    forward_run(tiny.forward, tokens, n);
+    session_fed(session, n);
+    if (session_is_ready_to_choose(session))
+        session_choose(session, forward_logits(tiny.forward, 0), out);
+    return session_state(session) == SESSION_READING || session_state(session) == SESSION_SPEAKING;
+}
+
+static struct session_outcome finish(struct session *session, struct buf *out)
+{
+    struct session_outcome outcome;
+    while (step(session, out))
+        ;
+    session_end(session, out, &outcome);
+    assert_int_equal(session_state(session), SESSION_IDLE);
+    return outcome;
+}
+
+static void a_turn_ends_at_its_length(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf text = {0};
+    begin(session, make_turn(0, 20, 12));
+    assert_int_equal(session_n_pending(session), 20);
+    struct session_outcome outcome = finish(session, &text);
+    assert_int_equal(outcome.n_prompt, 20);
+    assert_int_equal(outcome.n_cached, 0);
+    assert_int_equal(outcome.n_generated, 12);
+    /* The last token was said but not fed, so its text is not in the cache. */
+    assert_in_range(outcome.position, 20, 31);
+    assert_true(outcome.n_text_kept < text.len);
+    buf_done(&text);
+    session_close(&session);
+    assert_null(session);
+}
+
+static void the_same_turn_says_the_same_after_a_rewind(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf first = {0}, again = {0};
+    begin(session, make_turn(0, 20, 10));
+    finish(session, &first);
+    begin(session, make_turn(0, 20, 10));
+    struct session_outcome outcome = finish(session, &again);
+    assert_int_equal(outcome.n_cached, 0);
+    assert_string_equal(buf_text(&first), buf_text(&again));
+
+    /* Beyond the window a rewind within the slack is still exact. */
+    struct buf long_first = {0}, long_again = {0};
+    int64_t keep = outcome.position;
+    begin(session, make_turn(keep, 90, 1));
+    keep = finish(session, &long_first).position;
+    begin(session, make_turn(keep, 5, 10));
+    outcome = finish(session, &long_first);
+    assert_true(outcome.n_evicted > 0);
+    begin(session, make_turn(keep, 5, 10));
+    long_again = (struct buf){0};
+    outcome = finish(session, &long_again);
+    assert_int_equal(outcome.n_cached, keep);
+    assert_string_equal(buf_text(&long_first) + (long_first.len - long_again.len),
+                        buf_text(&long_again));
+    buf_done(&first);
+    buf_done(&again);
+    buf_done(&long_first);
+    buf_done(&long_again);
+    session_close(&session);
+}
+
+static void a_stop_string_is_neither_said_nor_kept(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf free_text = {0}, cut_text = {0};
+    begin(session, make_turn(0, 20, 12));
+    int64_t free_position = finish(session, &free_text).position;
+    assert_true(free_text.len >= 8);
+
+    char stop[4] = {0};
+    memcpy(stop, free_text.data + 4, 3);
+    char *stops[] = {stop};
+    struct session_turn turn = make_turn(0, 20, 12);
+    turn.stops = stops;
+    turn.n_stops = 1;
+    begin(session, turn);
+    struct session_outcome outcome = finish(session, &cut_text);
+    char *found = strstr(free_text.data, stop);
+    assert_int_equal(cut_text.len, found - free_text.data);
+    assert_memory_equal(cut_text.data, free_text.data, cut_text.len);
+    assert_true(outcome.n_text_kept <= cut_text.len);
+    assert_true(outcome.position < free_position);
+    buf_done(&free_text);
+    buf_done(&cut_text);
+    session_close(&session);
+}
+
+static void a_turn_cut_while_reading_leaves_no_trace(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf text = {0};
+    begin(session, make_turn(0, 20, 5));
+    struct session_outcome before = finish(session, &text), after;
+
+    begin(session, make_turn(before.position, 40, 5));
+    assert_true(step(session, &text));
+    session_end(session, &text, &after);
+    assert_int_equal(after.position, before.position);
+    assert_int_equal(after.n_generated, 0);
+
+    /* What cannot be restored becomes empty rather than wrong. */
+    begin(session, make_turn(before.position, 200, 5));
+    for (int i = 0; i < 8; i++)
+        assert_true(step(session, &text));
+    session_end(session, &text, &after);
+    assert_int_equal(after.position, 0);
+    buf_done(&text);
+    session_close(&session);
+}
+
+static void refuses_what_it_cannot_begin(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct err err = {0};
+    struct session_turn turn = make_turn(0, 0, 5);
+    assert_false(session_begin(session, &turn, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+
+    turn = make_turn(7, 3, 5);
+    assert_false(session_begin(session, &turn, &err));
+    assert_int_equal(turn.prompt.n, 3); /* still ours */
+    assert_int_equal(session_state(session), SESSION_IDLE);
+    turn.keep = 0;
+    assert_true(session_begin(session, &turn, &err));
+
+    struct session_turn second = make_turn(0, 3, 5);
+    assert_false(session_begin(session, &second, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    token_list_done(&second.prompt);
+    session_close(&session);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_turn_ends_at_its_length),
+        cmocka_unit_test(the_same_turn_says_the_same_after_a_rewind),
+        cmocka_unit_test(a_stop_string_is_neither_said_nor_kept),
+        cmocka_unit_test(a_turn_cut_while_reading_leaves_no_trace),
+        cmocka_unit_test(refuses_what_it_cannot_begin),
+    };
+    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+}

@@ -1,0 +1,48 @@
+#include "tests/support/tiny_model.h"
+
+#include "core/base/err.h"
+#include "core/base/thread_pool.h"
+#include "core/gguf/gguf.h"
+#include "core/kernels/kernels.h"
+#include "core/model/forward.h"
+#include "core/model/model.h"
+#include "core/text/tokenizer.h"
+#include "tests/support/check.h"
+
+void tiny_model_open(struct tiny_model *tiny)
+{
+    struct err err = {0};
+    *tiny = (struct tiny_model){0};
+    bool is_open = kernels_select(NULL, &err) && gguf_open(&tiny->file, TINY_MODEL_PATH, &err) &&
+                   model_open(&tiny->model, tiny->file, &err) &&
+                   tokenizer_open(&tiny->tokenizer, tiny->file, &err) &&
+                   thread_pool_open(&tiny->pool, 2, &err) &&
+                   forward_open(&tiny->forward, tiny->model, tiny->pool, 64, 8, &err);
+    if (!is_open)
+        fail_msg("%s", err.text);
+}
+
+void tiny_model_close(struct tiny_model *tiny)
+{
+    forward_close(&tiny->forward);
+    thread_pool_close(&tiny->pool);
+    tokenizer_close(&tiny->tokenizer);
+    model_close(&tiny->model);
+    gguf_close(&tiny->file);
+}
+
+struct kv_shape tiny_model_kv_shape(const struct tiny_model *tiny, int n_sinks, int n_window,
+                                    int n_slack)
+{
+    const struct model_shape *shape = &tiny->model->shape;
+    return (struct kv_shape){
+        .n_layers = shape->n_layers,
+        .n_kv_heads = shape->n_kv_heads,
+        .head_dim_k = shape->head_dim_k,
+        .head_dim_v = shape->head_dim_v,
+        .type = KV_F32,
+        .n_sinks = n_sinks,
+        .n_window = n_window,
+        .n_slack = n_slack,
+    };
+}
