@@ -38,26 +38,37 @@ SIMD void float_tile(enum tensor_type type, int R, int T, const struct matmul_jo
     const uint8_t *w = (const uint8_t *)job->w->data + size * (size_t)n * (size_t)row;
     const float *x = job->in->x + (size_t)n * (size_t)token;
     struct f32x16 sums[SIMD_TILE_ROWS][SIMD_TILE_ROWS];
-    for (int r = 0; r < R; r++)
-        for (int t = 0; t < T; t++)
-            sums[r][t] = f32x16_set(0);
+#pragma GCC unroll 16
+    for (int i = 0; i < R * T; i++)
+        sums[i / T][i % T] = f32x16_set(0);
 
-    for (int i = 0; i < n; i += 16) {
+    int i = 0;
+    for (; i + 16 <= n; i += 16) {
         struct f32x16 xs[SIMD_TILE_ROWS];
+#pragma GCC unroll 16
         for (int t = 0; t < T; t++)
-            xs[t] = n - i >= 16 ? f32x16_load(x + t * (ptrdiff_t)n + i)
-                                : f32x16_load_first(x + t * (ptrdiff_t)n + i, n - i);
+            xs[t] = f32x16_load(x + t * (ptrdiff_t)n + i);
+#pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-            const uint8_t *p = w + size * (size_t)(r * (ptrdiff_t)n + i);
-            struct f32x16 ws = n - i >= 16 ? float_load(type, p) : float_load_first(type, p, n - i);
+            struct f32x16 ws = float_load(type, w + size * (size_t)(r * (ptrdiff_t)n + i));
+#pragma GCC unroll 16
             for (int t = 0; t < T; t++)
                 sums[r][t] = f32x16_fma(ws, xs[t], sums[r][t]);
         }
     }
-    for (int r = 0; r < R; r++)
-        for (int t = 0; t < T; t++)
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) {
+#pragma GCC unroll 16
+        for (int t = 0; t < T; t++) {
+            const uint8_t *last = w + size * (size_t)(r * (ptrdiff_t)n + i);
+            if (i < n)
+                sums[r][t] =
+                    f32x16_fma(float_load_first(type, last, n - i),
+                               f32x16_load_first(x + t * (ptrdiff_t)n + i, n - i), sums[r][t]);
             job->y[(size_t)(token + t) * job->y_stride + (size_t)(row + r)] =
                 f32x16_sum(sums[r][t]) + (job->bias != NULL ? job->bias[row + r] : 0);
+        }
+    }
 }
 
 SIMD void float_tokens(enum tensor_type type, int R, const struct matmul_job *job, int row)

@@ -122,6 +122,7 @@ SIMD void add_unit(struct f32x16 sums[2], int is_signed, const struct unit *unit
                    const struct block *x)
 {
     struct f32x16 scale = f32x16_mul(unit->scale, f32x16_load_twice(x->scale));
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
         struct i32x16 products =
             dot(is_signed, i32x16_zero(), unit->u[i], u8x64_load(x->q + 64 * i));
@@ -164,6 +165,7 @@ SIMD void dot_row(enum tensor_type type, int T, const struct matmul_job *job, in
     int n_units = job->w->n_in / UNIT, n_rest = job->w->n_in % UNIT;
     struct block x[SIMD_TILE_ROWS];
     struct f32x16 sums[SIMD_TILE_ROWS][2];
+#pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
         x[t] = block_at(job->in, token + t);
         sums[t][0] = sums[t][1] = f32x16_set(0);
@@ -171,11 +173,13 @@ SIMD void dot_row(enum tensor_type type, int T, const struct matmul_job *job, in
 
     for (int i = 0; i < n_units; i++, p += unit_bytes) {
         struct unit unit = unpack(type, p);
+#pragma GCC unroll 16
         for (int t = 0; t < T; t++) {
             struct block here = block_unit(x[t], i);
             add_unit(sums[t], unit_is_signed(type), &unit, &here);
         }
     }
+#pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
         if (n_rest > 0) {
             struct block here = block_unit(x[t], n_units);
@@ -316,31 +320,54 @@ SIMD struct format_traits traits_of(enum tensor_type type)
     return (struct format_traits){unit_is_signed(type), unit_has_16(type) ? 2 : 1};
 }
 
-/* y of 16 rows and T tokens: a tile of T accumulators. */
+/* Adds one group (or half a group, where that has a scale of its own) of 16 rows to T tokens. Four
+ * tokens take turns, so that no product waits for the one before. */
+SIMD void tile_step(struct format_traits traits, int T, const uint8_t *u, struct f32x16 scale,
+                    struct f32x16 base, const struct block *x, struct f32x16 *acc)
+{
+    enum { TURNS = 4 };
+    const int n_words = 8 / traits.n_scales;
+    struct u8x64 w[8];
+#pragma GCC unroll 16
+    for (int k = 0; k < n_words; k++)
+        w[k] = u8x64_load(u + 64 * k);
+#pragma GCC unroll 16
+    for (int begin = 0; begin < T; begin += TURNS) {
+        const int end = begin + TURNS < T ? begin + TURNS : T;
+        struct i32x16 sums[TURNS];
+#pragma GCC unroll 16
+        for (int t = begin; t < end; t++)
+            sums[t - begin] = i32x16_zero();
+#pragma GCC unroll 16
+        for (int k = 0; k < n_words; k++)
+#pragma GCC unroll 16
+            for (int t = begin; t < end; t++)
+                sums[t - begin] = dot(traits.is_signed, sums[t - begin], w[k],
+                                      u8x64_repeat4(x->q + t * GROUP + 4 * k));
+#pragma GCC unroll 16
+        for (int t = begin; t < end; t++) {
+            struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sums[t - begin]), scale);
+            acc[t] = f32x16_fma(scaled, f32x16_set(x->scale[t]), acc[t]);
+            acc[t] = f32x16_fma(base, f32x16_set(x->sum[t]), acc[t]);
+        }
+    }
+}
+
+/* y of 16 rows and T tokens: the accumulators stay in registers. */
 SIMD void tile(struct format_traits traits, int T, const struct panel *panel, struct block x,
                int n_groups, struct f32x16 *acc)
 {
-    const int n_scales = traits.n_scales, n_words = 8 / n_scales;
     const uint8_t *u = panel->u;
     const float *scale = panel->scale, *base = panel->base;
+#pragma GCC unroll 16
     for (int t = 0; t < T; t++)
         acc[t] = f32x16_set(0);
     for (int group = 0; group < n_groups; group++) {
-        for (int half = 0; half < n_scales; half++) {
-            struct u8x64 w[8];
-            for (int k = 0; k < n_words; k++)
-                w[k] = u8x64_load(u + 64 * k);
-            struct f32x16 scale_w = f32x16_load(scale), base_w = f32x16_load(base);
-            for (int t = 0; t < T; t++) {
-                const int8_t *q = x.q + t * GROUP + half * 16;
-                struct i32x16 sum = i32x16_zero();
-                for (int k = 0; k < n_words; k++)
-                    sum = dot(traits.is_signed, sum, w[k], u8x64_repeat4(q + 4 * k));
-                struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sum), scale_w);
-                acc[t] = f32x16_fma(scaled, f32x16_set(x.scale[t]), acc[t]);
-                acc[t] = f32x16_fma(base_w, f32x16_set(x.sum[half * T + t]), acc[t]);
-            }
-            u += 64 * n_words;
+#pragma GCC unroll 16
+        for (int half = 0; half < traits.n_scales; half++) {
+            struct block here = {x.q + half * 16, x.scale, x.sum + half * T};
+            tile_step(traits, T, u, f32x16_load(scale), f32x16_load(base), &here, acc);
+            u += 64 * 8 / traits.n_scales;
             scale += PANEL_ROWS;
             base += PANEL_ROWS;
         }
@@ -358,6 +385,7 @@ SIMD void tile_to(struct format_traits traits, int T, const struct matmul_job *j
     if (job->bias != NULL)
         bias = f32x16_load_first(job->bias + row, n_rows);
     tile(traits, T, panel, block_at(job->in, token), group_count(job->w->n_in), acc);
+#pragma GCC unroll 16
     for (int t = 0; t < T; t++)
         f32x16_store_first(job->y + (size_t)(token + t) * job->y_stride + row,
                            f32x16_add(acc[t], bias), n_rows);

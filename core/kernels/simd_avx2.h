@@ -94,11 +94,6 @@ SIMD struct f32x16 f32x16_from_u8x16(__m128i bytes)
         _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(bytes, bytes)))};
 }
 
-SIMD struct f32x16 f32x16_from_u8(const uint8_t *p)
-{
-    return f32x16_from_u8x16(_mm_loadu_si128((const __m128i *)p));
-}
-
 SIMD struct f32x16 eight_twice(__m256 eight)
 {
     return (struct f32x16){

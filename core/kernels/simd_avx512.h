@@ -71,10 +71,9 @@ SIMD struct f32x16 f32x16_from_i8(const int8_t *p)
     return (struct f32x16){_mm512_cvtepi32_ps(wide)};
 }
 
-SIMD struct f32x16 f32x16_from_u8(const uint8_t *p)
+SIMD struct f32x16 f32x16_from_u8x16(__m128i bytes)
 {
-    __m512i wide = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
-    return (struct f32x16){_mm512_cvtepi32_ps(wide)};
+    return (struct f32x16){_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes))};
 }
 
 /* p0 p0 p1 p1 ... p7 p7 */
@@ -89,8 +88,7 @@ SIMD struct f32x16 f32x16_load_twice(const float *p)
 SIMD struct f32x16 f32x16_from_u8_twice(uint64_t bytes)
 {
     __m128i eight = _mm_cvtsi64_si128((long long)bytes);
-    __m512i wide = _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(eight, eight));
-    return (struct f32x16){_mm512_cvtepi32_ps(wide)};
+    return f32x16_from_u8x16(_mm_unpacklo_epi8(eight, eight));
 }
 
 /* The same from 8 half floats that lie `stride` bytes apart. */

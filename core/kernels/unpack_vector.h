@@ -35,6 +35,7 @@ SIMD struct unit unpack_q4_0(const uint8_t *p)
 {
     enum { BYTES = 18 };
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, p += 2 * BYTES)
         unit.u[i] = unpack_nibbles(p + 2, p + BYTES + 2);
     unit.scale = f32x16_from_f16_twice(p - 8 * BYTES, BYTES);
@@ -46,6 +47,7 @@ SIMD struct unit unpack_q4_1(const uint8_t *p)
 {
     enum { BYTES = 20 };
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, p += 2 * BYTES)
         unit.u[i] = unpack_nibbles(p + 4, p + BYTES + 4);
     unit.scale = f32x16_from_f16_twice(p - 8 * BYTES, BYTES);
@@ -63,6 +65,7 @@ SIMD struct unit unpack_q5_0(const uint8_t *p)
 {
     enum { BYTES = 22 };
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, p += 2 * BYTES)
         unit.u[i] = unpack_five_bits(p + 2, p + BYTES + 2);
     unit.scale = f32x16_from_f16_twice(p - 8 * BYTES, BYTES);
@@ -74,6 +77,7 @@ SIMD struct unit unpack_q5_1(const uint8_t *p)
 {
     enum { BYTES = 24 };
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, p += 2 * BYTES)
         unit.u[i] = unpack_five_bits(p + 4, p + BYTES + 4);
     unit.scale = f32x16_from_f16_twice(p - 8 * BYTES, BYTES);
@@ -85,6 +89,7 @@ SIMD struct unit unpack_q8_0(const uint8_t *p)
 {
     enum { BYTES = 34 };
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, p += 2 * BYTES)
         unit.u[i] = u8x64_hold_signed(u8x64_load_halves(p + 2, p + BYTES + 2));
     unit.scale = f32x16_from_f16_twice(p - 8 * BYTES, BYTES);
@@ -101,35 +106,33 @@ SIMD struct u8x64 unpack_two_bits(const uint8_t *p, int i)
 
 SIMD struct unit unpack_q2_k(const uint8_t *p)
 {
-    uint8_t scales[16], mins[16];
-    for (int i = 0; i < 16; i++) {
-        scales[i] = p[i] & 15;
-        mins[i] = p[i] >> 4;
-    }
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++)
         unit.u[i] = unpack_two_bits(p + 16, i);
-    unit.scale = f32x16_mul(f32x16_from_u8(scales), f32x16_set(unpack_f16(p + 80)));
-    unit.base = f32x16_mul(f32x16_from_u8(mins), f32x16_set(-unpack_f16(p + 82)));
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p), low4 = _mm_set1_epi8(15);
+    __m128i scales = _mm_and_si128(bytes, low4);
+    __m128i mins = _mm_and_si128(_mm_srli_epi16(bytes, 4), low4);
+    unit.scale = f32x16_mul(f32x16_from_u8x16(scales), f32x16_set(unpack_f16(p + 80)));
+    unit.base = f32x16_mul(f32x16_from_u8x16(mins), f32x16_set(-unpack_f16(p + 82)));
     return unit;
 }
 
 SIMD struct unit unpack_q3_k(const uint8_t *p)
 {
     uint32_t low0 = load_u32(p + 96), low1 = load_u32(p + 100), high = load_u32(p + 104);
-    uint32_t words[4] = {
-        (low0 & 0x0f0f0f0f) | (high << 4 & 0x30303030),
-        (low1 & 0x0f0f0f0f) | (high << 2 & 0x30303030),
-        (low0 >> 4 & 0x0f0f0f0f) | (high & 0x30303030),
-        (low1 >> 4 & 0x0f0f0f0f) | (high >> 2 & 0x30303030),
-    };
+    __m128i words = _mm_setr_epi32((int)((low0 & 0x0f0f0f0f) | (high << 4 & 0x30303030)),
+                                   (int)((low1 & 0x0f0f0f0f) | (high << 2 & 0x30303030)),
+                                   (int)((low0 >> 4 & 0x0f0f0f0f) | (high & 0x30303030)),
+                                   (int)((low1 >> 4 & 0x0f0f0f0f) | (high >> 2 & 0x30303030)));
     struct u8x64 high_bits = u8x64_load_twice(p);
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
         struct u8x64 fours = u8x64_shift_halves(high_bits, 2 * i - 2, 2 * i - 1);
         unit.u[i] = u8x64_or(unpack_two_bits(p + 32, i), u8x64_and(fours, u8x64_set(4)));
     }
-    struct f32x16 scales = f32x16_sub(f32x16_from_u8((const uint8_t *)words), f32x16_set(32));
+    struct f32x16 scales = f32x16_sub(f32x16_from_u8x16(words), f32x16_set(32));
     unit.scale = f32x16_mul(scales, f32x16_set(unpack_f16(p + 108)));
     unit.base = f32x16_mul(unit.scale, f32x16_set(-4));
     return unit;
@@ -154,6 +157,7 @@ SIMD struct u8x64 unpack_nibbles_k(const uint8_t *p)
 SIMD struct unit unpack_q4_k(const uint8_t *p)
 {
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++)
         unit.u[i] = unpack_nibbles_k(p + 16 + 32 * i);
     unpack_scales_k(p, &unit);
@@ -164,6 +168,7 @@ SIMD struct unit unpack_q5_k(const uint8_t *p)
 {
     struct u8x64 high_bits = u8x64_load_twice(p + 16);
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++) {
         struct u8x64 sixteens = u8x64_shift_halves(high_bits, 2 * i - 4, 2 * i - 3);
         unit.u[i] = u8x64_or(unpack_nibbles_k(p + 48 + 32 * i), u8x64_and(sixteens, u8x64_set(16)));
@@ -175,9 +180,11 @@ SIMD struct unit unpack_q5_k(const uint8_t *p)
 SIMD struct unit unpack_q6_k(const uint8_t *p)
 {
     struct unit unit;
+#pragma GCC unroll 16
     for (int half = 0; half < 2; half++) {
         struct u8x64 low = u8x64_load(p + 64 * half);
         struct u8x64 high = u8x64_load_twice(p + 128 + 32 * half);
+#pragma GCC unroll 16
         for (int i = 0; i < 2; i++) {
             struct u8x64 fours = u8x64_and(u8x64_shift_halves(low, 4 * i, 4 * i), u8x64_set(15));
             struct u8x64 twos = u8x64_shift_halves(high, 4 * i - 4, 4 * i - 2);
@@ -204,17 +211,17 @@ SIMD uint32_t unpack_signs(uint32_t packed)
 SIMD struct unit unpack_iq2_xxs(const uint8_t *p)
 {
     const uint8_t *packed = p + 2;
-    float scales[8];
+    uint64_t scales = 0; /* 2n + 1 in one byte each */
     struct unit unit;
+#pragma GCC unroll 16
     for (int i = 0; i < 4; i++, packed += 16) {
         uint32_t low = load_u32(packed + 4), high = load_u32(packed + 12);
         uint64_t signs = unpack_signs(low) | (uint64_t)unpack_signs(high) << 32;
         struct u8x64 sizes = u8x64_gather(iq2_xxs_grid, packed, packed + 8);
         unit.u[i] = u8x64_add_signed(u8x64_set(64), sizes, signs);
-        scales[2 * i] = (float)(2 * (low >> 28) + 1);
-        scales[2 * i + 1] = (float)(2 * (high >> 28) + 1);
+        scales |= (uint64_t)(low >> 28 << 1 | high >> 28 << 9 | 0x0101) << (16 * i);
     }
-    unit.scale = f32x16_mul(f32x16_load_twice(scales), f32x16_set(unpack_f16(p) * 0.125f));
+    unit.scale = f32x16_mul(f32x16_from_u8_twice(scales), f32x16_set(unpack_f16(p) * 0.125f));
     unit.base = f32x16_mul(unit.scale, f32x16_set(-64));
     return unit;
 }
