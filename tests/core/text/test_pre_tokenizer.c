@@ -1,0 +1,191 @@
+#include "tests/support/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/text/pre_tokenizer.h"
+
+/* The words of a text, joined by bars. */
+static void check_words(const char *name, const char *text, const char *expected)
+{
+    const struct pre_tokenizer *pre = pre_tokenizer_find(name, strlen(name));
+    struct pre_tokenizer_walk walk;
+    struct buf words;
+    size_t begin, end, last = 0;
+    assert_non_null(pre);
+    buf_init(&words);
+    pre_tokenizer_begin(&walk, pre, text, strlen(text));
+    while (pre_tokenizer_next(&walk, &begin, &end)) {
+        assert_int_equal(begin, last);
+        assert_true(end > begin);
+        if (begin > 0)
+            buf_append_char(&words, '|');
+        buf_append(&words, text + begin, end - begin);
+        last = end;
+    }
+    assert_int_equal(last, strlen(text));
+    assert_string_equal(buf_text(&words), expected);
+    buf_done(&words);
+}
+
+static void gpt2(void **state)
+{
+    (void)state;
+    check_words("gpt-2", "Hello world", "Hello| world");
+    check_words("gpt-2", "I'm she'll CAN'T", "I|'m| she|'ll| CAN|'|T");
+    check_words("gpt-2", "x=  12 a1b2!!\n", "x|=| | 12| a|1|b|2|!!|\n");
+    check_words("gpt-2", "a   b", "a|  | b");
+    check_words("gpt-2", "a\n\n  ", "a|\n\n  ");
+    check_words("gpt-2", "\n\n\tx", "\n\n|\t|x");
+    check_words("gpt-2", " ", " ");
+    check_words("gpt-2", "", "");
+    check_words("gpt-2", "e\xCC\x81\xC3\xA9", "e|\xCC\x81|\xC3\xA9"); /* a mark is no letter */
+    check_words("gpt-2", "\xC2\xA0x\xE3\x80\x80 y", "\xC2\xA0|x|\xE3\x80\x80| y");
+    check_words("gpt-2",
+                "\xC2\xBD\xC2\xB2"
+                "3",
+                "\xC2\xBD\xC2\xB2"
+                "3"); /* ½ ² are numbers */
+    check_words("gpt-2", "\xFF\xC3(", "\xFF\xC3(");
+}
+
+static void starcoder(void **state)
+{
+    (void)state;
+    check_words("starcoder", "ab 123 c", "ab| |1|2|3| c");
+    check_words("smollm", "x1y's", "x|1|y|'s");
+    check_words("command-r", " 12", " |1|2");
+}
+
+static void falcon(void **state)
+{
+    (void)state;
+    check_words("falcon", "a 1234567 b", "a| |123|456|7| b");
+    check_words("falcon", "price: $19.99 (50%)", "price|:| |$|19|.|99| |(|50|%)");
+    check_words("falcon", "it's `x`", "it|'|s| |`|x|`");
+    check_words("default", "it's `x` 12345", "it|'|s| `|x|`| |123|45");
+}
+
+static void llama3(void **state)
+{
+    (void)state;
+    check_words("llama-bpe", "I'LL go 12345!", "I|'LL| go| |123|45|!");
+    check_words("llama-bpe", "x\n\n  y", "x|\n\n| | y");
+    check_words("llama-bpe", "a  \n b", "a|  \n| b");
+    check_words("llama-bpe", "(foo) \"bar\"", "(foo|)| \"|bar|\"");
+    check_words("llama-bpe", "end.\n\nNew", "end|.\n\n|New");
+    check_words("llama-bpe", "a\tb", "a|\tb");
+    check_words("llama-bpe", "   ", "   ");
+    check_words("llama-bpe", "\r\nx", "\r\n|x");
+    check_words("llama-bpe", "\xE4\xBD\xA0\xE5\xA5\xBD\xEF\xBC\x8C!", /* 你好，! */
+                "\xE4\xBD\xA0\xE5\xA5\xBD|\xEF\xBC\x8C!");
+    check_words("dbrx", "1234", "123|4");
+}
+
+static void qwen2(void **state)
+{
+    (void)state;
+    check_words("qwen2", "a 123\n", "a| |1|2|3|\n");
+    check_words("qwen2", "we'Re", "we|'Re");
+    check_words("qwen2", "e\xCC\x81x", "e|\xCC\x81x"); /* a mark leads the word after it */
+    check_words("qwen35", "e\xCC\x81x \xCC\x81", "e\xCC\x81x| \xCC\x81");
+    check_words("seed-coder", "a.\n\nb", "a|.|\n\n|b");
+}
+
+static void cased_words(void **state)
+{
+    (void)state;
+    check_words("tekken", "camelCase HTTPServer", "camel|Case| HTTPServer");
+    check_words("tekken", "ABC abcDEF 12", "ABC| abc|DEF| |1|2");
+    check_words("tekken", "it's", "it|'s");
+    check_words("tekken", "a//\n/b", "a|//\n/|b");
+    check_words("gpt-4o", "it's THEY'LL 1234 fooBar", "it's| THEY'LL| |123|4| foo|Bar");
+    /* U+65E5 is in both parts of a word: what follows decides. */
+    check_words("tekken",
+                "AB\xE6\x97\xA5"
+                "CD",
+                "AB\xE6\x97\xA5|CD");
+    check_words("tekken",
+                "AB\xE6\x97\xA5"
+                "Cd",
+                "AB\xE6\x97\xA5"
+                "Cd");
+    check_words("tekken", "\xC3\x89\xC3\xA9\xC3\x89", "\xC3\x89\xC3\xA9|\xC3\x89"); /* ÉéÉ */
+    /* A mark could lead the word, but the first alternative prefers it as a word of its own. */
+    check_words("tekken", "\xCC\x81Z", "\xCC\x81|Z");
+    check_words("tekken", "\xCC\x81z", "\xCC\x81z");
+}
+
+static void deepseek(void **state)
+{
+    (void)state;
+    check_words("deepseek-coder", "int x1 = 23;\n\n", "int| x|1| = |2|3|;|\n|\n");
+    check_words("deepseek-llm", "hello world 123\n", "hello| world| |123|\n");
+    check_words("deepseek-llm", "ab\xE4\xB8\xAD\xE6\x96\x87 x  ",
+                "ab|\xE4\xB8\xAD\xE6\x96\x87| x|  ");
+    check_words("deepseek-v3", "x=y", "x|=y");
+    check_words("deepseek-v3", "x=1234 _abc (b\n", "x|=|123|4| _|abc| (|b|\n");
+    check_words("deepseek-v3", "Hi, \xE4\xB8\xAD\xE6\x96\x87!",
+                "Hi|,| |\xE4\xB8\xAD\xE6\x96\x87|!");
+}
+
+static void bloom(void **state)
+{
+    (void)state;
+    check_words("bloom", "Hello, my world 12", "Hello|,| my| world| 12");
+    check_words("viking", "ab 12", "ab| |1|2");
+}
+
+static void names(void **state)
+{
+    (void)state;
+    assert_null(pre_tokenizer_find("no-such", 7));
+    assert_null(pre_tokenizer_find("gpt-22", 6));
+    assert_null(pre_tokenizer_find("", 0));
+    assert_true(pre_tokenizer_ignores_merges(pre_tokenizer_find("llama-bpe", 9)));
+    assert_true(pre_tokenizer_adds_bos(pre_tokenizer_find("llama-bpe", 9)));
+    assert_false(pre_tokenizer_ignores_merges(pre_tokenizer_find("qwen2", 5)));
+    assert_false(pre_tokenizer_adds_bos(pre_tokenizer_find("gpt-2", 5)));
+}
+
+/* Whatever the bytes are, the words cover them without gaps (check_words asserts it). */
+static void random_bytes(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"default",   "gpt-2",          "falcon",      "starcoder",
+                                        "llama-bpe", "qwen2",          "qwen35",      "tekken",
+                                        "gpt-4o",    "deepseek-llm",   "deepseek-v3", "bloom",
+                                        "viking",    "deepseek-coder", "seed-coder"};
+    static const char *const PARTS[] = {
+        " ", "\n", "'", "s", "A", "7", "\xCC\x81", ".", "\xE4\xBD\xA0", "\xC3", "\x01", "\xC2\xA0"};
+    srand(3);
+    for (int round = 0; round < 20000; round++) {
+        char text[128] = {0};
+        int n = rand() % 24;
+        for (int i = 0; i < n; i++)
+            strcat(text, PARTS[rand() % 12]);
+        const char *name = NAMES[(size_t)round % (sizeof NAMES / sizeof NAMES[0])];
+        const struct pre_tokenizer *pre = pre_tokenizer_find(name, strlen(name));
+        struct pre_tokenizer_walk walk;
+        size_t begin, end, last = 0;
+        pre_tokenizer_begin(&walk, pre, text, strlen(text));
+        while (pre_tokenizer_next(&walk, &begin, &end)) {
+            assert_int_equal(begin, last);
+            assert_true(end > begin);
+            last = end;
+        }
+        assert_int_equal(last, strlen(text));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gpt2),         cmocka_unit_test(starcoder), cmocka_unit_test(falcon),
+        cmocka_unit_test(llama3),       cmocka_unit_test(qwen2),     cmocka_unit_test(cased_words),
+        cmocka_unit_test(deepseek),     cmocka_unit_test(bloom),     cmocka_unit_test(names),
+        cmocka_unit_test(random_bytes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

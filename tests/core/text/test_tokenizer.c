@@ -1,0 +1,467 @@
+#include "tests/support/check.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/core/text/small_vocab.h"
+#include "tests/core/text/vectors.h"
+
+enum { MAX_IDS = 4096, FIRST = 259 };
+
+static struct tokenizer *open_file(const char *path)
+{
+    struct gguf *file = NULL;
+    struct tokenizer *tokenizer = NULL;
+    struct err err = {0};
+    if (!gguf_open(&file, path, &err))
+        return NULL;
+    assert_true(tokenizer_open(&tokenizer, file, &err));
+    gguf_close(&file);
+    return tokenizer;
+}
+
+/* The tool that made the lists took "\n" and "\t" written out in a text for the characters. */
+static void unescape(struct buf *text)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text->len; i++) {
+        char c = text->data[i];
+        char next = i + 1 < text->len ? text->data[i + 1] : '\0';
+        if (c == '\\' && (next == 'n' || next == 't')) {
+            c = next == 'n' ? '\n' : '\t';
+            i++;
+        }
+        text->data[n++] = c;
+    }
+    text->len = n;
+}
+
+/* One text: its ids are right, and their pieces are the text again. */
+static void check_vector(const struct tokenizer *tokenizer, const struct buf *text,
+                         const int32_t *ids, size_t n_ids)
+{
+    struct prompt prompt;
+    struct token_list list;
+    struct buf back;
+    prompt_init(&prompt);
+    token_list_init(&list);
+    buf_init(&back);
+    prompt_append_plain(&prompt, buf_text(text), text->len);
+    assert_true(tokenizer_encode(tokenizer, &prompt, 0, true, &list, NULL));
+    size_t n_bos = list.n > n_ids;
+    assert_int_equal(list.n, n_ids + n_bos);
+    assert_true(n_bos == 0 || list.ids[0] == tokenizer_bos(tokenizer));
+    if (n_ids > 0)
+        assert_memory_equal(list.ids + n_bos, ids, n_ids * sizeof *ids);
+    for (size_t i = n_bos; i < list.n; i++) {
+        size_t len;
+        const char *piece = tokenizer_piece(tokenizer, list.ids[i], &len);
+        buf_append(&back, piece, len);
+    }
+    size_t n_space = tokenizer_adds_space(tokenizer) && n_ids > 0;
+    assert_int_equal(back.len, text->len + n_space);
+    assert_memory_equal(buf_text(&back) + n_space, buf_text(text), text->len);
+    prompt_done(&prompt);
+    token_list_done(&list);
+    buf_done(&back);
+}
+
+static void check_vectors(const char *name)
+{
+    char path[256];
+    struct vectors vectors;
+    struct buf text;
+    int32_t ids[MAX_IDS];
+    size_t n_ids, n = 0;
+    snprintf(path, sizeof path, "../shared/fixtures/tokenizer/%s.gguf", name);
+    struct tokenizer *tokenizer = open_file(path);
+    snprintf(path, sizeof path, "../shared/fixtures/tokenizer/%s.json", name);
+    if (tokenizer == NULL || !vectors_open(&vectors, path)) {
+        tokenizer_close(&tokenizer);
+        printf("skip: no vocabulary %s\n", name);
+        skip();
+        return;
+    }
+    buf_init(&text);
+    for (; vectors_next(&vectors, &text, ids, MAX_IDS, &n_ids); n++) {
+        unescape(&text);
+        check_vector(tokenizer, &text, ids, n_ids);
+    }
+    assert_true(n >= 60);
+    buf_done(&text);
+    vectors_close(&vectors);
+    tokenizer_close(&tokenizer);
+}
+
+static void vectors_of_falcon(void **state)
+{
+    (void)state;
+    check_vectors("falcon");
+}
+
+static void vectors_of_gpt2(void **state)
+{
+    (void)state;
+    check_vectors("gpt-2");
+}
+
+static void vectors_of_gpt_neox(void **state)
+{
+    (void)state;
+    check_vectors("gpt-neox");
+}
+
+static void vectors_of_llama(void **state)
+{
+    (void)state;
+    check_vectors("llama-spm");
+}
+
+static void vectors_of_mpt(void **state)
+{
+    (void)state;
+    check_vectors("mpt");
+}
+
+/* Ids from FIRST on: " " 259, "a", "b", "c", "ab", "bc", "abc", " a", "  ", "\u00e9" 268 */
+static struct tokenizer *open_letters(void)
+{
+    struct small_vocab vocab;
+    struct err err = {0};
+    small_vocab_spm(&vocab);
+    small_vocab_add(&vocab, "\xE2\x96\x81", -9, 1);
+    small_vocab_add(&vocab, "a", -9, 1);
+    small_vocab_add(&vocab, "b", -9, 1);
+    small_vocab_add(&vocab, "c", -9, 1);
+    small_vocab_add(&vocab, "ab", -2, 1);
+    small_vocab_add(&vocab, "bc", -1, 1);
+    small_vocab_add(&vocab, "abc", -5, 1);
+    small_vocab_add(&vocab,
+                    "\xE2\x96\x81"
+                    "a",
+                    -3, 1);
+    small_vocab_add(&vocab, "\xE2\x96\x81\xE2\x96\x81", -4, 1);
+    small_vocab_add(&vocab, "\xC3\xA9", -9, 1);
+    small_vocab_add(&vocab, "<x>", 0, 3);
+    small_vocab_add(&vocab, "<tool>", 0, 4);
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    assert_non_null(tokenizer);
+    return tokenizer;
+}
+
+static void sentencepiece(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_letters();
+    assert_string_equal(small_vocab_plain(tokenizer, "", true), "1");
+    assert_string_equal(small_vocab_plain(tokenizer, "", false), "");
+    assert_string_equal(small_vocab_plain(tokenizer, "b", true), "1 259 261");
+    assert_string_equal(small_vocab_plain(tokenizer, "b", false), "261");
+    assert_string_equal(small_vocab_plain(tokenizer, "bc", false), "264");
+    assert_string_equal(small_vocab_plain(tokenizer, "abc", false), "265"); /* bc first, then all */
+    assert_string_equal(small_vocab_plain(tokenizer, "ab a", false), "263 266");
+    assert_string_equal(small_vocab_plain(tokenizer, "   ", false), "267 259");
+    assert_string_equal(small_vocab_plain(tokenizer,
+                                          "\xE2\x96\x81"
+                                          "a",
+                                          false),
+                        "266");
+    assert_string_equal(small_vocab_plain(tokenizer, "\xC3\xA9\n", false), "268 13");
+    assert_string_equal(small_vocab_plain(tokenizer, "\xE2\x82\xAC", false), "229 133 175");
+    assert_string_equal(small_vocab_plain(tokenizer, "\xC3z\xFF", false), "198 125 258");
+    assert_string_equal(small_vocab_plain(tokenizer, "<s>", false), "63 118 65");
+    assert_true(tokenizer_adds_space(tokenizer));
+    assert_true(tokenizer_knows_pre(tokenizer));
+    tokenizer_close(&tokenizer);
+}
+
+static void without_byte_tokens_unknown_characters_are_unknown(void **state)
+{
+    (void)state;
+    struct small_vocab vocab = {.model = "llama"};
+    struct err err = {0};
+    small_vocab_add(&vocab, "<unk>", 0, 2);
+    small_vocab_add(&vocab, "a", 0, 1);
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    assert_non_null(tokenizer);
+    assert_string_equal(small_vocab_plain(tokenizer,
+                                          "a\xE2\x82\xAC"
+                                          "a",
+                                          false),
+                        "1 0 1");
+    tokenizer_close(&tokenizer);
+}
+
+/* Spans as given: "c" control, "p" plain, of the lengths that follow. */
+static void set_spans(struct prompt *prompt, const char *kinds, const size_t *lens)
+{
+    size_t end = 0;
+    free(prompt->spans);
+    prompt->n_spans = strlen(kinds);
+    prompt->max_spans = prompt->n_spans;
+    prompt->spans = calloc(prompt->n_spans, sizeof *prompt->spans);
+    assert_non_null(prompt->spans);
+    for (size_t i = 0; i < prompt->n_spans; i++)
+        prompt->spans[i] = (struct prompt_span){end += lens[i], kinds[i] == 'c'};
+}
+
+static void special_tokens_need_control_text(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_letters();
+    struct prompt prompt;
+    prompt_init(&prompt);
+    prompt_append_control(&prompt, "<x>b</s>", 8);
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "269 259 261 2");
+    set_spans(&prompt, "ccc", (size_t[]){1, 1, 6}); /* over adjacent control spans */
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "269 259 261 2");
+    set_spans(&prompt, "cpc", (size_t[]){2, 1, 5}); /* one byte of it is a person's */
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "63 123 65 261 2");
+    set_spans(&prompt, "cp", (size_t[]){7, 1});
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "269 259 261 63 50 118 65");
+    prompt_done(&prompt);
+
+    /* Text runs over the borders of spans as one. */
+    prompt_append_control(&prompt, "a", 1);
+    prompt_append_plain(&prompt, "b", 1);
+    prompt_append_control(&prompt, "c", 1);
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "265");
+    prompt_done(&prompt);
+
+    /* Words defined by hand are found everywhere, and a space comes after them too. */
+    assert_string_equal(small_vocab_plain(tokenizer, "a<tool>b", false), "260 270 259 261");
+    tokenizer_close(&tokenizer);
+}
+
+static void a_conversation_begins_once(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_letters();
+    struct prompt prompt;
+    prompt_init(&prompt);
+    prompt_append_control(&prompt, "<s>", 3);
+    prompt_append_plain(&prompt, "<s>", 3);
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, true), "1 259 63 118 65");
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 3, true), "1 259 63 118 65");
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 6, true), "1");
+    prompt_done(&prompt);
+    tokenizer_close(&tokenizer);
+}
+
+/* Encoding up to a special token and from there on gives what encoding at once gives. */
+static void a_prompt_can_be_encoded_in_parts(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_letters();
+    struct prompt prompt;
+    prompt_init(&prompt);
+    prompt_append_plain(&prompt, "ab", 2);
+    prompt_append_control(&prompt, "</s>", 4);
+    prompt_append_plain(&prompt, "b</s>c", 6);
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, true),
+                        "1 259 263 2 259 261 63 50 118 65 262");
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 6, false), "259 261 63 50 118 65 262");
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 11, false), "262"); /* not control */
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 12, false), "");
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 13, false), "failed with a reason");
+    prompt.text.failed = true;
+    assert_string_equal(small_vocab_ids(tokenizer, &prompt, 0, false), "failed with a reason");
+    prompt_done(&prompt);
+    tokenizer_close(&tokenizer);
+}
+
+/* 256 "ab", 257 "bc", 258 "abc", 259 " a", 260 "zz", 261 "  " by hand, 262 "<s>" control */
+static struct tokenizer *open_bpe(const char *pre)
+{
+    struct small_vocab vocab;
+    struct err err = {0};
+    small_vocab_bpe(&vocab, pre);
+    small_vocab_add(&vocab, "ab", 0, 1);
+    small_vocab_add(&vocab, "bc", 0, 1);
+    small_vocab_add(&vocab, "abc", 0, 1);
+    small_vocab_add(&vocab,
+                    "\xC4\xA0"
+                    "a",
+                    0, 1);
+    small_vocab_add(&vocab, "zz", 0, 1);
+    small_vocab_add(&vocab, "  ", 0, 4);
+    small_vocab_add(&vocab, "<s>", 0, 3);
+    small_vocab_merge(&vocab, "\xC4\xA0 a");
+    small_vocab_merge(&vocab, "b c");
+    small_vocab_merge(&vocab, "a b");
+    small_vocab_merge(&vocab, "a bc");
+    small_vocab_merge(&vocab, "x y"); /* "xy" is no token, "xyx" neither */
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    assert_non_null(tokenizer);
+    return tokenizer;
+}
+
+static void byte_level_bpe(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_bpe("gpt-2");
+    assert_string_equal(small_vocab_plain(tokenizer, "", true), "");
+    assert_string_equal(small_vocab_plain(tokenizer, "abc", true), "258");
+    assert_string_equal(small_vocab_plain(tokenizer, "abab", true), "256 256");
+    assert_string_equal(small_vocab_plain(tokenizer, " abc", true), "259 257");
+    assert_string_equal(small_vocab_plain(tokenizer, "zz", true), "122 122"); /* no merge says so */
+    assert_string_equal(small_vocab_plain(tokenizer, "a  b", true), "97 261 98");
+    assert_string_equal(small_vocab_plain(tokenizer, "xyx", true), "120 121 120");
+    assert_string_equal(small_vocab_plain(tokenizer, "<s>", true), "60 115 62");
+    assert_string_equal(small_vocab_plain(tokenizer, "\xF0\x9F\xFF", true), "240 159 255");
+    assert_true(tokenizer_knows_pre(tokenizer));
+    assert_false(tokenizer_adds_space(tokenizer));
+    tokenizer_close(&tokenizer);
+
+    tokenizer = open_bpe("llama-bpe");
+    assert_string_equal(small_vocab_plain(tokenizer, "zz", true), "260"); /* merges are ignored */
+    tokenizer_close(&tokenizer);
+
+    tokenizer = open_bpe("of-tomorrow");
+    assert_false(tokenizer_knows_pre(tokenizer));
+    assert_string_equal(small_vocab_plain(tokenizer, "abc", true), "258");
+    tokenizer_close(&tokenizer);
+}
+
+static void the_golden_models(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_file("../shared/fixtures/golden/llama-mha/model.gguf");
+    if (tokenizer == NULL) {
+        printf("skip: no golden models\n");
+        skip();
+    }
+    assert_int_equal(tokenizer_n_vocab(tokenizer), 512);
+    assert_int_equal(tokenizer_bos(tokenizer), 1);
+    assert_true(tokenizer_is_end(tokenizer, 2));
+    struct buf text;
+    struct prompt prompt;
+    struct token_list list;
+    buf_init(&text);
+    prompt_init(&prompt);
+    token_list_init(&list);
+    buf_append_text(&text, "Any \xE2\x82\xAC text\n");
+    prompt_append_plain(&prompt, text.data, text.len);
+    assert_true(tokenizer_encode(tokenizer, &prompt, 0, true, &list, NULL));
+    assert_true(list.n > 1 && list.ids[0] == 1);
+    check_vector(tokenizer, &text, list.ids + 1, list.n - 1);
+    token_list_done(&list);
+    prompt_done(&prompt);
+    buf_done(&text);
+    tokenizer_close(&tokenizer);
+}
+
+/* CPU time of one encoding of the unit, repeated to n bytes. */
+static double encode_seconds(const struct tokenizer *tokenizer, const char *unit, size_t n)
+{
+    struct prompt prompt;
+    struct token_list list;
+    struct timespec begin, end;
+    prompt_init(&prompt);
+    token_list_init(&list);
+    while (prompt.text.len < n)
+        prompt_append_plain(&prompt, unit, strlen(unit));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    assert_true(tokenizer_encode(tokenizer, &prompt, 0, true, &list, NULL));
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    token_list_done(&list);
+    prompt_done(&prompt);
+    return (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9;
+}
+
+/* Time may grow by at most 2.6 for each doubling: n log n stays below, a quadratic step shows as 4.
+ * Three doublings or more at a time and the least of several measurements of the longer text, so
+ * that a noisy machine decides nothing. */
+static void check_growth(const struct tokenizer *tokenizer, const char *unit, size_t small,
+                         size_t large)
+{
+    double limit = pow(2.6, log2((double)large / (double)small));
+    double least_small = INFINITY;
+    double least_large = INFINITY;
+    for (int i = 0; i < 5; i++) {
+        double seconds = encode_seconds(tokenizer, unit, small);
+        least_small = seconds < least_small ? seconds : least_small;
+    }
+    for (int i = 0; i < 8 && least_large >= least_small * limit; i++) {
+        double seconds = encode_seconds(tokenizer, unit, large);
+        least_large = seconds < least_large ? seconds : least_large;
+    }
+    if (least_large >= least_small * limit)
+        fail_msg("%zu bytes of \"%s\" take %.0f us, %zu take %.0f us", small, unit,
+                 least_small * 1e6, large, least_large * 1e6);
+}
+
+static void check_linear(const struct tokenizer *tokenizer)
+{
+    static const char *const UNITS[] = {
+        "a",
+        " ",
+        "\n",
+        "7",
+        "\xF0\x9F\x99\x82",
+        "\xCC\x81",
+        "abc",
+        "The quick brown fox, it's 42; \xC3\xA9t\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD!\n  x = y+1\n",
+    };
+    for (size_t u = 0; u < sizeof UNITS / sizeof UNITS[0]; u++) {
+        check_growth(tokenizer, UNITS[u], 1 << 16, 1 << 20);
+        check_growth(tokenizer, UNITS[u], 1 << 19, 1 << 23);
+    }
+}
+
+static void time_is_linear_for_sentencepiece(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_letters();
+    check_linear(tokenizer);
+    tokenizer_close(&tokenizer);
+}
+
+static void time_is_linear_for_bpe(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_bpe("llama-bpe");
+    check_linear(tokenizer);
+    tokenizer_close(&tokenizer);
+}
+
+/* Every scanner: a pass that looked too far ahead at each character would be quadratic. */
+static void time_is_linear_for_every_pre_tokenizer(void **state)
+{
+    (void)state;
+    static const char *const NAMES[] = {"default",      "falcon",         "starcoder",
+                                        "deepseek-llm", "deepseek-coder", "deepseek-v3",
+                                        "tekken",       "bloom",          "viking"};
+    static const char *const UNITS[] = {
+        "a", " ", "\n", "7", " \n", "A", "\xE4\xBD\xA0", "\xCC\x81", "\x01", " 7", "\xC2\xA0", "'"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        struct tokenizer *tokenizer = open_bpe(NAMES[i]);
+        for (size_t u = 0; u < sizeof UNITS / sizeof UNITS[0]; u++)
+            check_growth(tokenizer, UNITS[u], 1 << 14, 1 << 18);
+        tokenizer_close(&tokenizer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors_of_falcon),
+        cmocka_unit_test(vectors_of_gpt2),
+        cmocka_unit_test(vectors_of_gpt_neox),
+        cmocka_unit_test(vectors_of_llama),
+        cmocka_unit_test(vectors_of_mpt),
+        cmocka_unit_test(sentencepiece),
+        cmocka_unit_test(without_byte_tokens_unknown_characters_are_unknown),
+        cmocka_unit_test(special_tokens_need_control_text),
+        cmocka_unit_test(a_conversation_begins_once),
+        cmocka_unit_test(a_prompt_can_be_encoded_in_parts),
+        cmocka_unit_test(byte_level_bpe),
+        cmocka_unit_test(the_golden_models),
+        cmocka_unit_test(time_is_linear_for_sentencepiece),
+        cmocka_unit_test(time_is_linear_for_bpe),
+        cmocka_unit_test(time_is_linear_for_every_pre_tokenizer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
