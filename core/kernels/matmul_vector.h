@@ -19,9 +19,10 @@
 #include "core/kernels/unpack_vector.h"
 
 enum {
-    GROUP = 32,               /* inputs with one scale */
-    PANEL_ROWS = 16,          /* rows in a panel: lanes of a vector */
-    TILED_MIN_TOKENS = 5,     /* from here on panels are faster; measured */
+    GROUP = 32,         /* inputs with one scale */
+    PANEL_ROWS = 16,    /* rows in a panel: lanes of a vector */
+    DOT_MAX_TOKENS = 2, /* for more, panels are faster; measured */
+    TILED_MIN_TOKENS = DOT_MAX_TOKENS + 1,
     PANELS_BYTES = 512 << 10, /* as many panels as stay in the second-level cache */
 };
 
@@ -30,13 +31,14 @@ SIMD int group_count(int n)
     return (n + GROUP - 1) / GROUP;
 }
 
-/* Tokens of a tiled batch are cut into blocks of this width: full tiles, then powers of two. */
+/* Tokens of a tiled batch are cut into blocks of this width: full tiles, then 8, then what is left
+ * in pieces of at most 4. */
 SIMD int block_width(int n_tokens_left)
 {
     int width = SIMD_TILE_TOKENS;
-    while (width > n_tokens_left)
+    while (width > 4 && width > n_tokens_left)
         width /= 2;
-    return width;
+    return width < n_tokens_left ? width : n_tokens_left;
 }
 
 /* Where one block's inputs lie: groups in order, in a group the tokens in order. Untiled batches
@@ -156,18 +158,18 @@ SIMD void add_part_unit(struct f32x16 sums[2], enum tensor_type type, const uint
     add_unit(sums, unit_is_signed(type), &unit, &(struct block){q, scale, sum});
 }
 
-/* One row with T neighbouring tokens. */
-SIMD void dot_row(enum tensor_type type, int T, const struct matmul_job *job, int row, int token)
+/* One row with all T tokens. */
+SIMD void dot_row(enum tensor_type type, int T, const struct matmul_job *job, int row)
 {
     const struct tensor_format *format = tensor_format(type);
     size_t unit_bytes = UNIT / format->block_len * format->block_bytes;
     const uint8_t *p = (const uint8_t *)job->w->data + matrix_row_bytes(job->w) * (size_t)row;
     int n_units = job->w->n_in / UNIT, n_rest = job->w->n_in % UNIT;
-    struct block x[SIMD_TILE_ROWS];
-    struct f32x16 sums[SIMD_TILE_ROWS][2];
+    struct block x[DOT_MAX_TOKENS];
+    struct f32x16 sums[DOT_MAX_TOKENS][2];
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++) {
-        x[t] = block_at(job->in, token + t);
+        x[t] = block_at(job->in, t);
         sums[t][0] = sums[t][1] = f32x16_set(0);
     }
 
@@ -185,21 +187,20 @@ SIMD void dot_row(enum tensor_type type, int T, const struct matmul_job *job, in
             struct block here = block_unit(x[t], n_units);
             add_part_unit(sums[t], type, p, &here, n_rest);
         }
-        job->y[(size_t)(token + t) * job->y_stride + (size_t)row] =
+        job->y[(size_t)t * job->y_stride + (size_t)row] =
             f32x16_sum(f32x16_add(sums[t][0], sums[t][1])) +
             (job->bias != NULL ? job->bias[row] : 0);
     }
 }
 
+/* All tokens in one pass, so that memory is read in one stream. */
 SIMD void dot_rows(enum tensor_type type, const struct matmul_job *job)
 {
-    int n_tokens = job->in->n_tokens;
     for (int row = job->row_begin; row < job->row_end; row++) {
-        int token = 0;
-        for (; token + 2 <= n_tokens; token += 2)
-            dot_row(type, 2, job, row, token);
-        if (token < n_tokens)
-            dot_row(type, 1, job, row, token);
+        if (job->in->n_tokens == 1)
+            dot_row(type, 1, job, row);
+        else
+            dot_row(type, DOT_MAX_TOKENS, job, row);
     }
 }
 
@@ -281,6 +282,14 @@ SIMD void fill_row(enum tensor_type type, struct unit_rows *rows, int r, const u
     f32x16_store(rows->base[r], unit.base);
 }
 
+/* Every row gives one unit and then it is the next one's turn: the hardware foresees nothing. */
+SIMD void prefetch(const uint8_t *p, size_t bytes)
+{
+    enum { AHEAD = 1024, LINE = 64 };
+    for (size_t i = 0; i < bytes; i += LINE)
+        _mm_prefetch((const void *)((uintptr_t)p + AHEAD + i), _MM_HINT_T0);
+}
+
 SIMD void fill_panel(enum tensor_type type, const struct panel *panel, const struct matrix *w,
                      int row, int n_rows)
 {
@@ -296,8 +305,11 @@ SIMD void fill_panel(enum tensor_type type, const struct panel *panel, const str
 
     int n_units = w->n_in / UNIT;
     for (int i = 0; i < n_units; i++) {
-        for (int r = 0; r < n_rows; r++)
-            fill_row(type, &rows, r, data + (size_t)r * row_bytes + (size_t)i * unit_bytes);
+        for (int r = 0; r < n_rows; r++) {
+            const uint8_t *p = data + (size_t)r * row_bytes + (size_t)i * unit_bytes;
+            prefetch(p, unit_bytes);
+            fill_row(type, &rows, r, p);
+        }
         weave_unit(type, panel, i, &rows);
     }
     if (rest_bytes == 0)
@@ -405,6 +417,9 @@ SIMD void tile_any_width(struct format_traits traits, int width, const struct ma
 #endif
     case 4:
         tile_to(traits, 4, job, panel, row, token);
+        break;
+    case 3:
+        tile_to(traits, 3, job, panel, row, token);
         break;
     case 2:
         tile_to(traits, 2, job, panel, row, token);

@@ -88,7 +88,7 @@ static double measure(enum tensor_type type, uint8_t *data, size_t bytes, int n_
 static void measure_type(enum tensor_type type)
 {
     static const char *const ways[] = {"decode", "batch", "prefill", "attention"};
-    static const int batches[] = {2, 4, 5, 8, 16};
+    static const int batches[] = {2, 3, 4, 8, 16};
     const struct tensor_format *format = tensor_format(type);
     size_t bytes = (size_t)N_OUT * N_IN / format->block_len * format->block_bytes;
     double n_operations = 2.0 * N_OUT * N_IN;
