@@ -148,6 +148,8 @@ static void test_rewind_is_allowed_exactly_when_it_is_exact(void **state)
             for (int64_t p = 0; p <= position; p++)
                 assert_int_equal(kv_cache_can_rewind(cache, p),
                                  is_rewind_exact(kv_cache_shape(cache), owner, p));
+            for (int64_t p = kv_cache_rewind_limit(cache); p <= position; p++)
+                assert_true(kv_cache_can_rewind(cache, p));
             assert_false(kv_cache_can_rewind(cache, -1));
             assert_false(kv_cache_can_rewind(cache, position + 1));
             /* Back and back again: the second must not trust what the first has lost. */
@@ -166,6 +168,7 @@ static void test_slack_can_always_be_taken_back(void **state)
     (void)state;
     struct kv_cache *cache = open_cache(4, 12, 5);
     for (int64_t t = 0; t < 100; t++) {
+        assert_true(kv_cache_rewind_limit(cache) <= (t > 5 ? t - 5 : 0));
         for (int64_t back = 0; back <= 5 && back <= t; back++)
             assert_true(kv_cache_can_rewind(cache, t - back));
         kv_cache_advance(cache, 1);
