@@ -1,8 +1,11 @@
-# sinkd in a container: docker build -t sinkd . && docker run -p 8080:8080 -v MODEL.gguf:/model.gguf:ro sinkd
+# sinkd in a container, without a model: mount one.
 #
-# Both stages are the same Debian, so that the daemon runs on the libraries it was built with. No
-# model is inside: mount one. The daemon writes nothing to disk; a read-only root is fine
-# (--read-only --cap-drop=ALL --security-opt=no-new-privileges).
+#     docker build -t sinkd .
+#     docker run -p 127.0.0.1:8080:8080 -v /path/to/model.gguf:/model.gguf:ro sinkd --no-auth
+#
+# --no-auth says that whoever reaches the port may use it; for others than this machine mount a key
+# file and give --api-key-file instead. The daemon writes nothing to disk: --read-only is fine.
+# Both stages are the same Debian, so that it runs on the libraries that it was built with.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src

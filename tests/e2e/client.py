@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -178,6 +179,14 @@ def chat_body(messages, **fields):
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     return {"messages": messages, "max_tokens": 8, "temperature": 0, "ignore_eos": True, **fields}
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"never came true: {what}")
+        time.sleep(0.01)
 
 
 def run_once(*flags, env=None):

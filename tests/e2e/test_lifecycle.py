@@ -7,7 +7,15 @@ import tempfile
 import unittest
 
 import client
-from client import TINY_MODEL, chat_body, run_once
+from client import TINY_MODEL, chat_body, run_once, wait_until
+
+
+def is_listening(daemon):
+    try:
+        socket.create_connection(("127.0.0.1", daemon.port), 1).close()
+        return True
+    except OSError:
+        return False
 
 
 class Start(unittest.TestCase):
@@ -97,6 +105,7 @@ class Stop(unittest.TestCase):
         events = iter(stream)
         next(events)
         daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not is_listening(daemon), "the first signal was heard")
         daemon.process.send_signal(signal.SIGTERM)
         for _ in events:  # to its end, which must come
             pass

@@ -2,22 +2,13 @@
 """Many clients at once, and clients that leave."""
 import concurrent.futures
 import subprocess
-import time
 import unittest
 
 import client
-from client import chat_body
+from client import chat_body, wait_until
 
 CHAT = "/v1/chat/completions"
 ENDLESS = chat_body("Never stop", max_tokens=1000000)
-
-
-def wait_until(condition, what):
-    deadline = time.monotonic() + client.PATIENCE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"never came true: {what}")
-        time.sleep(0.01)
 
 
 class Load(unittest.TestCase):
