@@ -135,8 +135,9 @@ static void set_position(struct encoding *encoding, size_t at)
 
 static size_t match_special(const struct encoding *encoding, size_t at, int32_t *out_id)
 {
-    return specials_match(&encoding->tokenizer->vocab.specials, encoding->prompt->text.data + at,
-                          encoding->prompt->text.len - at, encoding->control_end - at, out_id);
+    return specials_match(&encoding->tokenizer->vocab.specials,
+                          buf_text(&encoding->prompt->text) + at, encoding->prompt->text.len - at,
+                          encoding->control_end - at, out_id);
 }
 
 /* True when the text before `begin`, encoded earlier, ends with a special token. */
@@ -167,7 +168,7 @@ static bool ends_with_special(const struct tokenizer *tokenizer, const struct pr
 static bool encode_text(struct encoding *encoding, size_t begin, size_t end)
 {
     const struct tokenizer *tokenizer = encoding->tokenizer;
-    const char *text = encoding->prompt->text.data + begin;
+    const char *text = buf_text(&encoding->prompt->text) + begin;
     if (begin == end)
         return true;
     bool adds_space = tokenizer->adds_space && encoding->is_after_special;

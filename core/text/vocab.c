@@ -29,8 +29,7 @@ static const char *const END_NAMES[] = {
     "[EOS]",
     "<|return|>",
     "<|call|>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", /* DeepSeek */
+    "<｜end▁of▁sentence｜>", /* DeepSeek: these bars and underlines are not ASCII */
 };
 
 static bool is_end_name(const char *name, size_t len)
@@ -251,6 +250,9 @@ static void read_ids(struct vocab *vocab, const struct gguf *file)
     vocab->bos = usual_id(vocab, bos, 1, TOKEN_CONTROL);
     vocab->eos = usual_id(vocab, eos, 2, TOKEN_CONTROL);
     vocab->unknown = usual_id(vocab, unknown, 0, TOKEN_UNKNOWN);
+    /* GPT-NeoX names its end of text here: unknown bytes must not become that. */
+    if (vocab->unknown >= 0 && vocab->tokens[vocab->unknown].kind == TOKEN_CONTROL)
+        vocab->unknown = -1;
     if (vocab->eos >= 0)
         vocab->tokens[vocab->eos].is_end = true;
     for (size_t i = 1; i < sizeof ENDS / sizeof ENDS[0]; i++) {

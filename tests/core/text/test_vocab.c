@@ -150,6 +150,24 @@ static void ids_out_of_range_are_ignored(void **state)
     tokenizer_close(&tokenizer);
 }
 
+/* Else a person could write control tokens by bytes that the vocabulary lacks. */
+static void a_control_token_is_not_the_unknown_one(void **state)
+{
+    (void)state;
+    struct small_vocab vocab = {.model = "gpt2", .pre = "gpt-2"};
+    struct gguf_builder builder;
+    struct err err = {0};
+    small_vocab_add(&vocab, "<|endoftext|>", 0, 3);
+    small_vocab_add(&vocab, "a", 0, 1);
+    gguf_builder_init(&builder);
+    small_vocab_put(&vocab, &builder);
+    gguf_add_u32(&builder, "tokenizer.ggml.unknown_token_id", 0);
+    struct tokenizer *tokenizer = small_vocab_finish(&builder, &err);
+    assert_non_null(tokenizer);
+    assert_string_equal(small_vocab_plain(tokenizer, "aba", false), "1 1");
+    tokenizer_close(&tokenizer);
+}
+
 static void a_token_of_ten_megabytes(void **state)
 {
     (void)state;
@@ -252,6 +270,7 @@ int main(void)
         cmocka_unit_test(odd_tokens_are_tolerated),
         cmocka_unit_test(odd_merges_are_tolerated),
         cmocka_unit_test(ids_out_of_range_are_ignored),
+        cmocka_unit_test(a_control_token_is_not_the_unknown_one),
         cmocka_unit_test(a_token_of_ten_megabytes),
         cmocka_unit_test(ends_of_turns),
         cmocka_unit_test(pieces_and_names),
