@@ -198,10 +198,10 @@ static void take(struct pre_tokenizer_walk *walk, size_t *out_begin, size_t *out
     const struct rule *rule = &walk->pre->rules[walk->level];
     struct pre_tokenizer_piece *piece = &walk->pieces[walk->level];
     if (!piece->has_match) {
+        struct range match = rule->find(rule, walk->text, piece->begin, piece->end);
+        piece->match_begin = match.begin;
+        piece->match_end = match.end;
         piece->has_match = true;
-        if (!rule->find(rule, walk->text, piece->begin, piece->end, &piece->match_begin,
-                        &piece->match_end))
-            piece->match_begin = piece->end;
     }
     *out_begin = piece->begin;
     if (piece->begin < piece->match_begin) {

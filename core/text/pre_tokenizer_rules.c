@@ -204,8 +204,7 @@ bool glyph_is_ideograph_or_kana(struct glyph glyph)
     return is_in(glyph.point, 0x4E00, 0x9FA5) || is_in(glyph.point, 0x3040, 0x30FF);
 }
 
-bool rule_run(const struct rule *rule, const char *text, size_t begin, size_t end,
-              size_t *out_begin, size_t *out_end)
+struct range rule_run(const struct rule *rule, const char *text, size_t begin, size_t end)
 {
     size_t at = begin;
     size_t lead = SIZE_MAX; /* where a leading glyph just before `at` begins */
@@ -218,20 +217,17 @@ bool rule_run(const struct rule *rule, const char *text, size_t begin, size_t en
             n++;
             glyph = glyph_at(text, stop, end);
         }
-        if (n > 0 && n >= rule->min) {
-            *out_begin = lead == SIZE_MAX ? at : lead;
-            *out_end = stop;
-            return true;
-        }
+        if (n > 0 && n >= rule->min)
+            return (struct range){lead == SIZE_MAX ? at : lead, stop};
         /* Here `glyph` is the first that is not accepted, if there is one. */
         lead = rule->leads != NULL && glyph.len > 0 && rule->leads(glyph) ? stop : SIZE_MAX;
         at = stop + glyph.len;
     }
-    return false;
+    return (struct range){end, end};
 }
 
-bool rule_trailing_space(const struct rule *rule, const char *text, size_t begin, size_t end,
-                         size_t *out_begin, size_t *out_end)
+struct range rule_trailing_space(const struct rule *rule, const char *text, size_t begin,
+                                 size_t end)
 {
     (void)rule;
     size_t run = begin; /* where the run of spaces begins that reaches up to `at` */
@@ -241,9 +237,7 @@ bool rule_trailing_space(const struct rule *rule, const char *text, size_t begin
         if (!glyph_is_space(glyph))
             run = at;
     }
-    *out_begin = run;
-    *out_end = end;
-    return run < end;
+    return (struct range){run, end};
 }
 
 /* The end of the run of glyphs that have one of these classes. */
@@ -312,25 +306,24 @@ static size_t skip_spaces_and_newlines(const char *text, size_t begin, size_t en
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  * matches at every place. */
-bool rule_gpt2(const struct rule *rule, const char *text, size_t begin, size_t end,
-               size_t *out_begin, size_t *out_end)
+struct range rule_gpt2(const struct rule *rule, const char *text, size_t begin, size_t end)
 {
     (void)rule;
-    *out_begin = begin;
+    struct range match = {begin, end};
     size_t contraction = contraction_len(text, begin, end, 0);
     size_t body = text[begin] == ' ' ? begin + 1 : begin;
     struct glyph glyph = glyph_at(text, body, end);
     if (contraction > 0)
-        *out_end = begin + contraction;
+        match.end = begin + contraction;
     else if (glyph.classes & CLASS_LETTER)
-        *out_end = skip_any(text, body, end, CLASS_LETTER);
+        match.end = skip_any(text, body, end, CLASS_LETTER);
     else if (glyph.classes & CLASS_NUMBER)
-        *out_end = skip_any(text, body, end, CLASS_NUMBER);
+        match.end = skip_any(text, body, end, CLASS_NUMBER);
     else if (glyph.len > 0 && !(glyph.classes & CLASS_SPACE))
-        *out_end = skip_others(text, body, end, CLASS_WORDLESS);
+        match.end = skip_others(text, body, end, CLASS_WORDLESS);
     else
-        *out_end = skip_spaces(text, begin, end);
-    return true;
+        match.end = skip_spaces(text, begin, end);
+    return match;
 }
 
 /* U*L+ of the cased expressions below from `at`, or `at` when it does not match. U and L overlap
@@ -407,31 +400,25 @@ static size_t skip_punctuation(const struct rule *rule, const char *text, size_t
 /* The alternatives in their order, the flags say which:
  * (?i:'s|'t|'re|'ve|'m|'ll|'d) | word | \p{N}{1,max} | punctuation | \s*[\r\n]+|\s+(?!\S)|\s+
  * They match at every place. */
-bool rule_words(const struct rule *rule, const char *text, size_t begin, size_t end,
-                size_t *out_begin, size_t *out_end)
+struct range rule_words(const struct rule *rule, const char *text, size_t begin, size_t end)
 {
-    *out_begin = begin;
     size_t contraction = contraction_len(text, begin, end, 0x20);
-    if (rule->flags & WORDS_CONTRACTIONS && contraction > 0) {
-        *out_end = begin + contraction;
-        return true;
-    }
+    if (rule->flags & WORDS_CONTRACTIONS && contraction > 0)
+        return (struct range){begin, begin + contraction};
+
     struct glyph first = glyph_at(text, begin, end);
     unsigned letters = CLASS_LETTER | (rule->flags & WORDS_MARKS ? CLASS_MARK : 0u);
     size_t stop = rule->flags & WORDS_CASED ? skip_cased_word(text, begin, end, first)
                                             : skip_word(text, begin, end, first, letters);
-    if (stop > begin) {
-        bool has_tail = rule->flags & WORDS_CONTRACTION_TAIL;
-        *out_end = has_tail ? stop + contraction_len(text, stop, end, 0x20) : stop;
-        return true;
-    }
-    if (first.classes & CLASS_NUMBER) {
-        *out_end = skip_number(text, begin, end, rule->max_digits);
-        return true;
-    }
-    stop = skip_punctuation(rule, text, begin, end);
-    *out_end = stop > begin ? stop : skip_spaces_and_newlines(text, begin, end);
-    return true;
+    if (stop > begin && rule->flags & WORDS_CONTRACTION_TAIL)
+        stop += contraction_len(text, stop, end, 0x20);
+    else if (stop == begin && first.classes & CLASS_NUMBER)
+        stop = skip_number(text, begin, end, rule->max_digits);
+    if (stop == begin)
+        stop = skip_punctuation(rule, text, begin, end);
+    if (stop == begin)
+        stop = skip_spaces_and_newlines(text, begin, end);
+    return (struct range){begin, stop};
 }
 
 /* [!-/:-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
@@ -464,17 +451,13 @@ static size_t skip_deepseek3(const char *text, size_t begin, size_t end)
     return skip_spaces_and_newlines(text, begin, end);
 }
 
-bool rule_deepseek3(const struct rule *rule, const char *text, size_t begin, size_t end,
-                    size_t *out_begin, size_t *out_end)
+struct range rule_deepseek3(const struct rule *rule, const char *text, size_t begin, size_t end)
 {
     (void)rule;
     for (size_t at = begin; at < end; at += glyph_at(text, at, end).len) {
         size_t stop = skip_deepseek3(text, at, end);
-        if (stop > at) {
-            *out_begin = at;
-            *out_end = stop;
-            return true;
-        }
+        if (stop > at)
+            return (struct range){at, stop};
     }
-    return false;
+    return (struct range){end, end};
 }

@@ -28,9 +28,14 @@ enum {
 
 struct rule;
 
-/* The first match of the rule in text[begin .. end), not empty; false when there is none. */
-typedef bool rule_fn(const struct rule *rule, const char *text, size_t begin, size_t end,
-                     size_t *out_begin, size_t *out_end);
+struct range {
+    size_t begin;
+    size_t end;
+};
+
+/* The first match of the rule in text[begin .. end), begin < end; an empty range at the end when
+ * there is none. */
+typedef struct range rule_fn(const struct rule *rule, const char *text, size_t begin, size_t end);
 typedef bool glyph_fn(struct glyph glyph);
 
 struct rule {

@@ -5,7 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/gguf/gguf.h"
-#include "core/text/merger.h"
+#include "core/text/encode_job.h"
 #include "core/text/pre_tokenizer.h"
 #include "core/text/prompt.h"
 #include "core/text/tokenizer_bpe.h"
@@ -112,12 +112,10 @@ void tokenizer_close(struct tokenizer **tokenizer)
 struct encoding {
     const struct tokenizer *tokenizer;
     const struct prompt *prompt;
-    struct merger merger;
+    struct encode_job job;
     size_t span;        /* of the byte looked at */
     size_t control_end; /* where the control spans end that the byte lies in, at most the byte */
     bool is_after_special;
-    struct token_list *out;
-    struct err *err;
 };
 
 /* Moves on to byte `at`; the spans are walked through once. */
@@ -175,9 +173,8 @@ static bool encode_text(struct encoding *encoding, size_t begin, size_t end)
     encoding->is_after_special = false;
     if (tokenizer->vocab.is_spm)
         return tokenizer_spm_encode(&tokenizer->vocab, text, end - begin, adds_space,
-                                    &encoding->merger, encoding->out, encoding->err);
-    return tokenizer_bpe_encode(&tokenizer->bpe, text, end - begin, &encoding->merger,
-                                encoding->out, encoding->err);
+                                    &encoding->job);
+    return tokenizer_bpe_encode(&tokenizer->bpe, text, end - begin, &encoding->job);
 }
 
 static bool encode_all(struct encoding *encoding, size_t begin)
@@ -194,7 +191,7 @@ static bool encode_all(struct encoding *encoding, size_t begin)
             continue;
         }
         if (!encode_text(encoding, text_begin, at) ||
-            !token_list_push(encoding->out, id, encoding->err))
+            !token_list_push(encoding->job.out, id, encoding->job.err))
             return false;
         encoding->is_after_special = true;
         at += len;
@@ -225,17 +222,16 @@ bool tokenizer_encode(const struct tokenizer *tokenizer, const struct prompt *pr
         .tokenizer = tokenizer,
         .prompt = prompt,
         .is_after_special = is_start || ends_with_special(tokenizer, prompt, begin),
-        .out = out,
-        .err = err,
+        .job = {.out = out, .err = err},
     };
-    merger_init(&encoding.merger);
+    merger_init(&encoding.job.merger);
     bool adds_bos = is_start && tokenizer->adds_bos && tokenizer->vocab.bos >= 0 &&
                     !begins_with_bos(&encoding, begin);
     bool is_done = (!adds_bos || token_list_push(out, tokenizer->vocab.bos, err)) &&
                    encode_all(&encoding, begin);
     if (!is_done)
         out->n = n_before;
-    merger_done(&encoding.merger);
+    merger_done(&encoding.job.merger);
     return is_done;
 }
 

@@ -5,7 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/gguf/gguf.h"
-#include "core/text/merger.h"
+#include "core/text/encode_job.h"
 #include "core/text/pre_tokenizer.h"
 #include "core/text/tokenizer.h"
 #include "core/text/vocab.h"
@@ -145,27 +145,28 @@ void tokenizer_bpe_done(struct tokenizer_bpe *bpe)
 
 /* The bytes of a symbol that is no token, as far as the vocabulary has them. */
 static bool push_bytes(const struct tokenizer_bpe *bpe, const char *text, size_t len,
-                       struct token_list *out, struct err *err)
+                       struct encode_job *job)
 {
     for (size_t i = 0; i < len; i++) {
         int32_t id = bpe->byte_symbols[(unsigned char)text[i]];
         if (id >= bpe->vocab->n)
             id = bpe->vocab->unknown;
-        if (id >= 0 && !token_list_push(out, id, err))
+        if (id >= 0 && !token_list_push(job->out, id, job->err))
             return false;
     }
     return true;
 }
 
 static bool encode_word(const struct tokenizer_bpe *bpe, const char *word, size_t len,
-                        struct merger *merger, struct token_list *out, struct err *err)
+                        struct encode_job *job)
 {
+    struct merger *merger = &job->merger;
     if (pre_tokenizer_ignores_merges(bpe->pre)) {
         int32_t id = text_map_get(&bpe->vocab->pieces, word, len);
         if (id >= 0)
-            return token_list_push(out, id, err);
+            return token_list_push(job->out, id, job->err);
     }
-    if (!merger_begin(merger, len, err))
+    if (!merger_begin(merger, len, job->err))
         return false;
     for (size_t i = 0; i < len; i++)
         merger_add(merger, i, bpe->byte_symbols[(unsigned char)word[i]]);
@@ -174,9 +175,8 @@ static bool encode_word(const struct tokenizer_bpe *bpe, const char *word, size_
     int32_t symbol;
     size_t i = 0, begin, end;
     while (merger_next(merger, &i, &symbol, &begin, &end)) {
-        bool is_pushed = symbol < bpe->vocab->n
-                             ? token_list_push(out, symbol, err)
-                             : push_bytes(bpe, word + begin, end - begin, out, err);
+        bool is_pushed = symbol < bpe->vocab->n ? token_list_push(job->out, symbol, job->err)
+                                                : push_bytes(bpe, word + begin, end - begin, job);
         if (!is_pushed)
             return false;
     }
@@ -184,7 +184,7 @@ static bool encode_word(const struct tokenizer_bpe *bpe, const char *word, size_
 }
 
 bool tokenizer_bpe_encode(const struct tokenizer_bpe *bpe, const char *text, size_t len,
-                          struct merger *merger, struct token_list *out, struct err *err)
+                          struct encode_job *job)
 {
     struct pre_tokenizer_walk walk;
     size_t begin, end;
@@ -192,7 +192,7 @@ bool tokenizer_bpe_encode(const struct tokenizer_bpe *bpe, const char *text, siz
     while (pre_tokenizer_next(&walk, &begin, &end)) {
         while (begin < end) {
             size_t n = end - begin < MERGER_MAX_SYMBOLS ? end - begin : MERGER_MAX_SYMBOLS;
-            if (!encode_word(bpe, text + begin, n, merger, out, err))
+            if (!encode_word(bpe, text + begin, n, job))
                 return false;
             begin += n;
         }

@@ -10,11 +10,10 @@
 
 #include "core/text/text_map.h"
 
+struct encode_job;
 struct err;
 struct gguf;
-struct merger;
 struct pre_tokenizer;
-struct token_list;
 struct vocab;
 
 /* Symbols are token ids, and above them numbers for byte strings that merges pass through although
@@ -37,6 +36,6 @@ void tokenizer_bpe_done(struct tokenizer_bpe *bpe);
 
 /* Appends the ids of a text without special tokens. */
 bool tokenizer_bpe_encode(const struct tokenizer_bpe *bpe, const char *text, size_t len,
-                          struct merger *merger, struct token_list *out, struct err *err);
+                          struct encode_job *job);
 
 #endif

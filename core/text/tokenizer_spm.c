@@ -4,7 +4,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
-#include "core/text/merger.h"
+#include "core/text/encode_job.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
 #include "core/text/vocab.h"
@@ -59,23 +59,24 @@ static size_t end_of_part(const struct vocab *vocab, const char *text, size_t le
 }
 
 static bool push_bytes(const struct vocab *vocab, const char *text, size_t len,
-                       struct token_list *out, struct err *err)
+                       struct encode_job *job)
 {
     bool is_unknown = false;
     for (size_t i = 0; i < len; i++) {
         int32_t id = vocab->byte_tokens[(unsigned char)text[i]];
         is_unknown = is_unknown || id < 0;
-        if (id >= 0 && !token_list_push(out, id, err))
+        if (id >= 0 && !token_list_push(job->out, id, job->err))
             return false;
     }
-    return !is_unknown || vocab->unknown < 0 || token_list_push(out, vocab->unknown, err);
+    return !is_unknown || vocab->unknown < 0 || token_list_push(job->out, vocab->unknown, job->err);
 }
 
 static bool encode_part(const struct vocab *vocab, const char *text, size_t len,
-                        struct merger *merger, struct token_list *out, struct err *err)
+                        struct encode_job *job)
 {
+    struct merger *merger = &job->merger;
     size_t max_symbols = len < MERGER_MAX_SYMBOLS ? len : MERGER_MAX_SYMBOLS;
-    if (!merger_begin(merger, max_symbols, err))
+    if (!merger_begin(merger, max_symbols, job->err))
         return false;
     uint32_t point;
     for (size_t at = 0, n; at < len; at += n) {
@@ -88,8 +89,8 @@ static bool encode_part(const struct vocab *vocab, const char *text, size_t len,
     int32_t symbol;
     size_t i = 0, begin, end;
     while (merger_next(merger, &i, &symbol, &begin, &end)) {
-        bool is_pushed = symbol >= 0 ? token_list_push(out, symbol, err)
-                                     : push_bytes(vocab, text + begin, end - begin, out, err);
+        bool is_pushed = symbol >= 0 ? token_list_push(job->out, symbol, job->err)
+                                     : push_bytes(vocab, text + begin, end - begin, job);
         if (!is_pushed)
             return false;
     }
@@ -97,14 +98,14 @@ static bool encode_part(const struct vocab *vocab, const char *text, size_t len,
 }
 
 bool tokenizer_spm_encode(const struct vocab *vocab, const char *text, size_t len, bool adds_space,
-                          struct merger *merger, struct token_list *out, struct err *err)
+                          struct encode_job *job)
 {
     struct buf spaced;
     buf_init(&spaced);
-    bool is_done = normalize(&spaced, text, len, adds_space, err);
+    bool is_done = normalize(&spaced, text, len, adds_space, job->err);
     for (size_t at = 0; is_done && at < spaced.len;) {
         size_t part = end_of_part(vocab, spaced.data + at, spaced.len - at);
-        is_done = encode_part(vocab, spaced.data + at, part, merger, out, err);
+        is_done = encode_part(vocab, spaced.data + at, part, job);
         at += part;
     }
     buf_done(&spaced);

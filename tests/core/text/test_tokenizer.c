@@ -194,6 +194,27 @@ static void without_byte_tokens_unknown_characters_are_unknown(void **state)
     tokenizer_close(&tokenizer);
 }
 
+/* Text is cut at spaces to merge faster, but not where a token reaches over one. */
+static void tokens_may_hold_spaces_inside(void **state)
+{
+    (void)state;
+    struct small_vocab vocab;
+    struct err err = {0};
+    small_vocab_spm(&vocab);
+    small_vocab_add(&vocab, "\xE2\x96\x81", -9, 1);
+    small_vocab_add(&vocab, "a", -9, 1);
+    small_vocab_add(&vocab, "b", -9, 1);
+    small_vocab_add(&vocab, "a\xE2\x96\x81", -2, 1);
+    small_vocab_add(&vocab,
+                    "a\xE2\x96\x81"
+                    "b",
+                    -1, 1);
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    assert_non_null(tokenizer);
+    assert_string_equal(small_vocab_plain(tokenizer, "a b a", false), "263 259 260");
+    tokenizer_close(&tokenizer);
+}
+
 /* Spans as given: "c" control, "p" plain, of the lengths that follow. */
 static void set_spans(struct prompt *prompt, const char *kinds, const size_t *lens)
 {
@@ -454,6 +475,7 @@ int main(void)
         cmocka_unit_test(vectors_of_mpt),
         cmocka_unit_test(sentencepiece),
         cmocka_unit_test(without_byte_tokens_unknown_characters_are_unknown),
+        cmocka_unit_test(tokens_may_hold_spaces_inside),
         cmocka_unit_test(special_tokens_need_control_text),
         cmocka_unit_test(a_conversation_begins_once),
         cmocka_unit_test(a_prompt_can_be_encoded_in_parts),
