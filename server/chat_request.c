@@ -40,7 +40,7 @@ static bool read_role(const json_t *message, size_t i, enum chat_role *out, stru
     if (!json_is_string(value))
         return json_fields_wrong_type(value, param, "a string", error);
     for (size_t k = 0; k < sizeof roles / sizeof roles[0]; k++) {
-        if (strcmp(json_string_value(value), roles[k].name) == 0) {
+        if (json_fields_is_plain(value) && strcmp(json_string_value(value), roles[k].name) == 0) {
             *out = roles[k].role;
             return true;
         }

@@ -156,9 +156,9 @@ static bool add_stop(struct generation_request *request, const json_t *value,
     if (!json_is_string(value))
         return json_fields_wrong_type(value, "stop", "a string or an array of strings", error);
     size_t len = json_string_length(value);
-    if (len == 0)
+    if (len == 0 || !json_fields_is_plain(value))
         return api_error_set(error, 400, "invalid_value", "stop",
-                             "A stop sequence must have at least one character.");
+                             "A stop sequence must have at least one character, and no NUL.");
     if (len > MAX_STOP_BYTES)
         return api_error_set(error, 400, "string_above_max_length", "stop",
                              "A stop sequence may have at most %d bytes.", (int)MAX_STOP_BYTES);

@@ -24,9 +24,12 @@ bool json_fields_integer(const json_t *object, const char *name, long long min, 
                          long long *out, struct api_error *error);
 bool json_fields_float(const json_t *object, const char *name, double min, double max, float *out,
                        struct api_error *error);
-/* Borrowed from the object. */
+/* Borrowed from the object; without NUL characters. */
 bool json_fields_string(const json_t *object, const char *name, const char **out,
                         struct api_error *error);
+
+/* False when the string has a NUL inside. A model may say one, so messages may hold one. */
+bool json_fields_is_plain(const json_t *string);
 
 /* Fills *error: invalid_type, with the type that was found. */
 bool json_fields_wrong_type(const json_t *value, const char *param, const char *expected,

@@ -1,0 +1,488 @@
+#include "server/conversations.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "tests/support/check.h"
+
+/* One token is one byte here, and the session holds what was rendered plus what was said: so each
+ * test can say in text what the engine must be fed. */
+
+static int n_forgotten;
+
+static void forget(void *arg, uint64_t session)
+{
+    (void)arg;
+    (void)session;
+    n_forgotten++;
+}
+
+static struct conversations *open_all(int max_sessions, size_t max_log_bytes)
+{
+    struct conversations_options options = {
+        .chat_template = CHAT_TEMPLATE_CHATML,
+        .max_sessions = max_sessions,
+        .max_conversations = 100,
+        .max_log_bytes = max_log_bytes,
+        .forget = forget,
+    };
+    struct conversations *all = NULL;
+    n_forgotten = 0;
+    assert_true(conversations_open(&all, &options, NULL));
+    return all;
+}
+
+struct said {
+    char role; /* s, u, a */
+    const char *text;
+};
+
+static enum conversations_status begin_as(struct conversations *all, int owner, const char *id,
+                                          const struct said *said, struct conversation_plan *plan)
+{
+    struct chat_message messages[32];
+    size_t n = 0;
+    for (; said[n].role != 0; n++)
+        messages[n] = (struct chat_message){said[n].role == 's'   ? CHAT_SYSTEM
+                                            : said[n].role == 'u' ? CHAT_USER
+                                                                  : CHAT_ASSISTANT,
+                                            said[n].text, strlen(said[n].text)};
+    struct conversation_ask ask = {owner, id, messages, n};
+    return conversations_begin(all, &ask, plan, NULL);
+}
+
+static void begin(struct conversations *all, const char *id, const struct said *said,
+                  struct conversation_plan *plan)
+{
+    assert_int_equal(begin_as(all, 1, id, said, plan), CONVERSATIONS_READY);
+    assert_true(conversations_take_session(all, plan));
+}
+
+static const char *fed(const struct conversation_plan *plan)
+{
+    return buf_text(&plan->prompt.text) + plan->begin;
+}
+
+static int64_t n_fed(const struct conversation_plan *plan)
+{
+    return plan->replay >= 0 ? 1 : (int64_t)(plan->prompt.text.len - plan->begin);
+}
+
+struct ending {
+    const char *text;
+    size_t n_unkept; /* bytes of the text that the session lacks */
+    bool is_cancelled;
+    bool is_unread; /* cancelled before its first token */
+    int64_t rewind_limit;
+};
+
+static void end(struct conversations *all, struct conversation_plan *plan, struct ending ending)
+{
+    size_t len = strlen(ending.text);
+    int64_t prompt_end = plan->keep + n_fed(plan);
+    struct engine_usage usage = {
+        .n_cached = plan->keep,
+        .n_prompt = (int)n_fed(plan),
+        .position = ending.is_unread ? plan->keep : prompt_end + (int64_t)(len - ending.n_unkept),
+        .rewind_limit = ending.rewind_limit,
+        .n_text_kept = len - ending.n_unkept,
+    };
+    struct conversation_result result = {
+        .usage = &usage,
+        .n_fed = n_fed(plan),
+        .last_token = 77,
+        .text = ending.text,
+        .len = len,
+        .is_cancelled = ending.is_cancelled,
+    };
+    conversations_end(all, plan, &result);
+}
+
+/* One whole turn that is answered with `answer`. */
+static enum conversation_match turn(struct conversations *all, const char *id,
+                                    const struct said *said, const char *answer)
+{
+    struct conversation_plan plan;
+    begin(all, id, said, &plan);
+    enum conversation_match match = plan.match;
+    end(all, &plan, (struct ending){.text = answer});
+    return match;
+}
+
+#define SAID(...) ((const struct said[]){__VA_ARGS__, {0, NULL}})
+
+static void new_conversation_is_fed_whole(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'s', "Be kind."}, {'u', "Hi"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    assert_int_equal(plan.keep, 0);
+    assert_true(plan.is_start);
+    assert_string_equal(conversation_plan_id(&plan), "x");
+    assert_string_equal(fed(&plan), "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi"
+                                    "<|im_end|>\n<|im_start|>assistant\n");
+    end(all, &plan, (struct ending){.text = "Hello"});
+    conversations_close(&all);
+    assert_int_equal(n_forgotten, 1);
+}
+
+static void next_turn_feeds_only_what_follows(void **state)
+{
+    (void)state;
+    const char *const ids[] = {"x", NULL};
+    for (int i = 0; i < 2; i++) {
+        struct conversations *all = open_all(4, 1 << 20);
+        turn(all, ids[i], SAID({'u', "Hi"}), "Hello");
+        struct conversation_plan plan;
+        /* The client trims and changes line ends. */
+        begin(all, ids[i], SAID({'u', "Hi\r\n"}, {'a', " Hello "}, {'u', "More"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_false(plan.is_start);
+        assert_int_equal(plan.keep, strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                           "Hello"));
+        assert_string_equal(fed(&plan), "<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                        "<|im_start|>assistant\n");
+        end(all, &plan, (struct ending){.text = "Yes"});
+        conversations_close(&all);
+    }
+}
+
+static void text_that_the_session_lacks_is_fed_again(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "Hi"}), &plan);
+    end(all, &plan, (struct ending){.text = " Hello world", .n_unkept = 6, .is_cancelled = true});
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(fed(&plan), " world<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                    "<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+
+    /* The client may also ask to go on speaking. */
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_true(plan.is_continuation);
+    assert_string_equal(fed(&plan), " world");
+    end(all, &plan, (struct ending){.text = " again"});
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world again"}, {'u', "So"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(fed(&plan),
+                        "<|im_end|>\n<|im_start|>user\nSo<|im_end|>\n<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void same_question_again_replays_one_token(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    for (int i = 0; i < 3; i++) {
+        begin(all, "x", SAID({'u', "Hi"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_REWIND);
+        assert_int_equal(plan.replay, 77);
+        assert_int_equal(plan.keep,
+                         strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n") - 1);
+        end(all, &plan, (struct ending){.text = "Another"});
+    }
+    assert_int_equal(turn(all, "x", SAID({'u', "Hi"}, {'a', "Another"}, {'u', "More"}), "Yes"),
+                     CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void edit_goes_back_to_the_boundary_before(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), "Two");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REWIND);
+    assert_int_equal(plan.keep, strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                       "Hello"));
+    assert_string_equal(fed(&plan), "<|im_end|>\n<|im_start|>user\nThree<|im_end|>\n"
+                                    "<|im_start|>assistant\n");
+    end(all, &plan, (struct ending){.text = "Four"});
+    conversations_close(&all);
+}
+
+static void edit_beyond_reach_is_read_anew_in_place(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    struct conversation_plan plan;
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), &plan);
+    uint64_t session = plan.session;
+    end(all, &plan, (struct ending){.text = "Two", .rewind_limit = 100000});
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_int_equal(plan.session, session);
+    assert_int_equal(plan.keep, 0);
+    assert_int_equal(plan.begin, 0);
+    assert_true(plan.is_start);
+    end(all, &plan, (struct ending){.text = "Four"});
+    assert_int_equal(
+        turn(all, "x",
+             SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}),
+             "Six"),
+        CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void changed_answer_is_not_taken_for_ours(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Goodbye"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_non_null(strstr(fed(&plan), "Goodbye"));
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void side_request_leaves_the_conversation_alone(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "### Task: give this chat a title"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_EPHEMERAL);
+    assert_null(conversation_plan_id(&plan));
+    assert_int_equal(plan.session, 0);
+
+    /* Even while the conversation itself is speaking. */
+    struct conversation_plan main_plan, side_plan;
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &main_plan);
+    assert_int_equal(main_plan.match, CONVERSATION_APPEND);
+    begin(all, "x", SAID({'u', "### Task: tags"}), &side_plan);
+    assert_int_equal(side_plan.match, CONVERSATION_EPHEMERAL);
+    end(all, &side_plan, (struct ending){.text = "a, b"});
+    end(all, &plan, (struct ending){.text = "A title"});
+    end(all, &main_plan, (struct ending){.text = "Yes"});
+    assert_int_equal(
+        turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}, {'a', "Yes"}, {'u', "Go"}),
+             "Ok"),
+        CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void trimmed_front_goes_on(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'s', "S"}, {'u', "One"}), "Two");
+    turn(all, "x", SAID({'s', "S"}, {'u', "One"}, {'a', "Two"}, {'u', "Three"}), "Four");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'s', "S"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(fed(&plan),
+                        "<|im_end|>\n<|im_start|>user\nFive<|im_end|>\n<|im_start|>assistant\n");
+    end(all, &plan, (struct ending){.text = "Six"});
+    conversations_close(&all);
+}
+
+static void busy_conversation_is_not_shared(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan first, second;
+    const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
+    begin(all, "x", said, &first);
+    assert_int_equal(begin_as(all, 1, "x", said, &second), CONVERSATIONS_BUSY);
+    conversations_leave(&first);
+    assert_int_equal(begin_as(all, 1, "x", said, &second), CONVERSATIONS_LEAVING);
+    end(all, &first, (struct ending){.text = "Ye", .is_cancelled = true});
+
+    /* Stopped answer dropped by the client: asked again. */
+    begin(all, "x", said, &second);
+    assert_int_equal(second.match, CONVERSATION_REWIND);
+    conversations_abandon(all, &second);
+
+    /* Without a name the second one is somebody else. */
+    turn(all, NULL, SAID({'u', "Yo"}), "Hey");
+    said = SAID({'u', "Yo"}, {'a', "Hey"}, {'u', "More"});
+    begin(all, NULL, said, &first);
+    begin(all, NULL, said, &second);
+    assert_int_equal(first.match, CONVERSATION_APPEND);
+    assert_int_equal(second.match, CONVERSATION_NEW);
+    assert_string_not_equal(conversation_plan_id(&first), conversation_plan_id(&second));
+    conversations_abandon(all, &first);
+    conversations_abandon(all, &second);
+    conversations_close(&all);
+}
+
+static void unnamed_greeting_alone_belongs_to_nobody(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, NULL, SAID({'s', "S"}, {'u', "Hi"}), "Hello");
+    assert_int_equal(turn(all, NULL, SAID({'s', "S"}, {'u', "Hi"}), "Hello"), CONVERSATION_NEW);
+    assert_int_equal(conversations_count(all), 2);
+    conversations_close(&all);
+}
+
+static void named_and_foreign_conversations_are_not_found_by_text(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(8, 1 << 20);
+    struct conversation_plan plan;
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    turn(all, NULL, SAID({'u', "Yo"}), "Hey");
+    const struct said *hi = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
+    const struct said *yo = SAID({'u', "Yo"}, {'a', "Hey"}, {'u', "More"});
+    begin(all, NULL, hi, &plan);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    conversations_abandon(all, &plan);
+    assert_int_equal(begin_as(all, 2, NULL, yo, &plan), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    conversations_abandon(all, &plan);
+    assert_int_equal(begin_as(all, 2, "x", hi, &plan), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    conversations_abandon(all, &plan);
+    begin(all, NULL, yo, &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void cancel_before_the_first_token_changes_nothing(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
+    begin(all, "x", said, &plan);
+    end(all, &plan, (struct ending){.text = "", .is_cancelled = true, .is_unread = true});
+    assert_int_equal(turn(all, "x", said, "Yes"), CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void failed_session_is_forgotten_and_rebuilt(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
+    begin(all, "x", said, &plan);
+    conversations_fail(all, &plan);
+    assert_int_equal(n_forgotten, 1);
+    assert_int_equal(turn(all, "x", said, "Yes"), CONVERSATION_REBUILD);
+    conversations_close(&all);
+}
+
+static void least_recently_used_session_makes_room(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(2, 1 << 20);
+    turn(all, "a", SAID({'u', "A"}), "1");
+    turn(all, "b", SAID({'u', "B"}), "2");
+    turn(all, "a", SAID({'u', "A"}, {'a', "1"}, {'u', "A2"}), "3");
+    turn(all, "c", SAID({'u', "C"}), "4");
+    assert_int_equal(n_forgotten, 1);
+    struct conversation_plan a, b, c;
+    begin(all, "a", SAID({'u', "A"}, {'a', "1"}, {'u', "A2"}, {'a', "3"}, {'u', "A4"}), &a);
+    assert_int_equal(a.match, CONVERSATION_APPEND);
+
+    /* b's text is still known; it takes c's place. */
+    begin(all, "b", SAID({'u', "B"}, {'a', "2"}, {'u', "B2"}), &b);
+    assert_int_equal(b.match, CONVERSATION_REBUILD);
+    assert_int_equal(n_forgotten, 2);
+
+    /* Those who speak are never put out. */
+    assert_int_equal(begin_as(all, 1, "c", SAID({'u', "C"}, {'a', "4"}, {'u', "C2"}), &c),
+                     CONVERSATIONS_READY);
+    assert_false(conversations_take_session(all, &c));
+    end(all, &a, (struct ending){.text = "5"});
+    assert_true(conversations_take_session(all, &c));
+    end(all, &b, (struct ending){.text = "6"});
+    end(all, &c, (struct ending){.text = "7"});
+    conversations_close(&all);
+}
+
+static void ephemeral_sessions_count_too(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(1, 1 << 20);
+    struct conversation_plan raw, other;
+    assert_int_equal(conversations_begin_raw("Once", 4, &raw, NULL), CONVERSATIONS_READY);
+    assert_true(conversations_take_session(all, &raw));
+    assert_int_equal(begin_as(all, 1, "x", SAID({'u', "Hi"}), &other), CONVERSATIONS_READY);
+    assert_false(conversations_take_session(all, &other));
+    conversations_abandon(all, &raw);
+    assert_true(conversations_take_session(all, &other));
+    conversations_abandon(all, &other);
+    conversations_close(&all);
+}
+
+static void text_of_all_conversations_is_bounded(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 100);
+    char id[16];
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof id, "c%d", i);
+        turn(all, id, SAID({'u', "ten bytes!"}), "ten bytes.");
+    }
+    assert_int_equal(conversations_count(all), 5);
+    conversations_close(&all);
+}
+
+static void template_that_trims_is_followed(void **state)
+{
+    (void)state;
+    struct conversations_options options = {
+        .chat_template = CHAT_TEMPLATE_LLAMA2,
+        .max_sessions = 4,
+        .max_conversations = 4,
+        .max_log_bytes = 1000,
+        .forget = forget,
+    };
+    struct conversations *all = NULL;
+    assert_true(conversations_open(&all, &options, NULL));
+    turn(all, "x", SAID({'u', "Hi"}), " Hello \n\n");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(fed(&plan), " </s><s>[INST] More [/INST]");
+    end(all, &plan, (struct ending){.text = "Yes"});
+    conversations_close(&all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_conversation_is_fed_whole),
+        cmocka_unit_test(next_turn_feeds_only_what_follows),
+        cmocka_unit_test(text_that_the_session_lacks_is_fed_again),
+        cmocka_unit_test(same_question_again_replays_one_token),
+        cmocka_unit_test(edit_goes_back_to_the_boundary_before),
+        cmocka_unit_test(edit_beyond_reach_is_read_anew_in_place),
+        cmocka_unit_test(changed_answer_is_not_taken_for_ours),
+        cmocka_unit_test(side_request_leaves_the_conversation_alone),
+        cmocka_unit_test(trimmed_front_goes_on),
+        cmocka_unit_test(busy_conversation_is_not_shared),
+        cmocka_unit_test(unnamed_greeting_alone_belongs_to_nobody),
+        cmocka_unit_test(named_and_foreign_conversations_are_not_found_by_text),
+        cmocka_unit_test(cancel_before_the_first_token_changes_nothing),
+        cmocka_unit_test(failed_session_is_forgotten_and_rebuilt),
+        cmocka_unit_test(least_recently_used_session_makes_room),
+        cmocka_unit_test(ephemeral_sessions_count_too),
+        cmocka_unit_test(text_of_all_conversations_is_bounded),
+        cmocka_unit_test(template_that_trims_is_followed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
