@@ -53,6 +53,8 @@ static const struct option table[] = {
     {"min-p", DECIMAL, AT(min_p), 0, 1, "0.05", "X", "the same"},
     {"top-k", INTEGER, AT(top_k), 0, INT_MAX, "40", "N", "the same; 0 for all"},
     {"repeat-penalty", DECIMAL, AT(repeat_penalty), 0.01, 100, "1", "X", "the same; 1 for none"},
+    {"ping-seconds", INTEGER, AT(ping_seconds), 1, 3600, "12", "N",
+     "in a silent stream, send a comment this often; proxies give up at 15 and more"},
     {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "N",
      "on SIGTERM, wait this long for answers to end"},
     {"log-level", LOG_LEVEL, AT(log_level), 0, 0, "info", "LEVEL", "error, warning, info or debug"},

@@ -41,6 +41,7 @@ struct options {
     float min_p;
     int top_k;
     float repeat_penalty;
+    int ping_seconds;
     int drain_seconds;
     enum log_level log_level;
 };

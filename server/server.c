@@ -26,7 +26,6 @@ enum {
     MAX_TURNS = 1024,         /* generations at once, the waiting ones included */
     MAX_CONVERSATIONS = 4096, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
-    PING_AFTER_S = 12, /* clients and proxies count from 15 s up */
     CLOSING_TICK_MS = 20,
     FLUSH_TIMEOUT_MS = 5000, /* for the last bytes of the last replies */
 };
@@ -189,7 +188,7 @@ static bool open_turns(struct server *server, struct err *err)
                     },
             },
         .max_turns = MAX_TURNS,
-        .ping_after_s = PING_AFTER_S,
+        .ping_after_s = options->ping_seconds,
     };
     return chat_turns_open(&server->turns, &turns_options, err);
 }

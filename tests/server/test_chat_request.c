@@ -1,0 +1,364 @@
+#include "server/chat_request.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/api_error.h"
+#include "tests/support/check.h"
+
+static const struct generation_defaults defaults = {
+    .max_tokens = 100,
+    .sampling = {.temperature = 0.5F, .top_p = 1, .repetition_penalty = 1, .top_k = 40},
+};
+
+static struct chat_request request;
+static struct api_error error;
+
+static bool parse(const char *body)
+{
+    error = (struct api_error){0};
+    return chat_request_parse(body, strlen(body), &defaults, &request, &error);
+}
+
+/* A body with one user message and more fields. */
+static bool parse_with(const char *fields)
+{
+    char body[4096];
+    snprintf(body, sizeof body, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]%s%s}",
+             fields[0] == '\0' ? "" : ",", fields);
+    return parse(body);
+}
+
+static void assert_refused(bool is_good, const char *code, const char *param)
+{
+    assert_false(is_good);
+    assert_int_equal(error.status, 400);
+    assert_string_equal(error.code, code);
+    assert_string_equal(error.param, param);
+    assert_true(strlen(error.message) > 10);
+}
+
+static void what_is_not_said_is_the_default(void **state)
+{
+    (void)state;
+    assert_true(parse_with(""));
+    assert_int_equal(request.n_messages, 1);
+    assert_int_equal(request.messages[0].role, CHAT_USER);
+    assert_int_equal(request.messages[0].len, 2);
+    assert_memory_equal(request.messages[0].content, "Hi", 2);
+    assert_false(request.generation.is_streaming);
+    assert_int_equal(request.generation.max_tokens, 100);
+    assert_int_equal(request.generation.sampling.top_k, 40);
+    assert_int_equal(request.generation.n_stops, 0);
+    assert_string_equal(request.session_id, "");
+    chat_request_done(&request);
+}
+
+static void null_is_absent_and_unknown_is_ignored(void **state)
+{
+    (void)state;
+    assert_true(parse_with(
+        "\"stream\":null,\"stream_options\":null,\"max_tokens\":null,\"temperature\":null,"
+        "\"top_p\":null,\"top_k\":null,\"min_p\":null,\"seed\":null,\"n\":null,\"stop\":null,"
+        "\"tools\":null,\"tool_choice\":null,\"response_format\":null,\"logprobs\":null,"
+        "\"logit_bias\":null,\"model\":null,\"modalities\":null,\"session_id\":null,"
+        "\"frequency_penalty\":null,\"user\":\"u\",\"new_field\":{\"a\":[1,2]}"));
+    chat_request_done(&request);
+}
+
+static void wrong_types_are_named(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {
+        "stream",
+        "max_tokens",
+        "max_completion_tokens",
+        "temperature",
+        "top_p",
+        "top_k",
+        "min_p",
+        "seed",
+        "n",
+        "stop",
+        "ignore_eos",
+        "repeat_penalty",
+        "repetition_penalty",
+        "model",
+        "session_id",
+        "modalities",
+        "presence_penalty",
+        "frequency_penalty",
+        "stream_options",
+        "response_format",
+    };
+    static const char *const values[] = {"{\"a\":1}", "\"text\"", "[[]]", "1", "1.5", "true"};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        int n_refused = 0;
+        for (size_t k = 0; k < sizeof values / sizeof values[0]; k++) {
+            char text[128];
+            snprintf(text, sizeof text, "\"%s\":%s", fields[i], values[k]);
+            if (parse_with(text)) {
+                chat_request_done(&request);
+                continue;
+            }
+            n_refused++;
+            assert_int_equal(error.status, 400);
+            assert_string_equal(error.param, fields[i]);
+        }
+        assert_true(n_refused >= 3);
+    }
+}
+
+static void numbers_have_ranges(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *field, *code, *param;
+    } bad[] = {
+        {"\"max_tokens\":0", "integer_below_min_value", "max_tokens"},
+        {"\"max_tokens\":-2", "integer_below_min_value", "max_tokens"},
+        {"\"max_tokens\":1e3", "invalid_type", "max_tokens"},
+        {"\"temperature\":-0.001", "decimal_below_min_value", "temperature"},
+        {"\"temperature\":2.001", "decimal_above_max_value", "temperature"},
+        {"\"temperature\":1e308", "decimal_above_max_value", "temperature"},
+        {"\"top_p\":1.1", "decimal_above_max_value", "top_p"},
+        {"\"min_p\":-1", "decimal_below_min_value", "min_p"},
+        {"\"top_k\":-2", "integer_below_min_value", "top_k"},
+        {"\"top_k\":2147483648", "integer_above_max_value", "top_k"},
+        {"\"n\":0", "integer_below_min_value", "n"},
+        {"\"n\":2", "unsupported_value", "n"},
+        {"\"n\":1000000", "integer_above_max_value", "n"},
+        {"\"presence_penalty\":-2.1", "decimal_below_min_value", "presence_penalty"},
+        {"\"frequency_penalty\":3", "decimal_above_max_value", "frequency_penalty"},
+        {"\"repeat_penalty\":0", "decimal_below_min_value", "repeat_penalty"},
+        {"\"repetition_penalty\":1e-320", "decimal_below_min_value", "repetition_penalty"},
+    };
+    static const char *const good[] = {
+        "\"max_tokens\":-1",
+        "\"max_tokens\":9223372036854775807",
+        "\"temperature\":-0.0",
+        "\"temperature\":1e-320",
+        "\"temperature\":2",
+        "\"top_p\":0",
+        "\"top_k\":-1",
+        "\"top_k\":2147483647",
+        "\"seed\":-9223372036854775808",
+        "\"seed\":9223372036854775807",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(parse_with(bad[i].field), bad[i].code, bad[i].param);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        if (!parse_with(good[i]))
+            fail_msg("%s: %s", good[i], error.message);
+        assert_true(request.generation.max_tokens >= 1);
+        assert_true(request.generation.sampling.top_k >= 0);
+        chat_request_done(&request);
+    }
+    assert_true(parse_with("\"max_tokens\":5,\"max_completion_tokens\":7"));
+    assert_int_equal(request.generation.max_tokens, 7);
+    chat_request_done(&request);
+}
+
+static void what_cannot_be_done_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(parse_with("\"tools\":[{\"type\":\"function\"}]"), "unsupported_parameter",
+                   "tools");
+    assert_refused(parse_with("\"logprobs\":true"), "unsupported_parameter", "logprobs");
+    assert_refused(parse_with("\"top_logprobs\":3"), "unsupported_parameter", "top_logprobs");
+    assert_refused(parse_with("\"logit_bias\":{\"1\":5}"), "unsupported_parameter", "logit_bias");
+    assert_refused(parse_with("\"tool_choice\":\"required\""), "unsupported_parameter",
+                   "tool_choice");
+    assert_refused(parse_with("\"response_format\":{\"type\":\"json_object\"}"),
+                   "unsupported_value", "response_format");
+    assert_refused(parse_with("\"modalities\":[\"audio\"]"), "unsupported_value", "modalities");
+    assert_true(parse_with("\"tools\":[],\"logprobs\":false,\"logit_bias\":{},\"n\":1,"
+                           "\"tool_choice\":\"auto\",\"response_format\":{\"type\":\"text\"},"
+                           "\"modalities\":[\"text\"],\"top_logprobs\":0"));
+    chat_request_done(&request);
+}
+
+static void stops_are_strings_with_limits(void **state)
+{
+    (void)state;
+    assert_true(parse_with("\"stop\":\"\\n\""));
+    assert_int_equal(request.generation.n_stops, 1);
+    assert_string_equal(request.generation.stops[0], "\n");
+    chat_request_done(&request);
+    assert_true(parse_with("\"stop\":[\"a\",\"b\"]"));
+    assert_int_equal(request.generation.n_stops, 2);
+    chat_request_done(&request);
+    assert_true(parse_with("\"stop\":[]"));
+    chat_request_done(&request);
+    assert_refused(parse_with("\"stop\":\"\""), "invalid_value", "stop");
+    assert_refused(parse_with("\"stop\":[\"a\",\"\"]"), "invalid_value", "stop");
+    assert_refused(parse_with("\"stop\":\"a\\u0000b\""), "invalid_value", "stop");
+    assert_refused(parse_with("\"stop\":[\"a\",1]"), "invalid_type", "stop");
+    assert_refused(parse_with("\"stop\":[1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7]"),
+                   "array_above_max_length", "stop");
+    char field[2000] = "\"stop\":\"";
+    memset(field + 8, 'x', 1025);
+    strcpy(field + 8 + 1025, "\"");
+    assert_refused(parse_with(field), "string_above_max_length", "stop");
+}
+
+static void messages_are_read_in_all_forms(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"},"
+              "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+              "{\"type\":\"input_text\",\"text\":\"b\\u0000\\u20ac\"}]},"
+              "{\"role\":\"assistant\",\"content\":null},{\"role\":\"tool\",\"content\":\"t\"},"
+              "{\"role\":\"user\",\"content\":\"\"},{\"role\":\"user\",\"content\":[]}]}"));
+    assert_int_equal(request.n_messages, 6);
+    assert_int_equal(request.messages[0].role, CHAT_SYSTEM);
+    assert_int_equal(request.messages[1].len, 6);
+    assert_memory_equal(request.messages[1].content, "ab\0\xe2\x82\xac", 6);
+    assert_int_equal(request.messages[2].len, 0);
+    assert_int_equal(request.messages[3].role, CHAT_TOOL);
+    assert_memory_equal(request.messages[3].content, "t", 1);
+    assert_int_equal(request.messages[5].len, 0);
+    chat_request_done(&request);
+}
+
+static void wrong_messages_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *messages, *code, *param;
+    } cases[] = {
+        {"\"Hi\"", "invalid_type", "messages"},
+        {"{}", "invalid_type", "messages"},
+        {"[]", "empty_array", "messages"},
+        {"[1]", "invalid_type", "messages[0]"},
+        {"[{}]", "missing_required_parameter", "messages[0].role"},
+        {"[{\"role\":1}]", "invalid_type", "messages[0].role"},
+        {"[{\"role\":\"wizard\"}]", "invalid_value", "messages[0].role"},
+        {"[{\"role\":\"user\\u0000\"}]", "invalid_value", "messages[0].role"},
+        {"[{\"role\":\"user\"}]", "missing_required_parameter", "messages[0].content"},
+        {"[{\"role\":\"user\",\"content\":1}]", "invalid_type", "messages[0].content"},
+        {"[{\"role\":\"user\",\"content\":[1]}]", "invalid_type", "messages[0].content[0]"},
+        {"[{\"role\":\"user\",\"content\":[{}]}]", "invalid_type", "messages[0].content[0]"},
+        {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", "invalid_type",
+         "messages[0].content[0]"},
+        {"[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"image_url\",\"image_url\":{}}]}]",
+         "unsupported_value", "messages[1].content[0]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[512];
+        snprintf(body, sizeof body, "{\"messages\":%s}", cases[i].messages);
+        assert_refused(parse(body), cases[i].code, cases[i].param);
+    }
+    assert_refused(parse("{}"), "missing_required_parameter", "messages");
+    assert_refused(parse("{\"messages\":null}"), "missing_required_parameter", "messages");
+}
+
+static void what_is_not_one_json_object_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        "{",
+        "[]",
+        "1",
+        "{} {}",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":NaN}",
+        "{\"a\":1e999}",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":99999999999999999999}",
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+        assert_refused(parse(bodies[i]), "invalid_json", "");
+
+    enum { N = 200000 };
+    char *body = malloc(2 * N + 1);
+    assert_non_null(body);
+    memset(body, '[', 2 * N);
+    body[2 * N] = '\0';
+    assert_refused(parse(body), "invalid_json", "");
+    memcpy(body, "{\"a\":[", 6);
+    for (int i = 6; i < 2 * N; i += 2)
+        memcpy(body + i, "1,", 2);
+    assert_refused(parse(body), "invalid_json", "");
+    assert_non_null(strstr(error.message, "values"));
+
+    /* The same characters inside a string are only text. */
+    memset(body, ',', 2 * N);
+    static const char open[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"\\\"";
+    memcpy(body, open, sizeof open - 1);
+    memcpy(body + 2 * N - 4, "\"}]}", 4);
+    assert_true(parse(body));
+    assert_int_equal(request.messages[0].len, 2 * N - (sizeof open - 1) - 4 + 1);
+    chat_request_done(&request);
+    free(body);
+}
+
+static void completion_takes_one_string(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *code;
+    } cases[] = {
+        {"{\"prompt\":\"Once\"}", NULL},
+        {"{\"prompt\":[\"Once\"]}", NULL},
+        {"{}", "missing_required_parameter"},
+        {"{\"prompt\":\"\"}", "invalid_value"},
+        {"{\"prompt\":[\"a\",\"b\"]}", "unsupported_value"},
+        {"{\"prompt\":[1,2]}", "unsupported_value"},
+        {"{\"prompt\":{}}", "invalid_type"},
+        {"{\"prompt\":\"a\",\"suffix\":\"b\"}", "unsupported_parameter"},
+        {"{\"prompt\":\"a\",\"echo\":true}", "unsupported_parameter"},
+        {"{\"prompt\":\"a\",\"best_of\":2}", "unsupported_value"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool is_good = chat_request_parse_completion(cases[i].body, strlen(cases[i].body),
+                                                     &defaults, &request, &error);
+        assert_int_equal(is_good, cases[i].code == NULL);
+        if (is_good) {
+            assert_string_equal(buf_text(&request.text), "Once");
+            chat_request_done(&request);
+        } else {
+            assert_string_equal(error.code, cases[i].code);
+        }
+    }
+}
+
+static void session_ids_are_visible_ascii(void **state)
+{
+    (void)state;
+    assert_true(parse_with("\"session_id\":\"abc-1\""));
+    assert_string_equal(request.session_id, "abc-1");
+    chat_request_done(&request);
+    assert_refused(parse_with("\"session_id\":\"a b\""), "invalid_value", "session_id");
+    assert_refused(parse_with("\"session_id\":\"\""), "invalid_value", "session_id");
+    assert_refused(parse_with("\"session_id\":\"a\\u0000\""), "invalid_value", "session_id");
+    assert_refused(parse_with("\"session_id\":\"\\u20ac\""), "invalid_value", "session_id");
+    char id[CHAT_REQUEST_MAX_ID + 2];
+    memset(id, 'x', sizeof id - 1);
+    id[sizeof id - 1] = '\0';
+    assert_false(chat_request_id_is_valid(id));
+    assert_true(chat_request_id_is_valid(id + 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_said_is_the_default),
+        cmocka_unit_test(null_is_absent_and_unknown_is_ignored),
+        cmocka_unit_test(wrong_types_are_named),
+        cmocka_unit_test(numbers_have_ranges),
+        cmocka_unit_test(what_cannot_be_done_is_refused),
+        cmocka_unit_test(stops_are_strings_with_limits),
+        cmocka_unit_test(messages_are_read_in_all_forms),
+        cmocka_unit_test(wrong_messages_are_named),
+        cmocka_unit_test(what_is_not_one_json_object_is_refused),
+        cmocka_unit_test(completion_takes_one_string),
+        cmocka_unit_test(session_ids_are_visible_ascii),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

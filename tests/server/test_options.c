@@ -1,0 +1,153 @@
+#include "server/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "tests/support/check.h"
+
+static struct options options;
+static struct err err;
+
+static bool read_args(const char *a, const char *b, const char *c)
+{
+    char *argv[] = {"sinkd", (char *)a, (char *)b, (char *)c, NULL};
+    int argc = 1;
+    while (argv[argc] != NULL)
+        argc++;
+    memset(&options, 0, sizeof options);
+    err = (struct err){0};
+    return options_read(&options, argc, argv, &err);
+}
+
+static void defaults_hold(void **state)
+{
+    (void)state;
+    assert_true(read_args(NULL, NULL, NULL));
+    assert_string_equal(options.host, "127.0.0.1");
+    assert_int_equal(options.port, 8080);
+    assert_int_equal(options.sinks, 4);
+    assert_int_equal(options.kv_type, KV_F16);
+    assert_int_equal(options.max_body_bytes, 16 * 1024 * 1024);
+    assert_false(options.show_help);
+}
+
+static void flags_take_both_forms(void **state)
+{
+    (void)state;
+    assert_true(read_args("--port=1234", "--model", "x.gguf"));
+    assert_int_equal(options.port, 1234);
+    assert_string_equal(options.model, "x.gguf");
+    assert_true(read_args("--kv-memory=1.5G", NULL, NULL) == false);
+    assert_true(read_args("--kv-memory=3g", "--no-auth", "-h"));
+    assert_int_equal(options.kv_memory_bytes, 3LL * 1024 * 1024 * 1024);
+    assert_true(options.no_auth);
+    assert_true(options.show_help);
+}
+
+static void wrong_values_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *part;
+    } cases[] = {
+        {"--port=http", "--port"},
+        {"--port=70000", "65535"},
+        {"--port=-1", "--port"},
+        {"--port=", "--port"},
+        {"--port=99999999999999999999", "--port"},
+        {"--temperature=nan", "--temperature"},
+        {"--temperature=2.5", "from 0 to 2"},
+        {"--max-body=1X", "512M"},
+        {"--kv-type=q1", "q1"},
+        {"--log-level=loud", "loud"},
+        {"--no-auth=maybe", "maybe"},
+        {"--nothing", "--nothing"},
+        {"--", "--"},
+        {"model.gguf", "model.gguf"},
+        {"--model", "--model needs"},
+        {"--config=/nowhere/x", "/nowhere/x"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_false(read_args(cases[i].flag, NULL, NULL));
+        if (strstr(err.text, cases[i].part) == NULL)
+            fail_msg("%s: %s", cases[i].flag, err.text);
+    }
+}
+
+static void write_config(char *path, const char *text)
+{
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void flag_beats_environment_beats_file(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sinkd-test-XXXXXX";
+    write_config(path, "# ours\nwindow = 1\nsinks = 1\nthreads=1\ntop-k = 1\n");
+    setenv("SINKD_SINKS", "2", 1);
+    setenv("SINKD_THREADS", "2", 1);
+    setenv("SINKD_CONFIG", path, 1);
+    assert_true(read_args("--threads", "3", NULL));
+    assert_int_equal(options.window, 1);
+    assert_int_equal(options.top_k, 1);
+    assert_int_equal(options.sinks, 2);
+    assert_int_equal(options.threads, 3);
+    setenv("SINKD_SINKS", "many", 1);
+    assert_false(read_args(NULL, NULL, NULL));
+    assert_non_null(strstr(err.text, "SINKD_SINKS"));
+    unsetenv("SINKD_SINKS");
+    unsetenv("SINKD_THREADS");
+    unsetenv("SINKD_CONFIG");
+    unlink(path);
+}
+
+static void wrong_files_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"window = big\n", "window"},
+        {"windows = 1\n", "windows"},
+        {"[server]\nwindow = 1\n", "server"},
+        {"port = 1\nnonsense\n", "line 2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/sinkd-test-XXXXXX";
+        write_config(path, cases[i].text);
+        assert_false(read_args("--config", path, NULL));
+        if (strstr(err.text, cases[i].part) == NULL || strstr(err.text, path) == NULL)
+            fail_msg("%s: %s", cases[i].text, err.text);
+        unlink(path);
+    }
+}
+
+/* The shipped file says what holds without it, and --help lists each of its keys. */
+static void shipped_configuration_states_the_defaults(void **state)
+{
+    (void)state;
+    static struct options defaults;
+    assert_true(read_args(NULL, NULL, NULL));
+    defaults = options;
+    assert_true(read_args("--config", "config/sinkd.ini", NULL));
+    memset(options.config, 0, sizeof options.config);
+    assert_memory_equal(&options, &defaults, sizeof options);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_hold),
+        cmocka_unit_test(flags_take_both_forms),
+        cmocka_unit_test(wrong_values_are_named),
+        cmocka_unit_test(flag_beats_environment_beats_file),
+        cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(shipped_configuration_states_the_defaults),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
