@@ -276,6 +276,23 @@ static void first_bytes_come_before_the_prompt_is_read(void **state)
     stop(&daemon);
 }
 
+static void silent_stream_is_pinged(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--ping-seconds=1");
+    fake_engine_play(&(struct fake_script){.pieces = {"late"}, .prefill_ms = PATIENCE_MS});
+    int fd = dial(&daemon);
+    struct buf got;
+    buf_init(&got);
+    post(fd, "/v1/chat/completions", "", HI_STREAM);
+    read_until(fd, &got, ": ping\n\n");
+    buf_done(&got);
+    close(fd);
+    wait_for_record(none_runs, "the turn has ended");
+    stop(&daemon);
+}
+
 static void http_1_0_stream_ends_with_the_connection(void **state)
 {
     (void)state;
@@ -783,6 +800,7 @@ int main(void)
         cmocka_unit_test(whole_reply_has_all_keys),
         cmocka_unit_test(stream_is_role_texts_finish_usage_done),
         cmocka_unit_test(first_bytes_come_before_the_prompt_is_read),
+        cmocka_unit_test(silent_stream_is_pinged),
         cmocka_unit_test(http_1_0_stream_ends_with_the_connection),
         cmocka_unit_test(fields_reach_the_engine),
         cmocka_unit_test(completion_feeds_the_prompt_alone),

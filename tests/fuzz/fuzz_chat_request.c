@@ -1,0 +1,66 @@
+/* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat or completion request.
+ * Its answer in turn must always be JSON. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "server/api_error.h"
+#include "server/chat_request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static const struct generation_defaults defaults = {
+    .max_tokens = 100,
+    .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+};
+
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void check_request(const struct chat_request *request)
+{
+    const struct sampler_settings *sampling = &request->generation.sampling;
+    check(request->generation.max_tokens >= 1);
+    check(sampling->temperature >= 0 && sampling->temperature <= 2);
+    check(sampling->top_p >= 0 && sampling->top_p <= 1 && sampling->top_k >= 0);
+    check(sampling->repetition_penalty > 0);
+    size_t n_bytes = 0;
+    for (size_t i = 0; i < request->n_messages; i++) {
+        check(request->messages[i].content == buf_text(&request->text) + n_bytes);
+        n_bytes += request->messages[i].len;
+    }
+    check(!request->is_chat || (request->n_messages > 0 && n_bytes == request->text.len));
+}
+
+static void check_error(const struct api_error *error)
+{
+    struct buf body;
+    buf_init(&body);
+    check(error->status == 400);
+    api_error_write(error, &body);
+    json_t *root = json_loadb(body.data, body.len, 0, NULL);
+    check(root != NULL);
+    json_decref(root);
+    buf_done(&body);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
+{
+    const char *body = n_bytes == 0 ? "" : (const char *)bytes;
+    for (int i = 0; i < 2; i++) {
+        struct chat_request request;
+        struct api_error error;
+        bool is_good =
+            i == 0 ? chat_request_parse(body, n_bytes, &defaults, &request, &error)
+                   : chat_request_parse_completion(body, n_bytes, &defaults, &request, &error);
+        if (!is_good) {
+            check_error(&error);
+            continue;
+        }
+        check_request(&request);
+        chat_request_done(&request);
+    }
+    return 0;
+}
