@@ -117,28 +117,48 @@ static void take_text(struct detokenizer *detokenizer, const char *text, size_t 
     }
 }
 
+/* Takes the incomplete sequence off the end of what is held back. */
+static size_t take_tail(struct detokenizer *detokenizer, char bytes[4])
+{
+    struct buf *held = &detokenizer->held;
+    size_t len = detokenizer->n_tail;
+    held->len -= len;
+    memcpy(bytes, held->data + held->len, len);
+    detokenizer->n_tail = 0;
+    return len;
+}
+
 /* One byte that is not ASCII, or that follows an incomplete sequence. What is broken off becomes
  * one U+FFFD, as the Unicode standard advises (3.9, "maximal subparts"). */
 static void take_byte(struct detokenizer *detokenizer, char c, struct buf *out)
 {
+    char sequence[4];
+    struct buf *held = &detokenizer->held;
     unsigned char byte = (unsigned char)c;
-    unsigned char lead = (unsigned char)detokenizer->tail[0];
-    if (detokenizer->n_tail > 0 && !utf8_continues(lead, detokenizer->n_tail, byte)) {
-        detokenizer->n_tail = 0;
-        take_text(detokenizer, REPLACEMENT, REPLACEMENT_LEN, out);
-        if (detokenizer->is_stopped)
-            return;
+    if (detokenizer->n_tail > 0) {
+        unsigned char lead = (unsigned char)held->data[held->len - detokenizer->n_tail];
+        if (!utf8_continues(lead, detokenizer->n_tail, byte)) {
+            take_tail(detokenizer, sequence);
+            take_text(detokenizer, REPLACEMENT, REPLACEMENT_LEN, out);
+            if (detokenizer->is_stopped)
+                return;
+        }
     }
     if (detokenizer->n_tail == 0 && utf8_sequence_len(byte) == 0) {
         take_text(detokenizer, REPLACEMENT, REPLACEMENT_LEN, out);
         return;
     }
-    detokenizer->tail[detokenizer->n_tail++] = c;
-    size_t len = utf8_sequence_len((unsigned char)detokenizer->tail[0]);
-    if (detokenizer->n_tail < len)
+    buf_append(held, &c, 1);
+    if (held->failed) {
+        out->failed = true;
         return;
-    detokenizer->n_tail = 0;
-    take_text(detokenizer, detokenizer->tail, len, out);
+    }
+    detokenizer->n_tail++;
+    unsigned char lead = (unsigned char)held->data[held->len - detokenizer->n_tail];
+    if (detokenizer->n_tail < utf8_sequence_len(lead))
+        return;
+    size_t len = take_tail(detokenizer, sequence);
+    take_text(detokenizer, sequence, len, out);
 }
 
 bool detokenizer_push(struct detokenizer *detokenizer, int32_t id, struct buf *out)
@@ -165,7 +185,8 @@ void detokenizer_flush(struct detokenizer *detokenizer, struct buf *out)
     if (detokenizer->is_stopped)
         return;
     if (detokenizer->n_tail > 0) {
-        detokenizer->n_tail = 0;
+        char sequence[4];
+        take_tail(detokenizer, sequence);
         take_text(detokenizer, REPLACEMENT, REPLACEMENT_LEN, out);
     }
     buf_append(out, buf_text(&detokenizer->held), detokenizer->held.len);

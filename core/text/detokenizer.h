@@ -19,14 +19,13 @@ enum { DETOKENIZER_MAX_STOPS = 16 };
 
 struct detokenizer {
     const struct tokenizer *tokenizer;
-    struct buf held; /* whole characters not yet safe to send: they may begin a stop string */
-    char tail[4];    /* a UTF-8 sequence that is not complete yet */
-    size_t n_tail;
+    struct buf held; /* bytes not yet safe to send: what may begin a stop string, then the tail */
+    size_t n_tail;   /* its last bytes: a UTF-8 sequence that is not complete yet */
     struct detokenizer_stop {
         char *text; /* owned */
         size_t len;
         size_t *borders; /* [len] owned: see set_borders in the .c */
-        size_t matched;  /* bytes of `text` that the end of `held` equals */
+        size_t matched;  /* bytes of `text` that the end of `held` before the tail equals */
     } stops[DETOKENIZER_MAX_STOPS];
     int n_stops;
     bool is_stopped; /* a stop string was met; later tokens give nothing */

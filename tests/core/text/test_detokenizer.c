@@ -72,9 +72,11 @@ static void an_incomplete_character_is_held_back(void **state)
     for (int i = 0; i < 3; i++) {
         push_byte(&detokenizer, SMILE[i], &out);
         assert_int_equal(out.len, 6);
+        assert_int_equal(detokenizer.held.len, i + 1);
     }
     push_byte(&detokenizer, SMILE[3], &out);
     assert_string_equal(buf_text(&out), " hello\xF0\x9F\x99\x82");
+    assert_int_equal(detokenizer.held.len, 0);
     detokenizer_push(&detokenizer, EMPTY, &out);
     detokenizer_push(&detokenizer, 0, &out);
     detokenizer_push(&detokenizer, -7, &out);
