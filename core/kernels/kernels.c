@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/kernels/blas.h"
 #include "core/kernels/kernels_isa.h"
 
 const struct kernels *kernels = &kernels_scalar;
@@ -33,6 +34,7 @@ static bool cpu_runs(enum kernels_isa isa)
 bool kernels_select(const char *forced_name, struct err *err)
 {
     __builtin_cpu_init();
+    blas_open(cpu_runs(KERNELS_AVX512));
     if (forced_name == NULL)
         forced_name = getenv("SINKD_KERNELS");
 

@@ -1,8 +1,16 @@
 #include "core/kernels/matmul.h"
 
+#include "core/kernels/blas.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul_isa.h"
 #include "core/kernels/quant.h"
+
+enum {
+    BLAS_MIN_TOKENS = 48, /* from here on faster than our own float product; measured */
+    /* Weights that are widened to floats for it: */
+    MOST_BYTES_AS_FLOATS = 2 << 20, /* as the second-level cache holds, */
+    LEAST_ROWS_AS_FLOATS = 16,      /* but fewer rows make poor tiles */
+};
 
 /* NULL for plain x86-64. */
 static const struct matmul_isa *isa_now(void)
@@ -35,13 +43,24 @@ int matmul_wants_quantized(enum tensor_type type)
     return isa_now() != NULL && !is_float(type);
 }
 
+static int tile_rows(int n_in)
+{
+    int n_rows = MOST_BYTES_AS_FLOATS / (int)sizeof(float) / n_in;
+    return n_rows > LEAST_ROWS_AS_FLOATS ? n_rows : LEAST_ROWS_AS_FLOATS;
+}
+
 size_t matmul_scratch_bytes(int max_n_in, int max_tokens)
 {
-    (void)max_tokens;
     const struct matmul_isa *isa = isa_now();
-    size_t row_bytes = (size_t)max_n_in * sizeof(float);
-    size_t bytes = isa != NULL ? isa->scratch_bytes(max_n_in) : 0;
-    return bytes > row_bytes ? bytes : row_bytes;
+    size_t bytes = (size_t)max_n_in * sizeof(float); /* plain_rows */
+    if (isa != NULL && isa->scratch_bytes(max_n_in) > bytes)
+        bytes = isa->scratch_bytes(max_n_in);
+    size_t tile_bytes = LEAST_ROWS_AS_FLOATS * (size_t)max_n_in * sizeof(float);
+    if (tile_bytes < MOST_BYTES_AS_FLOATS)
+        tile_bytes = MOST_BYTES_AS_FLOATS;
+    if (max_tokens >= BLAS_MIN_TOKENS && tile_bytes > bytes)
+        bytes = tile_bytes;
+    return bytes;
 }
 
 static float dot(const float *a, const float *b, int n)
@@ -74,12 +93,53 @@ static void plain_rows(const struct matmul_job *job)
     }
 }
 
+/* Rows row .. row + n_rows-1 as floats: where they lie, if they are that already, or in scratch. */
+static const float *rows_as_floats(const struct matmul_job *job, int row, int n_rows)
+{
+    const struct matrix *w = job->w;
+    const uint8_t *data = (const uint8_t *)w->data + matrix_row_bytes(w) * (size_t)row;
+    if (w->type == TENSOR_F32)
+        return (const float *)(const void *)data;
+
+    const struct matmul_isa *isa = isa_now();
+    size_t n = (size_t)n_rows * (size_t)w->n_in;
+    if (isa != NULL)
+        isa->widen(job->scratch, data, w->type, n);
+    else
+        dequantize_row(w->type, data, job->scratch, n);
+    return job->scratch;
+}
+
+static void blas_rows(const struct matmul_job *job)
+{
+    const struct activations *in = job->in;
+    int step = tile_rows(job->w->n_in);
+    for (int row = job->row_begin; row < job->row_end; row += step) {
+        int n_rows = job->row_end - row < step ? job->row_end - row : step;
+        struct blas_product product = {
+            .w = rows_as_floats(job, row, n_rows),
+            .x = in->x,
+            .y = job->y + row,
+            .y_stride = job->y_stride,
+            .n_rows = n_rows,
+            .n_tokens = in->n_tokens,
+            .n_in = in->n_in,
+        };
+        blas_multiply(&product);
+    }
+    for (int t = 0; t < in->n_tokens && job->bias != NULL; t++)
+        kernels->add(job->y + (size_t)t * job->y_stride + job->row_begin,
+                     job->bias + job->row_begin, job->row_end - job->row_begin);
+}
+
 void matmul_rows(const struct matrix *w, const float *bias, const struct activations *in, float *y,
                  size_t y_stride, int row_begin, int row_end, void *scratch)
 {
     struct matmul_job job = {w, bias, in, y, y_stride, row_begin, row_end, scratch};
     const struct matmul_isa *isa = isa_now();
-    if (isa == NULL)
+    if ((isa == NULL || is_float(w->type)) && in->n_tokens >= BLAS_MIN_TOKENS && blas_is_open())
+        blas_rows(&job);
+    else if (isa == NULL)
         plain_rows(&job);
     else if (is_float(w->type))
         isa->floats(&job);

@@ -1,0 +1,32 @@
+/* blas.h - the one door to OpenBLAS, which multiplies large batches with float weights.
+ *
+ * The library is optional and looked for at run time. It keeps to one thread: it is called on tiles
+ * by our own threads, several at once. */
+#ifndef CORE_KERNELS_BLAS_H
+#define CORE_KERNELS_BLAS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* y[t, r] = sum_i w[r, i] x[t, i] */
+struct blas_product {
+    const float *w; /* [n_rows, n_in] */
+    const float *x; /* [n_tokens, n_in] */
+    float *y;       /* [n_tokens], y_stride floats apart */
+    size_t y_stride;
+    int n_rows;
+    int n_tokens;
+    int n_in;
+};
+
+/* Loads the library; later calls do nothing. Call before any thread is started, since it sets
+ * environment variables that the library reads. */
+void blas_open(bool has_avx512);
+
+/* False: there is no library, blas_multiply must not be called. */
+bool blas_is_open(void);
+
+/* Thread: any. */
+void blas_multiply(const struct blas_product *product);
+
+#endif
