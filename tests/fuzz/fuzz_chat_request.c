@@ -1,6 +1,7 @@
 /* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat or completion request.
  * Its answer in turn must always be JSON. */
 #include <jansson.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "server/api_error.h"
