@@ -83,10 +83,11 @@ static bool fail_shape(const struct binder *binder, const char *name,
                        const struct gguf_tensor *tensor, int64_t n_out, int64_t n_in,
                        struct err *err)
 {
+    int64_t n_more = tensor->dims[2] * tensor->dims[3];
     return err_set(
         err, ERR_FORMAT, "tensor '%s' is %lld x %lld x %lld, but the metadata asks for %lld x %lld",
         full_name(binder, name).text, (long long)tensor->dims[0], (long long)tensor->dims[1],
-        (long long)(tensor->dims[2] * tensor->dims[3]), (long long)n_in, (long long)n_out);
+        (long long)n_more, (long long)n_in, (long long)n_out);
 }
 
 static void mark_bound(struct binder *binder, const struct gguf_tensor *tensor)

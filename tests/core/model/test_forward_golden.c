@@ -217,11 +217,12 @@ struct gap {
 static struct gap measure(const struct subject *subject, const char *mode, int from)
 {
     int n_vocab = subject->model->shape.n_vocab;
-    float *logits = malloc((size_t)(N_POSITIONS * n_vocab) * sizeof(float));
+    size_t n = N_POSITIONS * (size_t)n_vocab;
+    float *logits = malloc(n * sizeof(float));
     float losses[N_TOKENS - 1];
     struct gap gap = {0};
     assert_non_null(logits);
-    read_npy(subject->name, mode, "logits", logits, (size_t)(N_POSITIONS * n_vocab));
+    read_npy(subject->name, mode, "logits", logits, n);
     read_npy(subject->name, mode, "nll", losses, N_TOKENS - 1);
     for (int p = 0; p < N_POSITIONS; p++) {
         const float *row = logits_row(subject, positions[p]);
