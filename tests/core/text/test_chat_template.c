@@ -1,9 +1,9 @@
 #include "tests/support/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/chat_template.h"
+#include "tests/core/text/random.h"
 #include "tests/core/text/small_vocab.h"
 
 enum { N_TEMPLATES = CHAT_TEMPLATE_MISTRAL_V7 + 1, MAX_MESSAGES = 8 };
@@ -105,20 +105,21 @@ static void a_prompt_is_a_prefix_of_what_follows(void **state)
 {
     (void)state;
     static const char *const CONTENTS[] = {"", " ", "a", " a b ", "x\n", "</s>", "\n\ny"};
-    srand(7);
+    uint32_t random = 7;
     for (int round = 0; round < 4000; round++) {
         struct chat_message talk[MAX_MESSAGES];
         enum chat_template which = (enum chat_template)(round % N_TEMPLATES);
-        size_t k = (size_t)rand() % (MAX_MESSAGES - 1);
+        size_t k = (size_t)random_below(&random, MAX_MESSAGES - 1);
         for (size_t i = 0; i < MAX_MESSAGES; i++)
-            talk[i] = message((enum chat_role)(rand() % 4), CONTENTS[rand() % 7]);
+            talk[i] = message((enum chat_role)(random_below(&random, 4)),
+                              CONTENTS[random_below(&random, 7)]);
         talk[k].role = CHAT_ASSISTANT;
         struct prompt before, after;
         prompt_init(&before);
         prompt_init(&after);
         chat_template_render(which, talk, k, true, &before);
-        size_t n = k + 1 + (size_t)rand() % (MAX_MESSAGES - k);
-        chat_template_render(which, talk, n, rand() % 2, &after);
+        size_t n = k + 1 + (size_t)random_below(&random, MAX_MESSAGES - (int)k);
+        chat_template_render(which, talk, n, random_below(&random, 2), &after);
         assert_true(before.text.len <= after.text.len);
         assert_memory_equal(buf_text(&before.text), buf_text(&after.text), before.text.len);
         prompt_done(&before);

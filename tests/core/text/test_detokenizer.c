@@ -1,9 +1,9 @@
 #include "tests/support/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/detokenizer.h"
+#include "tests/core/text/random.h"
 #include "tests/core/text/small_vocab.h"
 
 enum { FIRST_BYTE = 3, HELLO = 259, STOP_TOKEN, EMPTY };
@@ -173,16 +173,16 @@ static void only_what_may_become_a_stop_is_held_back(void **state)
 static void stops_agree_with_a_plain_search(void **state)
 {
     (void)state;
-    srand(1);
+    uint32_t random = 1;
     for (int round = 0; round < 3000; round++) {
         char text[41] = {0}, stops[3][6] = {{0}};
         const char *list[3] = {stops[0], stops[1], stops[2]};
         for (int i = 0; i < 40; i++)
-            text[i] = rand() % 3 == 0 ? 'b' : 'a';
+            text[i] = random_below(&random, 3) == 0 ? 'b' : 'a';
         for (int s = 0; s < 3; s++) {
-            int len = 1 + rand() % 5;
+            int len = 1 + random_below(&random, 5);
             for (int i = 0; i < len; i++)
-                stops[s][i] = rand() % 2 == 0 ? 'b' : 'a';
+                stops[s][i] = random_below(&random, 2) == 0 ? 'b' : 'a';
         }
         size_t cut = 40;
         for (size_t end = 1; end <= 40 && cut == 40; end++) {

@@ -1,9 +1,9 @@
 #include "tests/support/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/text/merger.h"
+#include "tests/core/text/random.h"
 
 /* Rules for symbols that are letters: "ab" merges to 'a' with the key in the table. */
 struct rules {
@@ -42,16 +42,17 @@ static void agrees_with_the_definition(void **state)
     static struct rules rules;
     struct merger merger;
     merger_init(&merger);
-    srand(5);
+    uint32_t random = 5;
     for (int round = 0; round < 3000; round++) {
         memset(&rules, 0, sizeof rules);
         for (int i = 0; i < 8; i++)
-            rules.keys['a' + rand() % 4]['a' + rand() % 4] = 1 + (uint32_t)rand() % 4;
+            rules.keys['a' + random_below(&random, 4)]['a' + random_below(&random, 4)] =
+                1 + (uint32_t)random_below(&random, 4);
         char text[32];
-        size_t n = (size_t)rand() % 32;
+        size_t n = (size_t)random_below(&random, 32);
         assert_true(merger_begin(&merger, n, NULL));
         for (size_t i = 0; i < n; i++) {
-            text[i] = (char)('a' + rand() % 4);
+            text[i] = (char)('a' + random_below(&random, 4));
             merger_add(&merger, i, text[i]);
         }
         merger_run(&merger, text, n, find_pair, &rules);

@@ -1,10 +1,10 @@
 #include "tests/support/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "core/text/pre_tokenizer.h"
+#include "tests/core/text/random.h"
 
 /* The words of a text, joined by bars. */
 static void check_words(const char *name, const char *text, const char *expected)
@@ -159,23 +159,25 @@ static void random_bytes(void **state)
                                         "viking",    "deepseek-coder", "seed-coder"};
     static const char *const PARTS[] = {
         " ", "\n", "'", "s", "A", "7", "\xCC\x81", ".", "\xE4\xBD\xA0", "\xC3", "\x01", "\xC2\xA0"};
-    srand(3);
+    uint32_t random = 3;
     for (int round = 0; round < 20000; round++) {
-        char text[128] = {0};
-        int n = rand() % 24;
+        struct buf text;
+        buf_init(&text);
+        int n = random_below(&random, 24);
         for (int i = 0; i < n; i++)
-            strcat(text, PARTS[rand() % 12]);
+            buf_append_text(&text, PARTS[random_below(&random, 12)]);
         const char *name = NAMES[(size_t)round % (sizeof NAMES / sizeof NAMES[0])];
         const struct pre_tokenizer *pre = pre_tokenizer_find(name, strlen(name));
         struct pre_tokenizer_walk walk;
         size_t begin, end, last = 0;
-        pre_tokenizer_begin(&walk, pre, text, strlen(text));
+        pre_tokenizer_begin(&walk, pre, buf_text(&text), text.len);
         while (pre_tokenizer_next(&walk, &begin, &end)) {
             assert_int_equal(begin, last);
             assert_true(end > begin);
             last = end;
         }
-        assert_int_equal(last, strlen(text));
+        assert_int_equal(last, text.len);
+        buf_done(&text);
     }
 }
 

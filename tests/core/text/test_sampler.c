@@ -80,7 +80,7 @@ static void expect(struct sampler_settings s, const float *logits, double *out, 
     int kept = s.top_k > 0 && s.top_k < n ? s.top_k : n;
     double p[N], total = 0, sum = 0;
     for (int i = 0; i < kept; i++)
-        total += p[i] = exp((logits[order[i]] - logits[order[0]]) / s.temperature);
+        total += p[i] = exp((double)(logits[order[i]] - logits[order[0]]) / (double)s.temperature);
     int last = 0;
     while (last < kept && sum < s.top_p * total)
         sum += p[last++];
