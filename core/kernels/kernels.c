@@ -1,5 +1,6 @@
 #include "core/kernels/kernels.h"
 
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,11 +14,18 @@ const struct kernels *kernels = &kernels_scalar;
 static const struct kernels *const tables[] = {&kernels_avx512, &kernels_avx2, &kernels_scalar};
 static const int n_tables = sizeof tables / sizeof tables[0];
 
+/* Clang 14 knows no name for it in __builtin_cpu_supports. */
+static bool cpu_has_f16c(void)
+{
+    unsigned int eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
 /* The compiler's run-time check also asks whether the system saves the wide registers. */
 static bool cpu_runs(enum kernels_isa isa)
 {
-    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("f16c");
+    bool has_avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpu_has_f16c();
     switch (isa) {
     case KERNELS_SCALAR:
         return true;
