@@ -160,7 +160,8 @@ static struct session_entry *find_or_open_session(struct batcher *batcher, uint6
         return entry;
 
     struct session *session = NULL;
-    if (!session_open(&session, &batcher->options.session_shape, batcher->tokenizer, err))
+    if (!session_open(&session, &batcher->options.session_shape, batcher->options.mode,
+                      batcher->tokenizer, err))
         return NULL;
     entry = session_table_add(batcher->sessions, id, session, err);
     if (entry == NULL)

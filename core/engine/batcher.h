@@ -21,8 +21,9 @@ struct turn;
 
 struct batcher_options {
     struct kv_shape session_shape; /* of every session */
-    int max_turns;                 /* turns in one step; more wait */
-    int prompt_budget;             /* prompt tokens in one step, <= n_slack + 1 */
+    enum session_mode mode;
+    int max_turns;     /* turns in one step; more wait */
+    int prompt_budget; /* prompt tokens in one step, <= n_slack + 1 */
 };
 
 /* Borrows model, tokenizer and pool until closing. */

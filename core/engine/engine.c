@@ -148,7 +148,9 @@ static bool choose_window(struct engine_info *info, const struct engine_options 
                        "or less",
                        info->n_window, info->n_context, info->n_context);
     info->n_sinks = options->n_sinks >= 0 ? options->n_sinks : DEFAULT_SINKS;
-    if (options->n_sinks < 0 && info->n_sinks >= info->n_window)
+    if (info->mode != SESSION_MODE_STREAMING)
+        info->n_sinks = 0;
+    else if (options->n_sinks < 0 && info->n_sinks >= info->n_window)
         info->n_sinks = info->n_window - 1;
     if (info->n_sinks >= info->n_window)
         return err_set(
@@ -207,6 +209,7 @@ static bool describe(struct engine *engine, const struct engine_options *options
     info->n_vocab = model->shape.n_vocab;
     info->n_context = model->shape.n_context;
     info->kv_type = options->kv_type;
+    info->mode = options->mode;
     info->n_parameters = model->n_parameters;
     info->file_bytes = gguf_file_bytes(engine->file);
     info->n_threads = thread_pool_size(engine->pool);
@@ -237,6 +240,7 @@ static bool load(struct engine *engine, const struct engine_options *options, st
 
     struct batcher_options batch = {
         .session_shape = session_shape(engine),
+        .mode = options->mode,
         .max_turns = or_default(options->max_batch_sessions, DEFAULT_BATCH_SESSIONS),
         .prompt_budget = or_default(options->prefill_chunk, DEFAULT_PREFILL_CHUNK),
     };

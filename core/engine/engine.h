@@ -18,6 +18,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/kernels/kernels.h"
+#include "core/session/session_mode.h"
 #include "core/text/sampler.h"
 #include "core/text/tokenizer.h"
 
@@ -25,10 +26,12 @@ struct engine;
 
 struct engine_options {
     const char *model_path;
-    int n_threads;          /* 1 .. 256; 0: as many as the machine or container grants */
-    int n_window;           /* tokens attended at once, N = S + R; 0: the trained context */
-    int n_sinks;            /* S, 0 .. window - 1; -1: the default, 4 */
-    enum kv_type kv_type;   /* how keys and values are stored */
+    int n_threads; /* 1 .. 256; 0: as many as the machine or container grants */
+    int n_window;  /* tokens attended at once, N = S + R; 0: the trained context */
+    int n_sinks;   /* S, 0 .. window - 1; -1: the default, 4 */
+    enum session_mode
+        mode;             /* streaming unless somebody wants to compare; the others have no sinks */
+    enum kv_type kv_type; /* how keys and values are stored */
     int max_batch_sessions; /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
     int max_requests;       /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
     int prefill_chunk;      /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
@@ -45,6 +48,7 @@ struct engine_info {
     int n_window;  /* N */
     int n_sinks;   /* S */
     int n_slack;   /* tokens that a session which only went forward can take back exactly */
+    enum session_mode mode;
     enum kv_type kv_type;
     size_t session_bytes; /* memory of one session, constant for its life */
     uint64_t n_parameters;

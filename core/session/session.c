@@ -1,6 +1,7 @@
 #include "core/session/session.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/err.h"
 #include "core/model/kv_cache.h"
@@ -16,12 +17,15 @@ struct clean_cut {
 struct session {
     const struct tokenizer *tokenizer;
     struct kv_cache *cache;
+    enum session_mode mode;
+    int n_window;
     enum session_state state;
 
     /* The turn. */
     int64_t keep;
-    struct token_list prompt;
+    struct token_list prompt; /* with recompute, what was said since as well */
     size_t n_prompt_fed;
+    int n_prompt; /* tokens of it that are the caller's */
     int max_tokens;
     bool ignore_end;
     struct sampler *sampler;
@@ -33,13 +37,15 @@ struct session {
     struct clean_cut cut;
 };
 
-bool session_open(struct session **out, const struct kv_shape *shape,
+bool session_open(struct session **out, const struct kv_shape *shape, enum session_mode mode,
                   const struct tokenizer *tokenizer, struct err *err)
 {
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return err_no_memory(err, "a session");
     session->tokenizer = tokenizer;
+    session->mode = mode;
+    session->n_window = shape->n_window;
     if (!kv_cache_open(&session->cache, shape, err)) {
         free(session);
         return false;
@@ -89,12 +95,50 @@ static bool check_turn(const struct session *session, const struct session_turn 
     if (!kv_cache_can_rewind(session->cache, turn->keep))
         return err_set(err, ERR_INVALID, "the session cannot go back to token %lld",
                        (long long)turn->keep);
+    if (session->mode == SESSION_MODE_DENSE &&
+        turn->keep + (int64_t)turn->prompt.n > session->n_window)
+        return err_set(err, ERR_INVALID,
+                       "the conversation has %lld tokens, the maximum context length in dense mode "
+                       "is %d: streaming mode has no limit",
+                       (long long)(turn->keep + (int64_t)turn->prompt.n), session->n_window);
     return true;
+}
+
+/* Recompute reads the most recent N tokens again before each choice. The list never needs to be
+ * longer than the prompt or the window, so that no step has to allocate. */
+static bool reserve_history(struct session_turn *turn, int n_window, struct err *err)
+{
+    if (turn->prompt.max >= (size_t)n_window)
+        return true;
+    int32_t *ids = realloc(turn->prompt.ids, (size_t)n_window * sizeof *ids);
+    if (ids == NULL)
+        return err_no_memory(err, "the prompt");
+    turn->prompt.ids = ids;
+    turn->prompt.max = (size_t)n_window;
+    return true;
+}
+
+static void read_window_again(struct session *session)
+{
+    size_t n_window = (size_t)session->n_window;
+    kv_cache_rewind(session->cache, 0);
+    session->n_prompt_fed = session->prompt.n > n_window ? session->prompt.n - n_window : 0;
+    session->state = SESSION_READING;
+}
+
+static void remember_chosen(struct session *session)
+{
+    struct token_list *history = &session->prompt;
+    if (history->n == history->max)
+        memmove(history->ids, history->ids + 1, --history->n * sizeof *history->ids);
+    history->ids[history->n++] = session->chosen;
 }
 
 bool session_begin(struct session *session, struct session_turn *turn, struct err *err)
 {
     if (!check_turn(session, turn, err))
+        return false;
+    if (session->mode == SESSION_MODE_RECOMPUTE && !reserve_history(turn, session->n_window, err))
         return false;
     if (!sampler_open(&session->sampler, &turn->sampling, tokenizer_n_vocab(session->tokenizer),
                       err))
@@ -107,6 +151,7 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
 
     kv_cache_rewind(session->cache, turn->keep);
     session->keep = turn->keep;
+    session->n_prompt = (int)turn->prompt.n;
     session->prompt = turn->prompt;
     token_list_init(&turn->prompt);
     session->n_prompt_fed = 0;
@@ -116,6 +161,8 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     session->n_said = 0;
     session->is_clean_cut = false;
     session->state = SESSION_READING;
+    if (session->mode == SESSION_MODE_RECOMPUTE)
+        read_window_again(session);
     return true;
 }
 
@@ -160,6 +207,18 @@ bool session_is_ready_to_choose(const struct session *session)
     return session->state == SESSION_SPEAKING && session->chosen < 0;
 }
 
+static bool is_full(const struct session *session)
+{
+    return session->mode == SESSION_MODE_DENSE &&
+           kv_cache_position(session->cache) >= session->n_window;
+}
+
+static void speak_by_reading(struct session *session)
+{
+    remember_chosen(session);
+    read_window_again(session);
+}
+
 void session_choose(struct session *session, float *logits, struct buf *out)
 {
     int32_t id = sampler_choose(session->sampler, logits);
@@ -177,14 +236,20 @@ void session_choose(struct session *session, float *logits, struct buf *out)
     session->is_clean_cut = session->detokenizer.held.len == 0 && !is_stopped;
     if (is_stopped)
         session->state = SESSION_SAID_STOP;
-    else if (session->n_generated >= session->max_tokens)
+    else if (session->n_generated >= session->max_tokens || is_full(session))
         session->state = SESSION_SAID_ALL;
+    else if (session->mode == SESSION_MODE_RECOMPUTE)
+        speak_by_reading(session);
 }
 
 /* Said by an end-of-turn token, all text is in the cache, held-back bytes too. Otherwise the token
  * chosen last is not, and after a stop string some that are must go: back to the last clean cut. */
 static size_t settle_cache(struct session *session, bool is_all_fed)
 {
+    if (session->mode == SESSION_MODE_RECOMPUTE) {
+        kv_cache_rewind(session->cache, 0);
+        return 0;
+    }
     if (session->state == SESSION_READING) {
         int64_t before = kv_cache_can_rewind(session->cache, session->keep) ? session->keep : 0;
         kv_cache_rewind(session->cache, before);
@@ -206,11 +271,11 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     size_t n_text_kept = settle_cache(session, is_all_fed);
     *outcome = (struct session_outcome){
         .n_cached = session->keep,
-        .n_prompt = (int)session->n_prompt_fed,
+        .n_prompt = session->n_prompt,
         .n_generated = session->n_generated,
         .position = kv_cache_position(session->cache),
         .rewind_limit = kv_cache_rewind_limit(session->cache),
-        .n_evicted = kv_cache_evicted(session->cache),
+        .n_evicted = session->mode == SESSION_MODE_DENSE ? 0 : kv_cache_evicted(session->cache),
         .n_text_kept = n_text_kept,
     };
     drop_turn(session);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/base/buf.h"
+#include "core/session/session_mode.h"
 #include "core/text/sampler.h"
 #include "core/text/tokenizer.h"
 
@@ -50,7 +51,10 @@ struct session_outcome {
     size_t n_text_kept;
 };
 
-bool session_open(struct session **out, const struct kv_shape *shape,
+/* In recompute mode a session keeps nothing between turns: its position is 0 and every turn brings
+ * the whole text. In dense mode a turn that does not fit is ERR_INVALID and one that fills the
+ * window ends there. */
+bool session_open(struct session **out, const struct kv_shape *shape, enum session_mode mode,
                   const struct tokenizer *tokenizer, struct err *err);
 void session_close(struct session **session);
 

@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/model/forward.h"
+#include "core/text/detokenizer.h"
 #include "tests/support/check.h"
 #include "tests/support/tiny_model.h"
 
@@ -26,14 +27,19 @@ static int close_tiny(void **state)
     return 0;
 }
 
-static struct session *open_session(void)
+static struct session *open_session_in(enum session_mode mode, int n_sinks)
 {
     struct session *session = NULL;
     struct err err = {0};
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, WINDOW, SLACK);
-    if (!session_open(&session, &shape, tiny.tokenizer, &err))
+    struct kv_shape shape = tiny_model_kv_shape(&tiny, n_sinks, WINDOW, SLACK);
+    if (!session_open(&session, &shape, mode, tiny.tokenizer, &err))
         fail_msg("%s", err.text);
     return session;
+}
+
+static struct session *open_session(void)
+{
+    return open_session_in(SESSION_MODE_STREAMING, SINKS);
 }
 
 /* A prompt of n byte tokens; the first is BOS when it starts a conversation. */
@@ -214,6 +220,92 @@ static void refuses_what_it_cannot_begin(void **state)
     session_close(&session);
 }
 
+static void recompute_says_the_same_until_the_window_is_full(void **state)
+{
+    (void)state;
+    struct session *streaming = open_session();
+    struct session *recompute = open_session_in(SESSION_MODE_RECOMPUTE, 0);
+    struct buf a = {0}, b = {0};
+    begin(streaming, make_turn(0, 20, WINDOW - 20));
+    finish(streaming, &a);
+    begin(recompute, make_turn(0, 20, WINDOW - 20));
+    struct session_outcome outcome = finish(recompute, &b);
+    assert_string_equal(buf_text(&a), buf_text(&b));
+    assert_int_equal(outcome.n_prompt, 20);
+    assert_int_equal(outcome.position, 0);
+    assert_int_equal(outcome.n_text_kept, 0);
+    buf_done(&a);
+    buf_done(&b);
+    session_close(&streaming);
+    session_close(&recompute);
+}
+
+/* The most likely token after a fresh pass over the last WINDOW tokens. */
+static int32_t next_by_definition(const struct token_list *tokens)
+{
+    struct kv_cache *cache = NULL;
+    struct kv_shape shape = tiny_model_kv_shape(&tiny, 0, WINDOW, 0);
+    assert_true(kv_cache_open(&cache, &shape, NULL));
+    for (size_t i = tokens->n - WINDOW; i < tokens->n; i++) {
+        struct forward_token token = {
+            .id = tokens->ids[i], .cache = cache, .wants_logits = i == tokens->n - 1};
+        forward_run(tiny.forward, &token, 1);
+    }
+    kv_cache_close(&cache);
+    const float *logits = forward_logits(tiny.forward, 0);
+    int32_t best = 0;
+    for (int32_t i = 1; i < tokenizer_n_vocab(tiny.tokenizer); i++)
+        best = logits[i] > logits[best] ? i : best;
+    return best;
+}
+
+static void recompute_beyond_the_window_reads_only_its_end(void **state)
+{
+    (void)state;
+    enum { N_PROMPT = WINDOW + 30, N_SAID = 6 };
+    struct session *session = open_session_in(SESSION_MODE_RECOMPUTE, 0);
+    struct buf text = {0}, expected = {0};
+    begin(session, make_turn(0, N_PROMPT, N_SAID));
+    finish(session, &text);
+    session_close(&session);
+
+    struct session_turn all = make_turn(0, N_PROMPT, N_SAID);
+    struct detokenizer detokenizer;
+    assert_true(detokenizer_init(&detokenizer, tiny.tokenizer, NULL, 0, NULL));
+    for (int i = 0; i < N_SAID; i++) {
+        int32_t id = next_by_definition(&all.prompt);
+        assert_true(token_list_push(&all.prompt, id, NULL));
+        detokenizer_push(&detokenizer, id, &expected);
+    }
+    detokenizer_flush(&detokenizer, &expected);
+    detokenizer_done(&detokenizer);
+    assert_true(expected.len > 0);
+    assert_string_equal(buf_text(&text), buf_text(&expected));
+    token_list_done(&all.prompt);
+    buf_done(&text);
+    buf_done(&expected);
+}
+
+static void dense_ends_when_it_is_full(void **state)
+{
+    (void)state;
+    struct session *session = open_session_in(SESSION_MODE_DENSE, 0);
+    struct buf text = {0};
+    struct err err = {0};
+    struct session_turn turn = make_turn(0, WINDOW + 1, 1);
+    assert_false(session_begin(session, &turn, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.text, "maximum context length"));
+    token_list_done(&turn.prompt);
+
+    begin(session, make_turn(0, 20, 1000));
+    struct session_outcome outcome = finish(session, &text);
+    assert_int_equal(outcome.n_generated, WINDOW - 20 + 1);
+    assert_int_equal(outcome.n_evicted, 0);
+    buf_done(&text);
+    session_close(&session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +314,9 @@ int main(void)
         cmocka_unit_test(a_stop_string_is_neither_said_nor_kept),
         cmocka_unit_test(a_turn_cut_while_reading_leaves_no_trace),
         cmocka_unit_test(refuses_what_it_cannot_begin),
+        cmocka_unit_test(recompute_says_the_same_until_the_window_is_full),
+        cmocka_unit_test(recompute_beyond_the_window_reads_only_its_end),
+        cmocka_unit_test(dense_ends_when_it_is_full),
     };
     return cmocka_run_group_tests(tests, open_tiny, close_tiny);
 }
