@@ -26,14 +26,15 @@ struct worker {
     int thread;
 };
 
-/* `job` counts jobs: a worker runs whenever it differs from the last one it saw. `n_busy` counts
- * the workers that have not yet finished the current job; the next job starts only when it is 0,
- * so no worker ever sees two jobs as one. */
+/* A part is claimed by a compare-and-swap on `ticket`: the job's number and how many of its parts
+ * are unclaimed. While one is, the job cannot end, so fn, arg and n_parts stay as they are until
+ * the claimed part is done. A run thus waits for parts, never for a worker that was not scheduled
+ * in time; when such a worker comes late, there is nothing to claim. */
 struct thread_pool {
-    _Alignas(CACHE_LINE) _Atomic uint32_t job;
+    _Alignas(CACHE_LINE) _Atomic uint32_t job; /* number of the newest job: what sleepers watch */
     _Atomic uint32_t n_sleeping;
-    _Alignas(CACHE_LINE) _Atomic int next_part;
-    _Alignas(CACHE_LINE) _Atomic int n_busy;
+    _Alignas(CACHE_LINE) _Atomic uint64_t ticket; /* job << 32 | unclaimed parts */
+    _Alignas(CACHE_LINE) _Atomic int n_done;      /* parts of this job */
     _Alignas(CACHE_LINE) thread_pool_fn *fn;
     void *arg;
     int n_parts;
@@ -52,11 +53,15 @@ static inline void cpu_relax(void)
 
 static void run_parts(struct thread_pool *pool, int thread)
 {
-    for (;;) {
-        int part = atomic_fetch_add_explicit(&pool->next_part, 1, memory_order_relaxed);
-        if (part >= pool->n_parts)
-            return;
+    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    while ((uint32_t)ticket > 0) {
+        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1,
+                                                   memory_order_acq_rel, memory_order_acquire))
+            continue;
+        int part = pool->n_parts - (int)(uint32_t)ticket;
         pool->fn(pool->arg, part, pool->n_parts, thread);
+        atomic_fetch_add_explicit(&pool->n_done, 1, memory_order_release);
+        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
     }
 }
 
@@ -90,7 +95,6 @@ static void *worker_main(void *arg)
         if (atomic_load(&pool->is_stopping))
             return NULL;
         run_parts(pool, worker->thread);
-        atomic_fetch_sub_explicit(&pool->n_busy, 1, memory_order_release);
     }
 }
 
@@ -168,12 +172,13 @@ void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, in
     pool->fn = fn;
     pool->arg = arg;
     pool->n_parts = n_parts;
-    atomic_store_explicit(&pool->next_part, 0, memory_order_relaxed);
-    atomic_store_explicit(&pool->n_busy, pool->n_started, memory_order_relaxed);
+    atomic_store_explicit(&pool->n_done, 0, memory_order_relaxed);
+    uint64_t job = atomic_load_explicit(&pool->job, memory_order_relaxed) + (uint64_t)1;
+    atomic_store_explicit(&pool->ticket, job << 32 | (uint32_t)n_parts, memory_order_release);
     publish_job(pool);
 
     run_parts(pool, 0);
-    for (int i = 0; atomic_load_explicit(&pool->n_busy, memory_order_acquire) > 0; i++) {
+    for (int i = 0; atomic_load_explicit(&pool->n_done, memory_order_acquire) < n_parts; i++) {
         if (i < SPINS_BEFORE_SLEEP)
             cpu_relax();
         else
