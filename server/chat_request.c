@@ -221,6 +221,11 @@ bool chat_request_parse_completion(const char *body, size_t len,
 void chat_request_done(struct chat_request *request)
 {
     generation_request_done(&request->generation);
+    chat_request_drop_text(request);
+}
+
+void chat_request_drop_text(struct chat_request *request)
+{
     buf_done(&request->text);
     free(request->messages);
     request->messages = NULL;

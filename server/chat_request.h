@@ -30,6 +30,8 @@ bool chat_request_parse_completion(const char *body, size_t len,
                                    const struct generation_defaults *defaults,
                                    struct chat_request *out, struct api_error *error);
 void chat_request_done(struct chat_request *request);
+/* Gives back the memory of messages or prompt, which may be large; the rest stays. */
+void chat_request_drop_text(struct chat_request *request);
 
 /* True for 1 .. CHAT_REQUEST_MAX_ID visible ASCII characters. */
 bool chat_request_id_is_valid(const char *id);

@@ -330,6 +330,7 @@ static void begin(struct chat_turn *turn)
     switch (find_conversation(turn, &err)) {
     case CONVERSATIONS_READY:
         turn->has_plan = true;
+        chat_request_drop_text(&turn->request);
         make_tokens(turn);
         break;
     case CONVERSATIONS_LEAVING:
@@ -512,9 +513,9 @@ static void on_failed(struct chat_turn *turn, const struct engine_event *event)
     refuse_err(turn, &event->err);
 }
 
-void chat_turns_on_event(void *arg, struct engine_event *event)
+void chat_turns_on_event(void *turns_arg, struct engine_event *event)
 {
-    struct chat_turns *turns = arg;
+    struct chat_turns *turns = turns_arg;
     struct chat_turn *turn = find(turns, event->request);
     if (turn != NULL && event->kind == ENGINE_EVENT_TEXT)
         on_text(turn, event);

@@ -7,7 +7,12 @@
 #include "core/base/err.h"
 #include "server/random_id.h"
 
-enum { MAX_BOUNDARIES = 64, ID_SIZE = 257 };
+enum {
+    MAX_BOUNDARIES = 64,
+    ID_SIZE = 257,
+    /* A client that trims its history sends a few new messages after our last answer, not many. */
+    MAX_NEW_AFTER_TRIM = 8,
+};
 
 /* A place that the engine can continue from, `position` tokens into the session. */
 struct boundary {
@@ -163,6 +168,16 @@ static size_t common_prefix(const struct conversation *one, const struct convers
     return n;
 }
 
+/* The same by hashes alone: for choosing among many; what is chosen is compared in full. */
+static size_t likely_prefix(const struct conversation *one, const struct conversation_ask *ask,
+                            const uint64_t *hashes)
+{
+    size_t n = 0;
+    while (n < ask->n_messages && n < one->log.n && one->log.items[n].hash == hashes[n])
+        n++;
+    return n;
+}
+
 static struct conversation *find_named(const struct conversations *all,
                                        const struct conversation_ask *ask)
 {
@@ -201,7 +216,7 @@ static struct conversation *find_by_text(const struct conversations *all,
     for (struct conversation *one = all->first; one != NULL; one = one->next) {
         if (one->owner != ask->owner || one->is_named || one->is_busy || one->session == 0)
             continue;
-        size_t covered = covered_by_answers(one, common_prefix(one, ask, hashes));
+        size_t covered = covered_by_answers(one, likely_prefix(one, ask, hashes));
         bool is_tip = covered == one->log.n;
         if (covered > best_covered || (covered == best_covered && is_tip && !best_is_tip)) {
             best = covered > 0 ? one : best;
@@ -221,7 +236,8 @@ static size_t trimmed_prefix(const struct conversation *one, const struct conver
     size_t n_system = 0;
     while (n_system < ask->n_messages && ask->messages[n_system].role == CHAT_SYSTEM)
         n_system++;
-    for (size_t n = ask->n_messages - 1; n >= n_system + 2; n--) {
+    size_t last = ask->n_messages - 1;
+    for (size_t n = last; n >= n_system + 2 && last - n < MAX_NEW_AFTER_TRIM; n--) {
         size_t n_same = 0;
         while (n_same < n - n_system && n_same < one->log.n &&
                message_log_same(&one->log, one->log.n - 1 - n_same, &ask->messages[n - 1 - n_same],

@@ -85,10 +85,10 @@ struct conversation_result {
 
 bool conversations_open(struct conversations **out, const struct conversations_options *options,
                         struct err *err);
-void conversations_close(struct conversations **conversations);
+void conversations_close(struct conversations **all);
 
 /* On READY fills *out, which must be ended by exactly one of abandon, fail and end. */
-enum conversations_status conversations_begin(struct conversations *conversations,
+enum conversations_status conversations_begin(struct conversations *all,
                                               const struct conversation_ask *ask,
                                               struct conversation_plan *out, struct err *err);
 /* The same for a text that is no conversation: always ephemeral. */
@@ -97,23 +97,22 @@ enum conversations_status conversations_begin_raw(const char *text, size_t len,
 
 /* Gives the plan an engine session, forgetting the least recently used idle one if need be. False
  * when all are speaking: try again after some turn has ended. */
-bool conversations_take_session(struct conversations *conversations,
-                                struct conversation_plan *plan);
+bool conversations_take_session(struct conversations *all, struct conversation_plan *plan);
 
 /* The client of this turn is gone; the turn ends soon. */
 void conversations_leave(struct conversation_plan *plan);
 
 /* The engine never got the request. */
-void conversations_abandon(struct conversations *conversations, struct conversation_plan *plan);
+void conversations_abandon(struct conversations *all, struct conversation_plan *plan);
 /* The engine failed: what the session holds is not known. */
-void conversations_fail(struct conversations *conversations, struct conversation_plan *plan);
-void conversations_end(struct conversations *conversations, struct conversation_plan *plan,
+void conversations_fail(struct conversations *all, struct conversation_plan *plan);
+void conversations_end(struct conversations *all, struct conversation_plan *plan,
                        const struct conversation_result *result);
 
 /* The conversation's id; NULL when ephemeral. */
 const char *conversation_plan_id(const struct conversation_plan *plan);
 const char *conversation_match_name(enum conversation_match match);
 
-int conversations_count(const struct conversations *conversations);
+int conversations_count(const struct conversations *all);
 
 #endif

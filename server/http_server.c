@@ -32,6 +32,7 @@ enum {
     /* A body that turns out too large while it is received can be refused only after its end; this
      * many times the limit are read and dropped for that, then the connection is cut. */
     MAX_OVERRUN = 4,
+    MAX_BODIES_BYTES = 256 * 1024 * 1024, /* of all requests that are being received */
     MAX_CLOSING_TURNS = 100,
 };
 
@@ -79,6 +80,7 @@ struct http_server {
     struct http_exchange *exchanges;
     struct http_exchange *waking; /* to be resumed before the daemon's next turn */
     int n_exchanges;
+    size_t n_body_bytes; /* held by all exchanges */
     int port;
     bool is_quiet; /* quiesced */
 };
@@ -194,6 +196,7 @@ static void exchange_free(struct http_exchange *exchange)
 
     for (int i = 0; i < exchange->n_headers; i++)
         free(exchange->headers[i].value);
+    server->n_body_bytes -= exchange->body.len;
     buf_done(&exchange->body);
     buf_done(&exchange->out);
     free(exchange);
@@ -411,14 +414,27 @@ static enum MHD_Result on_head(struct http_exchange *exchange, const char *versi
     return queue_reply(exchange);
 }
 
+static void drop_body(struct http_exchange *exchange)
+{
+    exchange->server->n_body_bytes -= exchange->body.len;
+    buf_done(&exchange->body);
+}
+
 static enum MHD_Result on_body(struct http_exchange *exchange, const char *data, size_t len)
 {
-    size_t max = exchange->server->options.policy.max_body_bytes;
+    struct http_server *server = exchange->server;
+    size_t max = server->options.policy.max_body_bytes;
+    size_t held_before = exchange->body.len;
     exchange->n_body_bytes += len;
-    if (exchange->n_body_bytes <= max)
+    if (exchange->n_body_bytes > max) {
+        drop_body(exchange);
+    } else if (server->n_body_bytes + len > MAX_BODIES_BYTES) {
+        drop_body(exchange);
+        exchange->body.failed = true;
+    } else {
         buf_append(&exchange->body, data, len);
-    else
-        buf_done(&exchange->body);
+        server->n_body_bytes += exchange->body.len - held_before;
+    }
     return exchange->n_body_bytes / MAX_OVERRUN <= max ? MHD_YES : MHD_NO;
 }
 
@@ -440,6 +456,7 @@ static void dispatch(struct http_exchange *exchange)
     } else {
         server->options.on_request(server->options.arg, exchange);
     }
+    drop_body(exchange); /* may be large, and the reply may be long in coming */
 }
 
 static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url,

@@ -50,7 +50,7 @@ void info_reply_metrics(const struct engine_counters *counters, const struct inf
     append_metric(out, "requests_active", "gauge", "Generations being computed.",
                   (uint64_t)counters->n_active);
     append_metric(out, "requests_waiting", "gauge", "Generations waiting for their first step.",
-                  (uint64_t)(counters->n_waiting + counts->n_turns_waiting));
+                  (uint64_t)counters->n_waiting + (uint64_t)counts->n_turns_waiting);
     append_metric(out, "turns_open", "gauge", "Generations accepted and not finished.",
                   (uint64_t)counts->n_turns);
     append_metric(out, "http_requests_open", "gauge", "HTTP requests with an unfinished reply.",

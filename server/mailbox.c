@@ -73,9 +73,9 @@ void mailbox_close(struct mailbox **mailbox_ptr)
     *mailbox_ptr = NULL;
 }
 
-void mailbox_post(void *arg, struct engine_event *events)
+void mailbox_post(void *mailbox_arg, struct engine_event *events)
 {
-    struct mailbox *mailbox = arg;
+    struct mailbox *mailbox = mailbox_arg;
     if (events == NULL)
         return;
     struct engine_event **end = &events->next;

@@ -251,9 +251,9 @@ static bool check_key(const struct routes *routes, struct http_exchange *exchang
                          "A valid API key is needed: send it as \"Authorization: Bearer KEY\".");
 }
 
-void routes_on_head(void *arg, struct http_exchange *exchange)
+void routes_on_head(void *routes_arg, struct http_exchange *exchange)
 {
-    struct routes *routes = arg;
+    struct routes *routes = routes_arg;
     add_cors_headers(exchange);
     if (strcmp(http_exchange_method(exchange), "OPTIONS") == 0) {
         answer_options(exchange);
@@ -273,15 +273,15 @@ void routes_on_head(void *arg, struct http_exchange *exchange)
     }
 }
 
-void routes_on_request(void *arg, struct http_exchange *exchange)
+void routes_on_request(void *routes_arg, struct http_exchange *exchange)
 {
     struct api_error error;
     const char *rest, *allow;
     const struct route *route = find(exchange, &rest, &allow, &error);
     if (route == NULL) /* cannot be: the head was found */
         http_exchange_reply_error(exchange, &error);
-    else if (route->is_generation && ((struct routes *)arg)->is_draining)
+    else if (route->is_generation && ((struct routes *)routes_arg)->is_draining)
         shutting_down(exchange);
     else
-        route->handler(arg, exchange, rest);
+        route->handler(routes_arg, exchange, rest);
 }

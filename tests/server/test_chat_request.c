@@ -199,7 +199,7 @@ static void stops_are_strings_with_limits(void **state)
                    "array_above_max_length", "stop");
     char field[2000] = "\"stop\":\"";
     memset(field + 8, 'x', 1025);
-    strcpy(field + 8 + 1025, "\"");
+    memcpy(field + 8 + 1025, "\"", 2);
     assert_refused(parse_with(field), "string_above_max_length", "stop");
 }
 

@@ -19,6 +19,7 @@ struct fixture {
     struct event_timer *later;
     struct event_wake *stop;
     struct http_exchange *waiting; /* answered by the timer */
+    char said[64];                 /* by its body */
     int n_heads, n_requests, n_gone, n_written;
     pthread_t thread;
 };
@@ -36,12 +37,11 @@ static void on_head(void *arg, struct http_exchange *exchange)
     ((struct fixture *)arg)->n_heads++;
 }
 
-static void reply(struct http_exchange *exchange)
+static void reply(const struct fixture *fixture, struct http_exchange *exchange)
 {
     struct buf body;
     buf_init(&body);
-    buf_append_text(&body, "you said ");
-    buf_append(&body, http_exchange_body(exchange)->data, http_exchange_body(exchange)->len);
+    buf_append_format(&body, "you said %s", fixture->said);
     http_exchange_reply(exchange, 200, "text/plain", &body);
 }
 
@@ -49,8 +49,9 @@ static void on_request(void *arg, struct http_exchange *exchange)
 {
     struct fixture *fixture = arg;
     fixture->n_requests++;
+    snprintf(fixture->said, sizeof fixture->said, "%s", buf_text(http_exchange_body(exchange)));
     if (strcmp(http_exchange_path(exchange), "/now") == 0) {
-        reply(exchange);
+        reply(fixture, exchange);
         return;
     }
     fixture->waiting = exchange;
@@ -70,7 +71,7 @@ static void on_later(void *arg)
         return;
     if (strcmp(http_exchange_path(exchange), "/later") == 0) {
         fixture->waiting = NULL;
-        reply(exchange);
+        reply(fixture, exchange);
         return;
     }
     struct buf piece;

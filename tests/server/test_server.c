@@ -20,6 +20,7 @@
 #include "tests/support/check.h"
 
 #define FAKE_ENGINE
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "tests/support/fake_engine.c"
 
 #define MODEL_PATH "tests/fixtures/golden/llama-gqa-tied/model.gguf"
