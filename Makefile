@@ -57,7 +57,7 @@ UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 MAKEFLAGS += --no-print-directory
@@ -200,7 +200,7 @@ lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@echo "lint: clean"
 
 tidy: $(TIDY_OK)
-$(BUILD)/lint/%.ok: % .clang-tidy $(ALL_HEADERS)
+$(BUILD)/lint/%.ok: % .clang-tidy tests/.clang-tidy $(ALL_HEADERS)
 	@mkdir -p $(@D)
 	$(call QUIET,TIDY)clang-tidy --quiet $< -- -std=c17 -I. -D_GNU_SOURCE -DSINKD_VERSION='""' \
 	    2>/dev/null
