@@ -294,3 +294,9 @@ float *forward_logits(struct forward *forward, int i)
 {
     return forward->logits + (size_t)i * (size_t)forward->model->shape.n_vocab;
 }
+
+void forward_observe(struct forward *forward, forward_observer_fn *observer, void *arg)
+{
+    forward->observer = observer;
+    forward->observer_arg = arg;
+}

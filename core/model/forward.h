@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct attention_query;
+struct attention_rows;
 struct err;
 struct forward;
 struct kv_cache;
@@ -34,5 +36,20 @@ void forward_run(struct forward *forward, const struct forward_token *tokens, in
 
 /* [n_vocab], valid until the next run; the caller may write to it. */
 float *forward_logits(struct forward *forward, int i);
+
+/* What query heads first_head .. first_head + query->n_heads - 1 of one token are about to see. */
+struct forward_sight {
+    int layer;
+    int token; /* of the batch */
+    int first_head;
+    const struct attention_query *query;
+    const struct attention_rows *rows; /* [n_segments] in the type of the token's cache */
+    int n_segments;
+};
+typedef void forward_observer_fn(void *arg, const struct forward_sight *sight);
+
+/* For programs that study attention: each run calls `observer` with all that it attends to, on
+ * several threads of the pool at once. NULL, as after opening, for none. */
+void forward_observe(struct forward *forward, forward_observer_fn *observer, void *arg);
 
 #endif

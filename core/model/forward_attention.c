@@ -167,6 +167,10 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     prepare_query(job, t, first_head, scratch, &query);
     struct attention_rows rows[3];
     int n_segments = find_rows(forward, t, kv_head, rows);
+    if (forward->observer != NULL) {
+        struct forward_sight sight = {forward->layer, t, first_head, &query, rows, n_segments};
+        forward->observer(forward->observer_arg, &sight);
+    }
     size_t head_index = (size_t)t * (size_t)shape->n_heads + (size_t)first_head;
     kernels->attention(forward->heads.x + head_index * (size_t)shape->head_dim_v, &query,
                        kv_cache_shape(forward->tokens[t].cache)->type, rows, n_segments);

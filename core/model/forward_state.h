@@ -32,6 +32,9 @@ struct forward {
     struct rotations sink; /* at the in-cache index: queries against the sinks */
     int layer;
 
+    forward_observer_fn *observer; /* NULL: none */
+    void *observer_arg;
+
     float *x;                                    /* [max_tokens, n_embd] residual stream */
     struct activations inputs[FORWARD_N_INPUTS]; /* n_embd wide */
     float *q;                                    /* [max_tokens, n_heads * head_dim_k] */
