@@ -18,7 +18,7 @@ BEGIN {
     may["core/model"] = numbers " core/gguf/ core/model/"
     may["core/session"] = may["core/model"] " core/text/ core/session/"
     may["core/engine"] = "core/"
-    may["server"] = "server/ core/engine/engine.h core/text/ core/kernels/kernels.h " base
+    may["server"] = "server/ core/engine/engine.h core/text/ core/kernels/kernels.h core/session/session_mode.h " base
 
     owner["uv.h"] = owner["microhttpd.h"] = owner["jansson.h"] = owner["ini.h"] = "server/"
     owner["utf8proc.h"] = "core/text/"

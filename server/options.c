@@ -9,7 +9,7 @@
 
 #include "core/base/err.h"
 
-enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, LOG_LEVEL };
+enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, MODE, LOG_LEVEL };
 
 struct option {
     const char *name; /* --name, SINKD_NAME, "name = value" */
@@ -30,6 +30,8 @@ static const struct option table[] = {
     {"window", INTEGER, AT(window), 0, 1 << 24, "0", "TOKENS",
      "tokens attended at once; 0: as many as the model was trained for"},
     {"sinks", INTEGER, AT(sinks), 0, 1 << 24, "4", "TOKENS", "first tokens that are never evicted"},
+    {"mode", MODE, AT(mode), 0, 0, "streaming", "MODE",
+     "streaming, or for comparison: window (no sinks), recompute, dense"},
     {"threads", INTEGER, AT(threads), 0, 256, "0", "N",
      "threads that compute; 0: as many as the machine or container grants"},
     {"kv-type", KV_TYPE, AT(kv_type), 0, 0, "f16", "TYPE",
@@ -127,6 +129,9 @@ static bool parse_value(const struct option *option, const char *value, struct o
         return parse_switch(value, field, err);
     case KV_TYPE:
         return kv_type_parse(value, field) || invalid(err, value, "one of f32, f16, bf16, q8");
+    case MODE:
+        return session_mode_parse(value, field) ||
+               invalid(err, value, "one of streaming, window, recompute, dense");
     case LOG_LEVEL:
         return log_level_parse(value, field) ||
                invalid(err, value, "one of error, warning, info, debug");

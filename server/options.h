@@ -13,6 +13,7 @@
 
 #include "core/base/log.h"
 #include "core/kernels/kernels.h"
+#include "core/session/session_mode.h"
 
 struct err;
 
@@ -28,6 +29,7 @@ struct options {
     int window;
     int sinks;
     int threads;
+    enum session_mode mode;
     enum kv_type kv_type;
     size_t kv_memory_bytes;               /* 0: choose */
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */

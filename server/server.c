@@ -112,6 +112,7 @@ static bool open_engine(struct server *server, struct err *err)
         .n_threads = options->threads,
         .n_window = options->window,
         .n_sinks = options->sinks,
+        .mode = options->mode,
         .kv_type = options->kv_type,
         .max_requests = MAX_TURNS,
     };
@@ -160,9 +161,10 @@ static bool open_conversations(struct server *server, struct err *err)
         !conversations_open(&server->conversations, &options, err))
         return false;
     const struct engine_info *info = engine_info(server->engine);
-    log_info("%s (%s, %.2fB parameters): window %d, sinks %d, template %s, %d threads",
-             info->model_name, info->architecture, (double)info->n_parameters / 1e9, info->n_window,
-             info->n_sinks, chat_template_name(options.chat_template), info->n_threads);
+    log_info("%s (%s, %.2fB parameters): %s, window %d, sinks %d, template %s, %d threads",
+             info->model_name, info->architecture, (double)info->n_parameters / 1e9,
+             session_mode_name(info->mode), info->n_window, info->n_sinks,
+             chat_template_name(options.chat_template), info->n_threads);
     log_info("memory for %d sessions of %.1f MiB each (%s)", options.max_sessions,
              (double)info->session_bytes / (1024 * 1024), kv_type_name(info->kv_type));
     return true;

@@ -107,6 +107,7 @@ static void *engine_main(void *arg)
     while (goes_on || !batcher_is_idle(engine->batcher)) {
         bool wait = batcher_is_idle(engine->batcher);
         goes_on = handle_commands(engine, inbox_take(&engine->inbox, wait)) && goes_on;
+        publish_counters(engine); /* before the step too: it may be a long one */
         batcher_step(engine->batcher);
         publish_counters(engine);
         send_events(engine);

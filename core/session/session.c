@@ -267,11 +267,14 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     detokenizer_flush(&session->detokenizer, out);
     session->n_said += out->len - before;
 
+    bool is_cut_while_reading =
+        session->state == SESSION_READING && session->mode != SESSION_MODE_RECOMPUTE;
     bool is_all_fed = session->chosen < 0 && session->state != SESSION_READING;
+    int n_prompt = is_cut_while_reading ? (int)session->n_prompt_fed : session->n_prompt;
     size_t n_text_kept = settle_cache(session, is_all_fed);
     *outcome = (struct session_outcome){
         .n_cached = session->keep,
-        .n_prompt = session->n_prompt,
+        .n_prompt = n_prompt,
         .n_generated = session->n_generated,
         .position = kv_cache_position(session->cache),
         .rewind_limit = kv_cache_rewind_limit(session->cache),

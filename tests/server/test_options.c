@@ -61,6 +61,7 @@ static void wrong_values_are_named(void **state)
         {"--temperature=2.5", "from 0 to 2"},
         {"--max-body=1X", "512M"},
         {"--kv-type=q1", "q1"},
+        {"--mode=infinite", "streaming, window, recompute, dense"},
         {"--log-level=loud", "loud"},
         {"--no-auth=maybe", "maybe"},
         {"--nothing", "--nothing"},
