@@ -1,0 +1,319 @@
+/* recall - the StreamEval test of the paper (figure 9, table 7), as far as it is published.
+ *
+ * Line after line states a number; every few lines the model is asked for the numbers of lines at
+ * several distances. A question is taken back before the text goes on, so it leaves no trace and
+ * one place serves all distances. Streaming is one session over all lines. Dense attention sees
+ * every line but must begin anew when the trained length is used up; a question reaches no further
+ * back than that beginning, for both. */
+#include "eval/recall.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "eval/command.h"
+#include "eval/options.h"
+#include "eval/progress.h"
+#include "eval/report.h"
+#include "eval/stream.h"
+#include "eval/subject.h"
+
+enum {
+    ASK_EVERY = 10, /* lines */
+    MAX_QUESTION = 128,
+    MAX_LINES = 4096, /* between two beginnings */
+    DEFAULT_CONTEXTS = 8,
+    N_MODES = 2,
+    N_PLACES = 3,
+};
+
+static const char *const mode_names[N_MODES] = {"streaming", "dense"};
+static const char *const place_names[N_PLACES] = {"inside", "across", "outside"};
+
+int recall_value(int line)
+{
+    /* SplitMix64's finalizer. */
+    uint64_t x = (uint64_t)line + 0x9e3779b97f4a7c15U;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9U;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebU;
+    return (int)((x ^ (x >> 31)) % 100000);
+}
+
+static int format(int line, const char *end, bool has_value, char *out, size_t max)
+{
+    char value[8] = "";
+    if (has_value)
+        snprintf(value, sizeof value, "%05d", recall_value(line) % 100000);
+    return snprintf(out, max, "The REGISTER_CONTENT in line %d is <%s%s", line, value, end);
+}
+
+int recall_format_fact(int line, char *out, size_t max)
+{
+    return format(line, ">\n", true, out, max);
+}
+
+bool recall_question_init(struct recall_question *question, const struct subject *subject, int line,
+                          struct err *err)
+{
+    char asked[80], answered[80];
+    struct token_list *tokens = &question->tokens;
+    struct token_list before;
+    size_t n_asked = (size_t)format(line, "", false, asked, sizeof asked);
+    size_t n_answered = (size_t)format(line, "", true, answered, sizeof answered);
+    token_list_init(tokens);
+    token_list_init(&before);
+    bool is_done = text_encode(subject, asked, n_asked, false, &before, err) &&
+                   text_encode(subject, answered, n_answered, false, tokens, err);
+    question->n_asked = 0;
+    while (question->n_asked < before.n && question->n_asked < tokens->n &&
+           before.ids[question->n_asked] == tokens->ids[question->n_asked])
+        question->n_asked++;
+    if (is_done &&
+        (question->n_asked == 0 || question->n_asked == tokens->n || tokens->n > MAX_QUESTION))
+        is_done = err_set(err, ERR_UNSUPPORTED, "this vocabulary cannot write the question");
+    token_list_done(&before);
+    if (!is_done)
+        token_list_done(tokens);
+    return is_done;
+}
+
+void recall_question_done(struct recall_question *question)
+{
+    token_list_done(&question->tokens);
+}
+
+bool recall_is_right(const struct recall_question *question, const bool *is_best)
+{
+    for (size_t i = question->n_asked; i < question->tokens.n; i++) {
+        if (!is_best[i - 1])
+            return false;
+    }
+    return true;
+}
+
+enum recall_place recall_place_of(int64_t begins_back, int64_t ends_back, int n_recent)
+{
+    if (begins_back < n_recent)
+        return RECALL_INSIDE;
+    return ends_back < n_recent ? RECALL_ACROSS : RECALL_OUTSIDE;
+}
+
+struct score {
+    int n_asked;
+    int n_right[N_MODES];
+};
+
+struct experiment {
+    const struct options *options;
+    struct subject *subject;
+    struct stream *streams[N_MODES];
+    int n_recent;
+    int n_context;
+    int64_t n_tokens;             /* to feed in all */
+    int64_t begins_at[MAX_LINES]; /* positions in the streaming session, since the last beginning */
+    int first_line;
+    int n_lines;
+    struct score scores[OPTIONS_MAX_LIST][N_PLACES];
+};
+
+static bool feed_line(struct experiment *experiment, int line, struct err *err)
+{
+    char text[80];
+    struct token_list tokens;
+    token_list_init(&tokens);
+    size_t n = (size_t)recall_format_fact(line, text, sizeof text);
+    bool is_done = text_encode(experiment->subject, text, n, false, &tokens, err);
+    if (is_done) {
+        experiment->begins_at[experiment->n_lines++] = stream_position(experiment->streams[0]);
+        for (int mode = 0; mode < N_MODES; mode++)
+            stream_feed(experiment->streams[mode], tokens.ids, (int)tokens.n);
+    }
+    token_list_done(&tokens);
+    return is_done;
+}
+
+/* Asks for the line `distance` before the last one, which is distance 0. */
+static bool ask(struct experiment *experiment, int distance_idx, struct err *err)
+{
+    int distance = experiment->options->distances.items[distance_idx];
+    int idx = experiment->n_lines - 1 - distance;
+    struct recall_question question;
+    if (idx < 0)
+        return true;
+    if (!recall_question_init(&question, experiment->subject, experiment->first_line + idx, err))
+        return false;
+    int n = (int)question.tokens.n - 1;
+    int64_t at = stream_position(experiment->streams[0]);
+    int64_t first_query = at + (int64_t)question.n_asked - 1, last_query = at + n - 1;
+    int64_t line_end = experiment->begins_at[idx + 1] - 1;
+    enum recall_place place = recall_place_of(last_query - experiment->begins_at[idx],
+                                              first_query - line_end, experiment->n_recent);
+    struct score *score = &experiment->scores[distance_idx][place];
+    score->n_asked++;
+    for (int mode = 0; mode < N_MODES; mode++) {
+        double losses[MAX_QUESTION];
+        bool is_best[MAX_QUESTION];
+        stream_score(experiment->streams[mode], question.tokens.ids, n, losses, is_best);
+        stream_take_back(experiment->streams[mode], n);
+        score->n_right[mode] += recall_is_right(&question, is_best);
+    }
+    recall_question_done(&question);
+    return true;
+}
+
+static bool begin_anew(struct experiment *experiment, int line, struct err *err)
+{
+    struct token_list tokens;
+    token_list_init(&tokens);
+    stream_clear(experiment->streams[1]);
+    experiment->first_line = line;
+    experiment->n_lines = 0;
+    bool is_done = text_encode(experiment->subject, "", 0, true, &tokens, err);
+    for (int mode = 0; mode < N_MODES && is_done; mode++) {
+        if (mode == 1 || line == 1)
+            stream_feed(experiment->streams[mode], tokens.ids, (int)tokens.n);
+    }
+    token_list_done(&tokens);
+    return is_done;
+}
+
+static bool measure(struct experiment *experiment, struct err *err)
+{
+    struct progress progress;
+    progress_begin(&progress, "recall", (double)experiment->n_tokens);
+    bool is_done = begin_anew(experiment, 1, err);
+    for (int line = 1; is_done && stream_position(experiment->streams[0]) < experiment->n_tokens;
+         line++) {
+        int64_t n_dense = stream_position(experiment->streams[1]);
+        if (n_dense + 2 * MAX_QUESTION > experiment->n_context || experiment->n_lines == MAX_LINES)
+            is_done = begin_anew(experiment, line, err);
+        is_done = is_done && feed_line(experiment, line, err);
+        for (int i = 0; i < experiment->options->distances.n && line % ASK_EVERY == 0; i++)
+            is_done = is_done && ask(experiment, i, err);
+        progress_set(&progress, (double)stream_position(experiment->streams[0]));
+    }
+    progress_end(&progress);
+    return is_done;
+}
+
+static void add_columns(struct report *report)
+{
+    table_add_column(&report->summary, "place", "the line lies", 0);
+    table_add_column(&report->summary, "distance", "lines back", 0);
+    table_add_column(&report->summary, "asked", "asked", 0);
+    table_add_column(&report->summary, "streaming", "streaming %", 1);
+    table_add_column(&report->summary, "dense", "dense %", 1);
+    table_add_column(&report->samples, "mode", "mode", 0);
+    table_add_column(&report->samples, "distance", "distance", 0);
+    table_add_column(&report->samples, "accuracy", "accuracy", 4);
+    table_add_column(&report->samples, "asked", "asked", 0);
+}
+
+static void add_summary(struct report *report, const struct experiment *experiment, int place)
+{
+    for (int i = 0; i < experiment->options->distances.n; i++) {
+        const struct score *score = &experiment->scores[i][place];
+        if (score->n_asked == 0)
+            continue;
+        table_add_row(&report->summary);
+        table_put_text(&report->summary, "place", place_names[place]);
+        table_put_integer(&report->summary, "distance", experiment->options->distances.items[i]);
+        table_put_integer(&report->summary, "asked", score->n_asked);
+        for (int mode = 0; mode < N_MODES; mode++)
+            table_put_number(&report->summary, mode_names[mode],
+                             100.0 * score->n_right[mode] / score->n_asked);
+    }
+}
+
+static void add_samples(struct report *report, const struct experiment *experiment, int mode)
+{
+    for (int i = 0; i < experiment->options->distances.n; i++) {
+        int n_asked = 0, n_right = 0;
+        for (int place = 0; place < N_PLACES; place++) {
+            n_asked += experiment->scores[i][place].n_asked;
+            n_right += experiment->scores[i][place].n_right[mode];
+        }
+        if (n_asked == 0)
+            continue;
+        table_add_row(&report->samples);
+        table_put_text(&report->samples, "mode", mode_names[mode]);
+        table_put_integer(&report->samples, "distance", experiment->options->distances.items[i]);
+        table_put_number(&report->samples, "accuracy", 100.0 * n_right / n_asked);
+        table_put_integer(&report->samples, "asked", n_asked);
+    }
+}
+
+static void fill_report(struct report *report, const struct experiment *experiment)
+{
+    add_columns(report);
+    for (int place = 0; place < N_PLACES; place++)
+        add_summary(report, experiment, place);
+    for (int mode = 0; mode < N_MODES; mode++)
+        add_samples(report, experiment, mode);
+    report_note(report, "The streaming session read %lld tokens, of which %lld have left it.",
+                (long long)stream_position(experiment->streams[0]),
+                (long long)stream_evicted(experiment->streams[0]));
+    report->plot = (struct plot){
+        .title = "recall of a fact by distance",
+        .x = "distance",
+        .x_label = "lines back",
+        .group = "mode",
+        .panels = {{.y = "accuracy", .label = "exact answers (%)", .from_zero = true}},
+        .n_panels = 1,
+    };
+}
+
+static bool open_streams(struct experiment *experiment, int n_window, struct err *err)
+{
+    int n_sinks = experiment->options->sinks.items[0];
+    struct stream_shape shapes[N_MODES] = {
+        {.mode = STREAM_STREAMING, .n_sinks = n_sinks, .n_window = n_window},
+        {.mode = STREAM_DENSE, .n_window = experiment->n_context},
+    };
+    for (int mode = 0; mode < N_MODES; mode++) {
+        shapes[mode].kv_type = experiment->options->kv_type;
+        if (!stream_open(&experiment->streams[mode], experiment->subject, &shapes[mode], err))
+            return false;
+    }
+    experiment->n_recent = n_window - n_sinks;
+    return true;
+}
+
+static bool run(const struct options *options, struct report *report, struct err *err)
+{
+    struct subject subject;
+    static struct experiment experiment; /* large for a stack */
+    experiment = (struct experiment){.options = options, .subject = &subject};
+    if (!subject_open(&subject, options->model, options->threads, err))
+        return false;
+    experiment.n_context = subject_n_context(&subject);
+    experiment.n_tokens =
+        options->tokens > 0 ? options->tokens : (int64_t)DEFAULT_CONTEXTS * experiment.n_context;
+    int n_window = options_window(options, experiment.n_context);
+    bool is_done =
+        experiment.n_context >= 4 * MAX_QUESTION ||
+        err_set(err, ERR_UNSUPPORTED, "a model trained for %d tokens is too small for this test",
+                experiment.n_context);
+    is_done = is_done && open_streams(&experiment, n_window, err) && measure(&experiment, err);
+    if (is_done) {
+        report_set_subject(report, &subject, options->model);
+        report_set_integer(report, "window", n_window);
+        report_set_integer(report, "sinks", options->sinks.items[0]);
+        report_set_text(report, "kv_type", kv_type_name(options->kv_type));
+        fill_report(report, &experiment);
+    }
+    for (int mode = 0; mode < N_MODES; mode++)
+        stream_close(&experiment.streams[mode]);
+    subject_close(&subject);
+    return is_done;
+}
+
+const struct command recall_command = {
+    .name = "recall",
+    .bit = OPTIONS_RECALL,
+    .summary = "facts asked for some lines later: streaming beside dense",
+    .help = "Lines state numbers; every tenth line the numbers of earlier lines are asked for, in "
+            "a streaming\nsession and with dense attention. Inside of the window both should know "
+            "the same; what has left\nit is gone: streaming must know nothing of it.",
+    .run = run,
+};
