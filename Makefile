@@ -29,18 +29,20 @@ CORE_LIBS   := -lutf8proc -lm -ldl
 SERVER_LIBS := -lmicrohttpd -luv -ljansson -linih
 
 CORE_SRC    := $(wildcard core/*/*.c)
+EVAL_SRC    := $(filter-out eval/main.c,$(wildcard eval/*.c))
 SERVER_SRC  := $(filter-out server/main.c,$(wildcard server/*.c))
 TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC   := $(wildcard tests/bench/bench_*.c)
-ALL_SRC     := $(CORE_SRC) $(SERVER_SRC) server/main.c $(TEST_SRC) $(SUPPORT_SRC) $(FUZZ_SRC) \
-               $(BENCH_SRC)
-ALL_HEADERS := $(wildcard core/*/*.h server/*.h tests/support/*.h)
+ALL_SRC     := $(CORE_SRC) $(SERVER_SRC) server/main.c $(EVAL_SRC) eval/main.c $(TEST_SRC) \
+               $(SUPPORT_SRC) $(FUZZ_SRC) $(BENCH_SRC)
+ALL_HEADERS := $(wildcard core/*/*.h server/*.h eval/*.h tests/support/*.h)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$1)
 CORE    := $(BUILD)/libcore.a
 SERVER  := $(BUILD)/libserver.a
+EVAL    := $(BUILD)/libeval.a
 SUPPORT := $(BUILD)/libsupport.a
 
 TEST_BIN  := $(TEST_SRC:%.c=$(BUILD)/%)
@@ -69,7 +71,7 @@ QUIET = $(if $(V),,@echo "  $1 $@";)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/sinkd ## build the daemon: build/sinkd
+all: $(BUILD)/sinkd $(BUILD)/sinkd-eval ## build the daemon and the experiments: build/sinkd[-eval]
 
 run: deps-build ## install what is missing, build, start with the default model (MODEL= HOST= PORT= ARGS=)
 	@$(MAKE) all
@@ -124,6 +126,15 @@ install: all ## install the daemon, its unit file and configuration (DESTDIR= PR
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/sinkd.service
 	[ -e $(DESTDIR)/etc/sinkd/sinkd.ini ] || \
 	    install -m 644 config/sinkd.ini $(DESTDIR)/etc/sinkd/sinkd.ini
+
+# --- the experiments ----------------------------------------------------------------------------
+
+$(EVAL): $(call objects,$(EVAL_SRC))
+$(BUILD)/sinkd-eval: $(BUILD)/eval/main.o $(EVAL) $(CORE)
+	$(call QUIET,LD)$(CC) $(LDFLAGS) $^ -ljansson $(CORE_LIBS) -o $@
+
+$(BUILD)/tests/eval/%: $(BUILD)/tests/eval/%.o $(SUPPORT) $(EVAL) $(CORE)
+	$(call QUIET,LD)$(call link_test,-lcmocka -ljansson $(CORE_LIBS))
 
 # --- tests --------------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ check() { # WHAT STATUS
 
 # plant FILE INCLUDE EXPECTED - the file is alone in the tree.
 plant() {
-    rm -rf "$tree/core" "$tree/server"
-    mkdir -p "$tree/core" "$tree/server" "$tree/$(dirname "$1")"
+    rm -rf "$tree/core" "$tree/server" "$tree/eval"
+    mkdir -p "$tree/core" "$tree/server" "$tree/eval" "$tree/$(dirname "$1")"
     printf '/* a comment */\n#include %s\n' "$2" >"$tree/$1"
     printed=$(scripts/check-layers.sh "$tree") && status=0 || status=1
     case $3 in
@@ -36,6 +36,10 @@ plant core/gguf/a.c '"core/kernels/tensor_type.h"' allowed
 plant core/text/a.c '<utf8proc.h>' allowed
 plant core/base/a.c '<stdio.h>' allowed
 plant server/a.c '"core/engine/engine.h"' allowed
+plant eval/a.c '"core/model/model.h"' allowed
+plant eval/a.c '<jansson.h>' allowed
+plant eval/a.c '"server/options.h"' 'eval may not include server/options.h'
+plant core/text/a.c '<jansson.h>' '<jansson.h> belongs to server/ eval/'
 plant core/text/a.c '"core/model/model.h"' 'core/text may not include core/model/model.h'
 plant core/gguf/a.h '"core/kernels/kernels.h"' 'core/gguf may not include core/kernels/kernels.h'
 plant server/a.c '"core/session/session.h"' 'server may not include core/session/session.h'
