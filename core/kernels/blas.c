@@ -19,20 +19,14 @@ static bool find(void *library, const char *name, void *out_function)
     return *(void **)out_function != NULL;
 }
 
-void blas_open(bool has_avx512)
+void blas_open(void)
 {
     static bool was_tried;
     if (was_tried)
         return;
     was_tried = true;
 
-    /* The library's own choice is old: version 0.3.21 takes Zen 5 for a Haswell (112 GFLOP/s for
-     * one core and a tile of 256 x 256 x 2048, where its SkylakeX kernels reach 204) and Zen 4 for
-     * a Cooper Lake, slower there than either. SkylakeX needs nothing that our AVX-512 does not. */
-    if (has_avx512)
-        setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
-    setenv("OPENBLAS_NUM_THREADS", "1", 1);
-
+    setenv("OPENBLAS_NUM_THREADS", "1", 1); /* else it starts its threads when it is loaded */
     set_threads_fn *set_threads;
     void *library = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL || !find(library, "openblas_set_num_threads", &set_threads))

@@ -29,64 +29,94 @@ SIMD struct f32x16 float_load_first(enum tensor_type type, const uint8_t *p, int
     return float_load(type, last);
 }
 
-/* R rows by T tokens. */
-SIMD void float_tile(enum tensor_type type, int R, int T, const struct matmul_job *job, int row,
+enum {
+    STRIP = 1024,      /* elements of a row that stay in the first-level cache with their tile */
+    STRIP_TOKENS = 64, /* tokens whose strips stay in the second-level cache */
+};
+
+/* Some elements of each row, some tokens. */
+struct strip {
+    const struct matmul_job *job;
+    int begin;
+    int end;
+    int token_begin;
+    int token_end;
+};
+
+/* y += the products of R rows and T tokens within the strip; the first strip sets y. */
+SIMD void float_tile(enum tensor_type type, int R, int T, const struct strip *strip, int row,
                      int token)
 {
-    const int n = job->w->n_in;
-    size_t size = float_bytes(type);
-    const uint8_t *w = (const uint8_t *)job->w->data + size * (size_t)n * (size_t)row;
-    const float *x = job->in->x + (size_t)n * (size_t)token;
+    const struct matmul_job *job = strip->job;
+    const ptrdiff_t n = job->w->n_in, size = (ptrdiff_t)float_bytes(type);
+    const uint8_t *w = (const uint8_t *)job->w->data + size * n * row;
+    const float *x = job->in->x + n * token;
     struct f32x16 sums[SIMD_TILE_ROWS][SIMD_TILE_ROWS];
 #pragma GCC unroll 16
-    for (int i = 0; i < R * T; i++)
-        sums[i / T][i % T] = f32x16_set(0);
+    for (int j = 0; j < R * T; j++)
+        sums[j / T][j % T] = f32x16_set(0);
 
-    int i = 0;
-    for (; i + 16 <= n; i += 16) {
+    int i = strip->begin;
+    for (; i + 16 <= strip->end; i += 16) {
         struct f32x16 xs[SIMD_TILE_ROWS];
 #pragma GCC unroll 16
         for (int t = 0; t < T; t++)
-            xs[t] = f32x16_load(x + t * (ptrdiff_t)n + i);
+            xs[t] = f32x16_load(x + t * n + i);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
-            struct f32x16 ws = float_load(type, w + size * (size_t)(r * (ptrdiff_t)n + i));
+            struct f32x16 ws = float_load(type, w + size * (r * n + i));
 #pragma GCC unroll 16
             for (int t = 0; t < T; t++)
                 sums[r][t] = f32x16_fma(ws, xs[t], sums[r][t]);
         }
     }
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-#pragma GCC unroll 16
-        for (int t = 0; t < T; t++) {
-            const uint8_t *last = w + size * (size_t)(r * (ptrdiff_t)n + i);
-            if (i < n)
-                sums[r][t] =
-                    f32x16_fma(float_load_first(type, last, n - i),
-                               f32x16_load_first(x + t * (ptrdiff_t)n + i, n - i), sums[r][t]);
-            job->y[(size_t)(token + t) * job->y_stride + (size_t)(row + r)] =
-                f32x16_sum(sums[r][t]) + (job->bias != NULL ? job->bias[row + r] : 0);
-        }
+    for (int j = 0; j < R * T; j++) {
+        const int r = j / T, t = j % T, n_left = strip->end - i;
+        if (n_left > 0)
+            sums[r][t] = f32x16_fma(float_load_first(type, w + size * (r * n + i), n_left),
+                                    f32x16_load_first(x + t * n + i, n_left), sums[r][t]);
+        float *y = job->y + (size_t)(token + t) * job->y_stride + (size_t)(row + r);
+        float before = job->bias != NULL ? job->bias[row + r] : 0;
+        *y = (strip->begin > 0 ? *y : before) + f32x16_sum(sums[r][t]);
     }
 }
 
-SIMD void float_tokens(enum tensor_type type, int R, const struct matmul_job *job, int row)
+SIMD void float_tokens(enum tensor_type type, int R, const struct strip *strip, int row)
 {
-    int token = 0, n_tokens = job->in->n_tokens;
-    for (; token + SIMD_TILE_ROWS <= n_tokens; token += SIMD_TILE_ROWS)
-        float_tile(type, R, SIMD_TILE_ROWS, job, row, token);
-    for (; token < n_tokens; token++)
-        float_tile(type, R, 1, job, row, token);
+    int token = strip->token_begin;
+    for (; token + SIMD_TILE_ROWS <= strip->token_end; token += SIMD_TILE_ROWS)
+        float_tile(type, R, SIMD_TILE_ROWS, strip, row, token);
+    for (; token < strip->token_end; token++)
+        float_tile(type, R, 1, strip, row, token);
 }
 
+SIMD void float_strip(enum tensor_type type, const struct strip *strip)
+{
+    int row = strip->job->row_begin, end = strip->job->row_end;
+    for (; row + SIMD_TILE_ROWS <= end; row += SIMD_TILE_ROWS)
+        float_tokens(type, SIMD_TILE_ROWS, strip, row);
+    for (; row < end; row++)
+        float_tokens(type, 1, strip, row);
+}
+
+SIMD int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Few tokens read each row from memory once, from end to end. */
 SIMD void float_rows(enum tensor_type type, const struct matmul_job *job)
 {
-    int row = job->row_begin;
-    for (; row + SIMD_TILE_ROWS <= job->row_end; row += SIMD_TILE_ROWS)
-        float_tokens(type, SIMD_TILE_ROWS, job, row);
-    for (; row < job->row_end; row++)
-        float_tokens(type, 1, job, row);
+    int n_in = job->w->n_in, n_tokens = job->in->n_tokens;
+    int length = n_tokens <= 16 ? n_in : STRIP;
+    for (int begin = 0; begin < n_in; begin += length) {
+        for (int token = 0; token < n_tokens; token += STRIP_TOKENS) {
+            struct strip strip = {job, begin, least(begin + length, n_in), token,
+                                  least(token + STRIP_TOKENS, n_tokens)};
+            float_strip(type, &strip);
+        }
+    }
 }
 
 static void floats(const struct matmul_job *job)

@@ -42,7 +42,6 @@ static bool cpu_runs(enum kernels_isa isa)
 bool kernels_select(const char *forced_name, struct err *err)
 {
     __builtin_cpu_init();
-    blas_open(cpu_runs(KERNELS_AVX512));
     if (forced_name == NULL)
         forced_name = getenv("SINKD_KERNELS");
 
@@ -56,6 +55,8 @@ bool kernels_select(const char *forced_name, struct err *err)
             return err_set(err, ERR_UNSUPPORTED, "this CPU cannot run the %s kernels", forced_name);
         }
         kernels = tables[i];
+        if (kernels->isa != KERNELS_AVX512)
+            blas_open();
         return true;
     }
     return err_set(err, ERR_INVALID, "no kernels are named \"%s\": use scalar, avx2 or avx512",

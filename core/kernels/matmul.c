@@ -1,16 +1,15 @@
 #include "core/kernels/matmul.h"
 
+#include <limits.h>
+
 #include "core/kernels/blas.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul_isa.h"
 #include "core/kernels/quant.h"
 
-enum {
-    BLAS_MIN_TOKENS = 48, /* from here on faster than our own float product; measured */
-    /* Weights that are widened to floats for it: */
-    MOST_BYTES_AS_FLOATS = 2 << 20, /* as the second-level cache holds, */
-    LEAST_ROWS_AS_FLOATS = 16,      /* but fewer rows make poor tiles */
-};
+/* Weights that are widened to floats at a time: what the second-level cache holds, but fewer rows
+ * make poor tiles. */
+enum { MOST_BYTES_AS_FLOATS = 2 << 20, LEAST_ROWS_AS_FLOATS = 16 };
 
 /* NULL for plain x86-64. */
 static const struct matmul_isa *isa_now(void)
@@ -24,6 +23,14 @@ static const struct matmul_isa *isa_now(void)
         break;
     }
     return NULL;
+}
+
+/* Batches from which on BLAS is faster than our own float product; measured. */
+static int blas_min_tokens(void)
+{
+    if (!blas_is_open() || kernels->isa == KERNELS_AVX512)
+        return INT_MAX;
+    return kernels->isa == KERNELS_AVX2 ? 48 : 4;
 }
 
 static int is_float(enum tensor_type type)
@@ -58,7 +65,7 @@ size_t matmul_scratch_bytes(int max_n_in, int max_tokens)
     size_t tile_bytes = LEAST_ROWS_AS_FLOATS * (size_t)max_n_in * sizeof(float);
     if (tile_bytes < MOST_BYTES_AS_FLOATS)
         tile_bytes = MOST_BYTES_AS_FLOATS;
-    if (max_tokens >= BLAS_MIN_TOKENS && tile_bytes > bytes)
+    if (max_tokens >= blas_min_tokens() && tile_bytes > bytes)
         bytes = tile_bytes;
     return bytes;
 }
@@ -137,7 +144,7 @@ void matmul_rows(const struct matrix *w, const float *bias, const struct activat
 {
     struct matmul_job job = {w, bias, in, y, y_stride, row_begin, row_end, scratch};
     const struct matmul_isa *isa = isa_now();
-    if ((isa == NULL || is_float(w->type)) && in->n_tokens >= BLAS_MIN_TOKENS && blas_is_open())
+    if ((isa == NULL || is_float(w->type)) && in->n_tokens >= blas_min_tokens())
         blas_rows(&job);
     else if (isa == NULL)
         plain_rows(&job);

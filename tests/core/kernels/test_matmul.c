@@ -1,6 +1,7 @@
 /* Products of every tensor type, on every instruction set that this CPU has, for small and large
  * batches, against sums in double of the dequantized rows. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,6 +301,50 @@ static void test_inputs_that_are_not_finite_count_as_zero(void **state)
     free((void *)(uintptr_t)w.data);
 }
 
+/* Two threads, each with its own rows: what a thread pool does. */
+struct half {
+    const struct matrix *w;
+    const struct activations *in;
+    float *y;
+    int row_begin, row_end;
+};
+
+static void *multiply_half(void *arg)
+{
+    enum { N_ROUNDS = 20 };
+    const struct half *half = arg;
+    void *scratch = take(matmul_scratch_bytes(half->w->n_in, half->in->n_tokens));
+    for (int i = 0; i < N_ROUNDS; i++)
+        matmul_rows(half->w, NULL, half->in, half->y, (size_t)half->w->n_out + 3, half->row_begin,
+                    half->row_end, scratch);
+    free(scratch);
+    return NULL;
+}
+
+static void test_two_threads(void **state)
+{
+    enum { N_OUT = 128, N_IN = 512, N_TOKENS = 64 };
+    if (!select_isa(*state))
+        return;
+    for (int i = 0; i < N_TYPES; i++) {
+        struct matrix w = random_matrix(types[i], N_OUT, N_IN);
+        struct activations in = new_activations(N_TOKENS, N_IN);
+        float *y = take(N_TOKENS * (N_OUT + 3) * sizeof *y);
+        fill_exact(&in);
+        if (matmul_wants_quantized(w.type))
+            activations_quantize(&in, 0, N_TOKENS);
+        struct half first = {&w, &in, y, 0, N_OUT / 2}, second = {&w, &in, y, N_OUT / 2, N_OUT};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, multiply_half, &first), 0);
+        multiply_half(&second);
+        pthread_join(thread, NULL);
+        check_against_double(&w, NULL, &in, y);
+        free((void *)(uintptr_t)w.data);
+        free(y);
+        free_activations(&in);
+    }
+}
+
 int main(void)
 {
     static const struct {
@@ -310,6 +355,7 @@ int main(void)
         {"float widths", test_float_widths},
         {"a batch does not change a token", test_batch_does_not_change_a_token},
         {"rounding of inputs is small", test_rounding_of_inputs_is_small},
+        {"two threads", test_two_threads},
         {"not finite counts as zero", test_inputs_that_are_not_finite_count_as_zero},
     };
     enum { N_CHECKS = sizeof checks / sizeof checks[0] };
