@@ -7,7 +7,7 @@ set -eu
 
 build="gcc libc6-dev make libmicrohttpd-dev libuv1-dev libjansson-dev libinih-dev libutf8proc-dev
        libopenblas0-pthread"
-test="$build libcmocka-dev python3"
+test="$build libcmocka-dev python3 curl"
 lint="$build clang-format clang-tidy clang libclang-rt-dev shellcheck libcmocka-dev"
 
 say() { echo "install-deps: $*" >&2; }
@@ -21,7 +21,7 @@ packages_of() {
     model) npm_packages ;;
     test) echo "$test" ;;
     lint) echo "$lint" ;;
-    ci) echo "$test $lint curl $(npm_packages)" ;;
+    ci) echo "$test $lint $(npm_packages)" ;;
     *) say "unknown set '$1'; use build, model, test, lint or ci"; exit 2 ;;
     esac
 }
