@@ -399,14 +399,18 @@ SIMD struct u8x64 u8x64_shift_odd_quarters(struct u8x64 a)
     return (struct u8x64){_mm256_srlv_epi64(a.low, counts), _mm256_srlv_epi64(a.high, counts)};
 }
 
-/* All bits set in byte i where bit i is. */
+/* All bits set in byte i where byte i of `bits` has bit i % 8. */
+SIMD __m256i half_mask(__m256i bits)
+{
+    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+}
+
 SIMD __m256i half_from_bits(uint32_t bits)
 {
     __m256i which =
         _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which);
-    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+    return half_mask(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which));
 }
 
 SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
@@ -415,12 +419,34 @@ SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
     return u8x64_and(mask, u8x64_set(value));
 }
 
-SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, uint64_t negative)
+SIMD __m256i half_spread_signs(uint32_t packed)
 {
-    struct u8x64 mask = u8x64_from_bits(negative, 0xff);
-    __m256i low = _mm256_sub_epi8(_mm256_xor_si256(a.low, mask.low), mask.low);
-    __m256i high = _mm256_sub_epi8(_mm256_xor_si256(a.high, mask.high), mask.high);
-    return (struct u8x64){_mm256_add_epi8(base.low, low), _mm256_add_epi8(base.high, high)};
+    const long long odd_low = (long long)0x8000008000808000, odd_high = 0x0080800080000080;
+    __m256i counts = _mm256_setr_epi64x(0, 7, 14, 21);
+    __m256i seven = _mm256_and_si256(_mm256_srlv_epi64(_mm256_set1_epi64x(packed), counts),
+                                     _mm256_set1_epi64x(127));
+    __m256i folded = _mm256_xor_si256(seven, _mm256_srli_epi64(seven, 4));
+    __m256i parity =
+        _mm256_shuffle_epi8(_mm256_setr_epi64x(odd_low, odd_high, odd_low, odd_high), folded);
+    __m256i first = _mm256_setr_epi64x(0, 0x0808080808080808, 0, 0x0808080808080808);
+    return _mm256_shuffle_epi8(_mm256_or_si256(seven, parity), first);
+}
+
+SIMD struct u8x64 u8x64_spread_signs(uint32_t low, uint32_t high)
+{
+    return (struct u8x64){half_spread_signs(low), half_spread_signs(high)};
+}
+
+SIMD __m256i half_add_signed(__m256i base, __m256i a, __m256i signs)
+{
+    __m256i mask = half_mask(signs);
+    return _mm256_add_epi8(base, _mm256_sub_epi8(_mm256_xor_si256(a, mask), mask));
+}
+
+SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, struct u8x64 signs)
+{
+    return (struct u8x64){half_add_signed(base.low, a.low, signs.low),
+                          half_add_signed(base.high, a.high, signs.high)};
 }
 
 /* 8 rows of 32 bytes to 8 columns of four bytes; columns lie 64 bytes apart. */

@@ -358,10 +358,27 @@ SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
     return (struct u8x64){_mm512_maskz_set1_epi8(bits, (char)value)};
 }
 
-/* base + a, or base - a where the bit is set */
-SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, uint64_t negative)
+/* From four times 7 bits to four times 8, of which an even number is set; each of these bytes
+ * eight times. The first four from `low`. */
+SIMD struct u8x64 u8x64_spread_signs(uint32_t low, uint32_t high)
 {
+    const long long odd_low = (long long)0x8000008000808000, odd_high = 0x0080800080000080;
+    __m512i packed = _mm512_inserti64x4(_mm512_set1_epi64(low), _mm256_set1_epi64x(high), 1);
+    __m512i counts = _mm512_setr_epi64(0, 7, 14, 21, 0, 7, 14, 21);
+    __m512i seven = _mm512_and_si512(_mm512_srlv_epi64(packed, counts), _mm512_set1_epi64(127));
+    __m512i folded = _mm512_xor_si512(seven, _mm512_srli_epi64(seven, 4));
+    __m512i parity =
+        _mm512_shuffle_epi8(_mm512_set4_epi64(odd_high, odd_low, odd_high, odd_low), folded);
+    __m512i first = _mm512_set4_epi64(0x0808080808080808, 0, 0x0808080808080808, 0);
+    return (struct u8x64){_mm512_shuffle_epi8(_mm512_or_si512(seven, parity), first)};
+}
+
+/* base + a, or base - a where `signs` has, in byte i, bit i % 8 set */
+SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, struct u8x64 signs)
+{
+    __m512i bit = _mm512_set1_epi64((long long)0x8040201008040201);
     __m512i sum = _mm512_add_epi8(base.v, a.v);
+    __mmask64 negative = _mm512_test_epi8_mask(signs.v, bit);
     return (struct u8x64){_mm512_mask_sub_epi8(sum, negative, base.v, a.v)};
 }
 

@@ -197,17 +197,6 @@ SIMD struct unit unpack_q6_k(const uint8_t *p)
     return unit;
 }
 
-/* Four times 7 bits to four times 8, of which an even number is set. */
-SIMD uint32_t unpack_signs(uint32_t packed)
-{
-    uint32_t bits = (packed & 0x7f) | (packed << 1 & 0x7f00) | (packed << 2 & 0x7f0000) |
-                    (packed << 3 & 0x7f000000);
-    uint32_t parity = bits ^ bits >> 4;
-    parity ^= parity >> 2;
-    parity ^= parity >> 1;
-    return bits | (parity & 0x01010101) << 7;
-}
-
 SIMD struct unit unpack_iq2_xxs(const uint8_t *p)
 {
     const uint8_t *packed = p + 2;
@@ -216,9 +205,8 @@ SIMD struct unit unpack_iq2_xxs(const uint8_t *p)
 #pragma GCC unroll 16
     for (int i = 0; i < 4; i++, packed += 16) {
         uint32_t low = load_u32(packed + 4), high = load_u32(packed + 12);
-        uint64_t signs = unpack_signs(low) | (uint64_t)unpack_signs(high) << 32;
         struct u8x64 sizes = u8x64_gather(iq2_xxs_grid, packed, packed + 8);
-        unit.u[i] = u8x64_add_signed(u8x64_set(64), sizes, signs);
+        unit.u[i] = u8x64_add_signed(u8x64_set(64), sizes, u8x64_spread_signs(low, high));
         scales |= (uint64_t)(low >> 28 << 1 | high >> 28 << 9 | 0x0101) << (16 * i);
     }
     unit.scale = f32x16_mul(f32x16_from_u8_twice(scales), f32x16_set(unpack_f16(p) * 0.125f));
