@@ -74,7 +74,7 @@ QUIET = $(if $(V),,@echo "  $1 $@";)
 all: $(BUILD)/sinkd $(BUILD)/sinkd-eval ## build the daemon and the experiments: build/sinkd[-eval]
 
 run: deps-build ## install what is missing, build, start with the default model (MODEL= HOST= PORT= ARGS=)
-	@$(MAKE) all
+	@$(MAKE) -s $(BUILD)/sinkd
 	@scripts/run.sh $(BUILD)/sinkd "$(MODEL)" $(if $(HOST),--host "$(HOST)") \
 	    $(if $(PORT),--port "$(PORT)") $(ARGS)
 
@@ -195,9 +195,11 @@ bench-bins: $(BENCH_BIN)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 	$(call QUIET,LD)$(call link_test,$(CORE_LIBS))
 
-bench: deps-test ## measure kernels and the daemon with the default model (MODEL=)
+bench: deps-test ## measure steps, kernels, the daemon; PEER=folder of llama.cpp's binaries to compare
 	@$(MAKE) all bench-bins
-	@for bench in $(BENCH_BIN); do echo "== $${bench##*/}"; $$bench || exit 1; done
+	@$(BUILD)/tests/bench/bench_kernels
+	@tests/bench/compare.py $(BUILD)/tests/bench/bench_model --out tests/bench/RESULTS.md \
+	    $(if $(PEER),--peer $(PEER)/llama-bench --batched $(PEER)/llama-batched-bench)
 	@tests/bench/serve.py $(BUILD)/sinkd "$${MODEL:-$$(scripts/fetch-model.sh)}"
 
 # --- style --------------------------------------------------------------------------------------
