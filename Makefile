@@ -195,7 +195,7 @@ bench-bins: $(BENCH_BIN)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 	$(call QUIET,LD)$(call link_test,$(CORE_LIBS))
 
-bench: deps-test ## measure steps, kernels, the daemon; PEER=folder of llama.cpp's binaries to compare
+bench: deps-bench ## measure steps, kernels, the daemon; PEER=folder of llama.cpp's binaries to compare
 	@$(MAKE) all bench-bins
 	@$(BUILD)/tests/bench/bench_kernels
 	@tests/bench/compare.py $(BUILD)/tests/bench/bench_model --out tests/bench/RESULTS.md \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install-deps.sh [build|model|test|lint|ci]... - installs the Debian packages that are missing.
+# install-deps.sh [build|model|test|bench|lint|ci]... - installs the Debian packages that are missing.
 #
 # Costs one dpkg-query when nothing is. Never asks: without root it uses sudo. On a system without
 # apt it checks that the headers can be found and otherwise names the packages.
@@ -20,9 +20,10 @@ packages_of() {
     build) echo "$build" ;;
     model) npm_packages ;;
     test) echo "$test" ;;
+    bench) echo "$test python3-numpy" ;;
     lint) echo "$lint" ;;
     ci) echo "$test $lint $(npm_packages)" ;;
-    *) say "unknown set '$1'; use build, model, test, lint or ci"; exit 2 ;;
+    *) say "unknown set '$1'; use build, model, test, bench, lint or ci"; exit 2 ;;
     esac
 }
 

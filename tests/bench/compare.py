@@ -122,8 +122,9 @@ def main():
     text = '\n'.join(lines) + '\n'
     print(text)
     if args.out:
-        with open(args.out, 'a') as out:
-            out.write(text + '\n')
+        with open(args.out, 'w') as out:
+            out.write('# Results\n\nWritten by `make bench`: medians of %d rounds, both programs in turn on the same files '
+                      '(random weights), ratios round by round.\n\n' % args.rounds + text)
 
 
 if __name__ == '__main__':
