@@ -5,37 +5,8 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "server/conversation.h"
 #include "server/random_id.h"
-
-enum {
-    MAX_BOUNDARIES = 64,
-    ID_SIZE = 257,
-    /* A client that trims its history sends a few new messages after our last answer, not many. */
-    MAX_NEW_AFTER_TRIM = 8,
-};
-
-/* A place that the engine can continue from, `position` tokens into the session. */
-struct boundary {
-    size_t n_messages; /* of the log, up to here */
-    int64_t position;
-    size_t n_text_kept; /* bytes of the last message, an answer, that those tokens cover */
-    int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
-};
-
-struct conversation {
-    struct conversation *next, *previous; /* most recently used first */
-    char id[ID_SIZE];
-    int owner;
-    bool is_named; /* by the client, who then always names it: never found by text */
-    bool is_busy;
-    bool is_leaving;
-    uint64_t session;         /* the engine's; 0: none, and no boundaries */
-    struct engine_usage last; /* after the session's last turn: where it stands, how far back it
-                                 can go */
-    struct message_log log;
-    struct boundary boundaries[MAX_BOUNDARIES]; /* ascending */
-    int n_boundaries;
-};
 
 struct conversations {
     struct conversations_options options;
@@ -188,12 +159,6 @@ static struct conversation *find_named(const struct conversations *all,
     return NULL;
 }
 
-static bool can_return(const struct conversation *one, const struct boundary *boundary)
-{
-    return boundary->position == one->last.position ||
-           engine_can_rewind(&one->last, boundary->position);
-}
-
 /* Messages that the best reachable boundary covers if it ends an answer; 0 for none. Without a name
  * only an answer of ours shows that a request belongs to a conversation: greetings and system
  * prompts are alike in many. */
@@ -201,7 +166,8 @@ static size_t covered_by_answers(const struct conversation *one, size_t n_common
 {
     for (int i = one->n_boundaries - 1; i >= 0; i--) {
         const struct boundary *boundary = &one->boundaries[i];
-        if (boundary->replay < 0 && boundary->n_messages <= n_common && can_return(one, boundary))
+        if (boundary->replay < 0 && boundary->n_messages <= n_common &&
+            conversation_can_return(one, boundary))
             return boundary->n_messages;
     }
     return 0;
@@ -227,28 +193,6 @@ static struct conversation *find_by_text(const struct conversations *all,
     return best;
 }
 
-/* A client may drop old messages to fit its own idea of a limit. When all that it sends, after the
- * system messages, is the end of our log and then something new, the conversation simply goes on.
- * Returns how many of its messages stand for the whole log; 0 when that is not so. */
-static size_t trimmed_prefix(const struct conversation *one, const struct conversation_ask *ask,
-                             const uint64_t *hashes)
-{
-    size_t n_system = 0;
-    while (n_system < ask->n_messages && ask->messages[n_system].role == CHAT_SYSTEM)
-        n_system++;
-    size_t last = ask->n_messages - 1;
-    for (size_t n = last; n >= n_system + 2 && last - n < MAX_NEW_AFTER_TRIM; n--) {
-        size_t n_same = 0;
-        while (n_same < n - n_system && n_same < one->log.n &&
-               message_log_same(&one->log, one->log.n - 1 - n_same, &ask->messages[n - 1 - n_same],
-                                hashes[n - 1 - n_same]))
-            n_same++;
-        if (n_same == n - n_system && ask->messages[n - 1].role == CHAT_ASSISTANT)
-            return n;
-    }
-    return 0;
-}
-
 /* A front end asks for titles and tags under the name of the chat: such a request has nothing to do
  * with what was said, and no answers of its own. */
 static bool is_side_request(const struct conversation *one, const struct conversation_ask *ask,
@@ -261,159 +205,6 @@ static bool is_side_request(const struct conversation *one, const struct convers
             (i < n_common && ask->messages[i].role == CHAT_USER))
             return false;
     }
-    return true;
-}
-
-/* ---- what must be fed ---- */
-
-/* The whole conversation as it will stand: log[0 .. n_base), then what was added. */
-static bool render(const struct conversations *all, const struct conversation *one,
-                   const struct conversation_plan *plan, size_t n_messages, struct prompt *out)
-{
-    struct chat_message *messages = calloc(n_messages + 1, sizeof *messages);
-    if (messages == NULL)
-        return false;
-    for (size_t i = 0; i < n_messages; i++)
-        messages[i] = i < plan->n_base ? message_log_view(&one->log, i)
-                                       : message_log_view(&plan->added, i - plan->n_base);
-    chat_template_render(all->options.chat_template, messages, n_messages, true, out);
-    free(messages);
-    return !prompt_failed(out);
-}
-
-static size_t n_spaces(const char *text, size_t len)
-{
-    size_t n = 0;
-    while (n < len && (text[n] == ' ' || text[n] == '\n' || text[n] == '\t' || text[n] == '\r'))
-        n++;
-    return n;
-}
-
-/* `rest` is the rendered prompt from where the answer began. Finds how much of it the session has
- * already: the answer's kept bytes, around which the template may have trimmed. False when the
- * rendering does not contain them. */
-static bool skip_kept(const char *rest, size_t rest_len, const struct logged_message *answer,
-                      size_t n_kept, size_t *out_skip)
-{
-    size_t text_begin = n_spaces(answer->content, n_kept);
-    if (text_begin == n_kept) {
-        *out_skip = 0;
-        return true;
-    }
-    size_t rest_begin = n_spaces(rest, rest_len);
-    const char *text = answer->content + text_begin;
-    size_t len = n_kept - text_begin;
-    bool is_whole =
-        n_spaces(answer->content + n_kept, answer->len - n_kept) == answer->len - n_kept;
-    for (;;) {
-        if (len <= rest_len - rest_begin && memcmp(rest + rest_begin, text, len) == 0) {
-            *out_skip = rest_begin + len;
-            return true;
-        }
-        /* Only the answer's own trailing whitespace can have been trimmed. */
-        size_t shorter = len;
-        while (shorter > 0 && n_spaces(text + shorter - 1, 1) == 1)
-            shorter--;
-        if (!is_whole || shorter == len)
-            return false;
-        len = shorter;
-    }
-}
-
-/* Byte offset in the rendered plan->prompt at which feeding must begin when the session stands at
- * `boundary`; false when the boundary cannot serve. */
-static bool find_begin(const struct conversations *all, const struct conversation *one,
-                       const struct conversation_plan *plan, const struct boundary *boundary,
-                       size_t *out_begin)
-{
-    struct prompt before;
-    prompt_init(&before);
-    size_t skip = 0;
-    const struct buf *whole = &plan->prompt.text;
-    bool fits = render(all, one, plan, boundary->n_messages - 1, &before) &&
-                before.text.len <= whole->len &&
-                memcmp(buf_text(&before.text), buf_text(whole), before.text.len) == 0 &&
-                skip_kept(buf_text(whole) + before.text.len, whole->len - before.text.len,
-                          &one->log.items[boundary->n_messages - 1], boundary->n_text_kept, &skip);
-    size_t begin = before.text.len + skip;
-    prompt_done(&before);
-    if (!fits || begin >= whole->len)
-        return false;
-    *out_begin = begin;
-    return true;
-}
-
-static bool is_answer_asked_again(const struct conversation_plan *plan,
-                                  const struct boundary *boundary, size_t n_messages)
-{
-    return boundary->replay >= 0 && boundary->n_messages == n_messages && plan->added.n == 0;
-}
-
-/* Goes through the boundaries, latest first, until one serves. */
-static bool use_boundary(const struct conversations *all, const struct conversation *one,
-                         struct conversation_plan *plan, size_t n_messages)
-{
-    for (int i = one->n_boundaries - 1; i >= 0; i--) {
-        const struct boundary *boundary = &one->boundaries[i];
-        if (boundary->n_messages > plan->n_base || !can_return(one, boundary))
-            continue;
-        bool is_again = is_answer_asked_again(plan, boundary, n_messages);
-        if (is_again)
-            plan->replay = boundary->replay;
-        else if (boundary->replay >= 0 || !find_begin(all, one, plan, boundary, &plan->begin))
-            continue;
-        bool is_tip = !is_again && boundary->position == one->last.position;
-        plan->match = is_tip ? CONVERSATION_APPEND : CONVERSATION_REWIND;
-        plan->keep = boundary->position;
-        plan->is_start = false;
-        return true;
-    }
-    return false;
-}
-
-static bool add_messages(struct conversation_plan *plan, const struct conversation_ask *ask,
-                         size_t first)
-{
-    for (size_t i = first; i < ask->n_messages; i++) {
-        if (!message_log_push(&plan->added, &ask->messages[i]))
-            return false;
-    }
-    return true;
-}
-
-/* The template may trim the message that is spoken on; then the bytes of message and continuation
- * no longer tell what the session holds. */
-static void check_continuation(struct conversation_plan *plan, const struct chat_message *last)
-{
-    plan->is_continuation = last->role == CHAT_ASSISTANT;
-    if (!plan->is_continuation || last->len == 0)
-        return;
-    const struct buf *text = &plan->prompt.text;
-    plan->is_unfaithful = text->len < last->len ||
-                          memcmp(text->data + text->len - last->len, last->content, last->len) != 0;
-}
-
-static bool make_plan(const struct conversations *all, const struct conversation *one,
-                      const struct conversation_ask *ask, size_t n_common, const uint64_t *hashes,
-                      struct conversation_plan *plan)
-{
-    size_t n_taken = n_common; /* of the client's messages, those that the log stands for */
-    plan->n_base = n_common;
-    size_t n_trimmed = n_common < one->log.n ? trimmed_prefix(one, ask, hashes) : 0;
-    if (n_trimmed > 0) {
-        n_taken = n_trimmed;
-        plan->n_base = one->log.n;
-    }
-    if (!add_messages(plan, ask, n_taken))
-        return false;
-    size_t n_messages = plan->n_base + plan->added.n;
-    if (!render(all, one, plan, n_messages, &plan->prompt))
-        return false;
-    struct chat_message last = plan->added.n > 0 ? message_log_view(&plan->added, plan->added.n - 1)
-                                                 : message_log_view(&one->log, plan->n_base - 1);
-    check_continuation(plan, &last);
-    plan->match = one->log.n == 0 ? CONVERSATION_NEW : CONVERSATION_REBUILD;
-    use_boundary(all, one, plan, n_messages);
     return true;
 }
 
@@ -456,7 +247,7 @@ static enum conversations_status begin(struct conversations *all,
         return one->is_leaving ? CONVERSATIONS_LEAVING : CONVERSATIONS_BUSY;
     if (one == NULL && (one = add(all, ask)) == NULL)
         return CONVERSATIONS_FAILED;
-    if (!make_plan(all, one, ask, n_common, hashes, plan)) {
+    if (!conversation_plan_feed(one, all->options.chat_template, ask, n_common, hashes, plan)) {
         if (one->log.n == 0)
             drop(all, one);
         return CONVERSATIONS_FAILED;
@@ -560,9 +351,9 @@ void conversations_fail(struct conversations *all, struct conversation_plan *pla
 
 static void add_boundary(struct conversation *one, struct boundary boundary)
 {
-    if (one->n_boundaries == MAX_BOUNDARIES) {
+    if (one->n_boundaries == CONVERSATION_MAX_BOUNDARIES) {
         memmove(one->boundaries, one->boundaries + 1,
-                (MAX_BOUNDARIES - 1) * sizeof one->boundaries[0]);
+                (CONVERSATION_MAX_BOUNDARIES - 1) * sizeof one->boundaries[0]);
         one->n_boundaries--;
     }
     one->boundaries[one->n_boundaries++] = boundary;
@@ -575,7 +366,7 @@ static void prune_boundaries(struct conversation *one, const struct conversation
     for (int i = 0; i < one->n_boundaries; i++) {
         const struct boundary *boundary = &one->boundaries[i];
         if (boundary->n_messages <= plan->n_base && boundary->position <= plan->keep &&
-            can_return(one, boundary))
+            conversation_can_return(one, boundary))
             one->boundaries[n++] = *boundary;
     }
     one->n_boundaries = n;

@@ -1,0 +1,53 @@
+/* conversation.h - one conversation, for conversations.c and conversation_feed.c alone.
+ *
+ * Owner: conversations. Thread: loop. */
+#ifndef SERVER_CONVERSATION_H
+#define SERVER_CONVERSATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/engine/engine.h"
+#include "core/text/chat_template.h"
+#include "server/message_log.h"
+
+struct conversation_ask;
+struct conversation_plan;
+
+enum { CONVERSATION_MAX_BOUNDARIES = 64, CONVERSATION_ID_SIZE = 257 };
+
+/* A place that the engine can continue from, `position` tokens into the session. */
+struct boundary {
+    size_t n_messages; /* of the log, up to here */
+    int64_t position;
+    size_t n_text_kept; /* bytes of the last message, an answer, that those tokens cover */
+    int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
+};
+
+struct conversation {
+    struct conversation *next, *previous; /* most recently used first */
+    char id[CONVERSATION_ID_SIZE];
+    int owner;
+    bool is_named; /* by the client, who then always names it: never found by text */
+    bool is_busy;
+    bool is_leaving;
+    uint64_t session;         /* the engine's; 0: none, and no boundaries */
+    struct engine_usage last; /* after the session's last turn: where it stands, how far back it
+                                 can go */
+    struct message_log log;
+    struct boundary boundaries[CONVERSATION_MAX_BOUNDARIES]; /* ascending */
+    int n_boundaries;
+};
+
+/* True when the engine still holds the tokens up to this boundary. */
+bool conversation_can_return(const struct conversation *one, const struct boundary *boundary);
+
+/* Fills in what of the ask must be fed: the plan's match, keep, prompt and begin, and the messages
+ * that the log lacks. The first n_common messages of both are the same; hashes has one for each
+ * message of the ask. False when there is no memory. */
+bool conversation_plan_feed(const struct conversation *one, enum chat_template chat_template,
+                            const struct conversation_ask *ask, size_t n_common,
+                            const uint64_t *hashes, struct conversation_plan *plan);
+
+#endif
