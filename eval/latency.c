@@ -87,48 +87,73 @@ static double time_token(const struct subject *subject, struct stream *stream, i
     return ms;
 }
 
-/* Round after round through all sizes and kinds; recompute sits most rounds out. The first round
- * only warms up. */
+/* True when a kind that is measured less often than there are rounds has its turn. */
+static bool is_due(const struct series *times, int round, int n_rounds)
+{
+    return times->n * (size_t)n_rounds <= (size_t)round * times->max;
+}
+
+static void warm_up(struct experiment *experiment)
+{
+    for (int i = 0; i < experiment->n_stations; i++) {
+        for (int kind = 0; kind < N_KINDS; kind++) {
+            struct stream *stream = experiment->stations[i].streams[kind];
+            if (stream != NULL && kinds[kind] != STREAM_RECOMPUTE)
+                time_token(experiment->subject, stream, kind);
+        }
+    }
+}
+
+/* Round after round through all sizes and kinds. */
 static void measure(struct experiment *experiment)
 {
     struct progress progress;
     int n_rounds = experiment->options->repeats;
-    int n_recomputed = repeats_of(experiment, N_KINDS - 1);
-    progress_begin(&progress, "latency", n_rounds + 1);
-    for (int round = -1; round < n_rounds || round < n_recomputed; round++) {
+    if (n_rounds < MIN_RECOMPUTED)
+        n_rounds = MIN_RECOMPUTED;
+    progress_begin(&progress, "latency", n_rounds);
+    warm_up(experiment);
+    for (int round = 0; round < n_rounds; round++) {
         for (int i = 0; i < experiment->n_stations; i++) {
             struct station *station = &experiment->stations[i];
             for (int kind = 0; kind < N_KINDS; kind++) {
-                bool is_done = station->times[kind].n == station->times[kind].max;
-                if (station->streams[kind] == NULL || is_done ||
-                    (round < 0 && kinds[kind] == STREAM_RECOMPUTE))
-                    continue;
-                double ms = time_token(experiment->subject, station->streams[kind], kind);
-                if (round >= 0)
-                    series_push(&station->times[kind], ms);
+                struct series *times = &station->times[kind];
+                struct stream *stream = station->streams[kind];
+                if (stream != NULL && is_due(times, round, n_rounds))
+                    series_push(times, time_token(experiment->subject, stream, kind));
             }
-            progress_set(&progress, round + 1 + (double)i / experiment->n_stations);
+            progress_set(&progress, round + (double)i / experiment->n_stations);
         }
     }
     progress_end(&progress);
+}
+
+static bool choose_kinds(struct experiment *experiment, struct err *err)
+{
+    const struct options_list *modes = &experiment->options->modes;
+    for (int i = 0; i < modes->n; i++) {
+        int mode = modes->items[i];
+        if (mode != OPTIONS_MODE_STREAMING && mode != OPTIONS_MODE_DENSE &&
+            mode != OPTIONS_MODE_RECOMPUTE)
+            return err_set(err, ERR_INVALID,
+                           "--modes: latency knows streaming, recompute and dense; a window takes "
+                           "as long as streaming");
+        experiment->is_wanted[0] |= mode == OPTIONS_MODE_STREAMING;
+        experiment->is_wanted[1] |= mode == OPTIONS_MODE_DENSE;
+        experiment->is_wanted[2] |= mode == OPTIONS_MODE_RECOMPUTE;
+    }
+    return true;
 }
 
 static bool plan(struct experiment *experiment, struct report *report, struct err *err)
 {
     const struct options *options = experiment->options;
     int n_context = subject_n_context(experiment->subject);
-    for (int i = 0; i < options->modes.n; i++) {
-        int mode = options->modes.items[i];
-        experiment->is_wanted[0] |= mode == OPTIONS_MODE_STREAMING;
-        experiment->is_wanted[1] |= mode == OPTIONS_MODE_DENSE;
-        experiment->is_wanted[2] |= mode == OPTIONS_MODE_RECOMPUTE;
-    }
     for (int i = 0; i < options->windows.n; i++) {
         int n_window = options->windows.items[i];
         if (n_window > n_context && !options->is_forced) {
             report_note(report,
-                        "Cache %d left out: the model is trained for %d; --force measures "
-                        "it.",
+                        "Cache %d left out: the model is trained for %d; --force measures it.",
                         n_window, n_context);
             continue;
         }
@@ -220,7 +245,7 @@ static bool run(const struct options *options, struct report *report, struct err
     struct experiment experiment = {.subject = &subject, .options = options};
     if (!subject_open(&subject, options->model, options->threads, err))
         return false;
-    bool is_done = plan(&experiment, report, err);
+    bool is_done = choose_kinds(&experiment, err) && plan(&experiment, report, err);
     if (is_done) {
         measure(&experiment);
         fill_report(report, &experiment);

@@ -46,9 +46,10 @@ static const struct option table[] = {
      "LIST", "cache sizes to measure"},
     {"sinks", INTEGERS, AT(sinks), HAS_SINKS, 0, 1 << 24, "4", "LIST",
      "first tokens that are never evicted; a list only for perplexity"},
-    {"modes", MODES, AT(modes), OPTIONS_PERPLEXITY | OPTIONS_LATENCY, 0, 0,
-     "streaming,window,recompute,dense", "LIST",
-     "streaming, window, recompute, dense, newlines (line breaks as sinks)"},
+    {"modes", MODES, AT(modes), OPTIONS_PERPLEXITY, 0, 0, "streaming,window,recompute,dense",
+     "LIST", "of these, and newlines: streaming with line breaks in the place of the sinks"},
+    {"modes", MODES, AT(modes), OPTIONS_LATENCY, 0, 0, "streaming,recompute,dense", "LIST",
+     "of these"},
     {"stride", INTEGER, AT(stride), OPTIONS_PERPLEXITY, 0, INT_MAX, "0", "K",
      "recompute scores every K-th token; 0: an eighth of the window"},
     {"distances", INTEGERS, AT(distances), OPTIONS_RECALL, 1, 1 << 20, "1,2,5,10,15,20,30,40,50,60",
@@ -175,10 +176,11 @@ static const struct option *find(const struct command *command, const char *flag
     return NULL;
 }
 
-static bool read_defaults(struct options *out, struct err *err)
+static bool read_defaults(struct options *out, const struct command *command, struct err *err)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (!parse_value(&table[i], table[i].default_text, out, err))
+        if ((table[i].commands & command->bit) != 0 &&
+            !parse_value(&table[i], table[i].default_text, out, err))
             return err_prefix(err, "default of %s", table[i].name);
     }
     return true;
@@ -188,7 +190,7 @@ bool options_read(struct options *out, const struct command *command, int argc, 
                   struct err *err)
 {
     struct options options = {0};
-    if (!read_defaults(&options, err))
+    if (!read_defaults(&options, command, err))
         return false;
     for (int i = 0; i < argc; i++) {
         const char *flag = strcmp(argv[i], "-h") == 0 ? "--help" : argv[i];

@@ -39,7 +39,8 @@ struct options_list {
     int n;
 };
 
-/* 0 in a number means: the command chooses, as its help says. Texts are borrowed from argv. */
+/* 0 in a number means: the command chooses, as its help says. Texts are borrowed from argv. What a
+ * command has no flag for is zero. */
 struct options {
     const char *model;
     const char *text;

@@ -257,6 +257,7 @@ static void test_wrong_flags(void **state)
         {"latency", "--windows 1", "must be from 2"},
         {"latency", "--windows 2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2,2", "more than 16"},
         {"perplexity", "--modes streaming,fast", "\"fast\" is not one of"},
+        {"latency", "--model " TINY_MODEL_PATH " --modes window", "latency knows"},
         {"perplexity", "--tokens 4Mx", "not a number"},
         {"perplexity", "--plot a.pdf", ".svg or .png"},
         {"perplexity", "--kv-type f64", "one of f32"},
