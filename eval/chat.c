@@ -148,8 +148,8 @@ static bool ask(struct chat *chat, const char *question, float **out_logits, str
     return is_done;
 }
 
-/* Tokens until one ends the turn or there are enough. All but the last are fed, as a server does:
- * the template writes the mark that ends a turn. */
+/* Tokens until one ends the turn or there are enough. The one that ends it is not fed: the template
+ * writes that mark when the next turn begins. */
 static bool answer(struct chat *chat, float *logits, struct err *err)
 {
     int n_vocab = subject_n_vocab(&chat->subject);

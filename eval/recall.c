@@ -282,8 +282,7 @@ static bool open_streams(struct experiment *experiment, int n_window, struct err
 static bool run(const struct options *options, struct report *report, struct err *err)
 {
     struct subject subject;
-    static struct experiment experiment; /* large for a stack */
-    experiment = (struct experiment){.options = options, .subject = &subject};
+    struct experiment experiment = {.options = options, .subject = &subject};
     if (!subject_open(&subject, options->model, options->threads, err))
         return false;
     experiment.n_context = subject_n_context(&subject);
