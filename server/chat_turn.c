@@ -15,7 +15,7 @@
 #include "server/chat_request.h"
 #include "server/conversations.h"
 #include "server/event_loop.h"
-#include "server/http_server.h"
+#include "server/http_exchange.h"
 #include "server/random_id.h"
 
 enum {

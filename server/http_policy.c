@@ -1,5 +1,6 @@
 #include "server/http_policy.h"
 
+#include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
@@ -108,6 +109,18 @@ static bool check_framing(const struct http_policy *policy, const struct http_he
     return n_bytes <= policy->max_body_bytes || too_large(policy, error);
 }
 
+/* 127.0.0.0/8. The slice need not end where it is. */
+static bool is_loopback_ip(const char *name, size_t len)
+{
+    char text[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (len >= sizeof text)
+        return false;
+    memcpy(text, name, len);
+    text[len] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+}
+
 bool http_policy_is_local_host(const char *name, size_t len)
 {
     if (len > 0 && name[0] == '[') {
@@ -123,8 +136,7 @@ bool http_policy_is_local_host(const char *name, size_t len)
     static const char suffix[] = ".localhost"; /* RFC 6761, 6.3: always this machine */
     size_t suffix_len = sizeof suffix - 1;
     return view_is(name, len, "localhost") || view_is(name, len, "[::1]") ||
-           (len >= 7 && len <= 15 && strncmp(name, "127.", 4) == 0 &&
-            strspn(name, "0123456789.") >= len) ||
+           is_loopback_ip(name, len) ||
            (len > suffix_len && strncasecmp(name + len - suffix_len, suffix, suffix_len) == 0);
 }
 

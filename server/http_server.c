@@ -16,12 +16,11 @@
 #include "server/api_error.h"
 #include "server/event_loop.h"
 #include "server/http_deadlines.h"
+#include "server/http_exchange_state.h"
 #include "server/listener.h"
-#include "server/random_id.h"
 
 enum {
     MAX_HEADERS = 100, /* of a request */
-    MAX_REPLY_HEADERS = 16,
     CONNECTION_POOL_BYTES =
         16384,                 /* libmicrohttpd's memory per connection; bounds a request head */
     STREAM_BLOCK_BYTES = 4096, /* HTTP/1.0 streams only; chunks take what the pool has */
@@ -36,279 +35,16 @@ enum {
     MAX_CLOSING_TURNS = 100,
 };
 
-struct reply_header {
-    const char *name;
-    char *value;
-};
-
-struct http_exchange {
-    struct http_exchange *next, *previous; /* of all open ones */
-    struct http_exchange *next_waking;
-    struct http_server *server;
-    struct MHD_Connection *connection;
-    struct http_connection *deadline;
-    struct event_watch *watch; /* only while the reply is not complete */
-    const char *method, *path; /* the connection's memory */
-    char request_id[65];
-    struct buf body;
-    size_t n_body_bytes; /* received, the dropped ones included */
-
-    bool is_dispatched; /* on_request was called */
-    bool is_suspended;  /* libmicrohttpd leaves the connection alone */
-    bool is_waking;     /* in the server's list */
-    bool is_gone;       /* nobody will read more of the reply */
-    bool has_reply;     /* status and headers are known */
-    bool is_stream;
-    bool is_ended; /* a stream: nothing will be appended */
-
-    int status;
-    struct reply_header headers[MAX_REPLY_HEADERS];
-    int n_headers;
-    struct buf out;   /* the reply's body, or what of a stream is not yet sent */
-    size_t out_begin; /* bytes of `out` already handed on */
-
-    void (*on_gone)(void *arg); /* NULL when nobody waits for it */
-    void *on_gone_arg;
-};
-
 struct http_server {
     struct http_server_options options;
     struct event_loop *loop;
     struct MHD_Daemon *daemon;
     struct event_timer *sweep;
     struct http_deadlines deadlines;
-    struct http_exchange *exchanges;
-    struct http_exchange *waking; /* to be resumed before the daemon's next turn */
-    int n_exchanges;
-    size_t n_body_bytes; /* held by all exchanges */
+    struct http_exchanges exchanges;
     int port;
     bool is_quiet; /* quiesced */
 };
-
-/* ---- waking and leaving ---- */
-
-static void wake(struct http_exchange *exchange)
-{
-    if (!exchange->is_suspended || exchange->is_waking)
-        return;
-    struct http_server *server = exchange->server;
-    exchange->is_waking = true;
-    exchange->next_waking = server->waking;
-    server->waking = exchange;
-    event_loop_kick(server->loop);
-}
-
-/* All at once: each daemon turn with resumed connections walks the list of suspended ones. */
-static void resume_waking(void *arg)
-{
-    struct http_server *server = arg;
-    struct http_exchange *exchange = server->waking;
-    server->waking = NULL;
-    while (exchange != NULL) {
-        struct http_exchange *next = exchange->next_waking;
-        exchange->is_waking = false;
-        exchange->is_suspended = false;
-        MHD_resume_connection(exchange->connection);
-        exchange = next;
-    }
-}
-
-static void tell_gone(struct http_exchange *exchange)
-{
-    exchange->is_gone = true;
-    void (*fn)(void *) = exchange->on_gone;
-    exchange->on_gone = NULL;
-    if (fn != NULL)
-        fn(exchange->on_gone_arg);
-}
-
-static void on_disconnect(void *arg)
-{
-    struct http_exchange *exchange = arg;
-    tell_gone(exchange);
-    wake(exchange);
-}
-
-/* May be called only from the access handler or the content reader of this very connection. The
- * daemon does not see a suspended client leave, so the loop watches the socket. */
-static void suspend(struct http_exchange *exchange)
-{
-    MHD_suspend_connection(exchange->connection);
-    exchange->is_suspended = true;
-    if (exchange->watch == NULL &&
-        !event_watch_open(&exchange->watch, exchange->server->loop, exchange->deadline->fd,
-                          on_disconnect, exchange, NULL))
-        on_disconnect(exchange);
-}
-
-/* ---- one exchange ---- */
-
-static bool is_sane_id(const char *id)
-{
-    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
-    return len > 0 && len <= 64 && id[len] == '\0';
-}
-
-static void name_request(struct http_exchange *exchange)
-{
-    const char *given = http_exchange_header(exchange, "X-Request-Id");
-    char random[RANDOM_ID_SIZE];
-    if (given != NULL && is_sane_id(given)) {
-        snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);
-        return;
-    }
-    random_id_make(random);
-    snprintf(exchange->request_id, sizeof exchange->request_id, "req_%s", random);
-}
-
-static struct http_exchange *exchange_new(struct http_server *server,
-                                          struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    if (info == NULL || info->socket_context == NULL)
-        return NULL;
-    struct http_exchange *exchange = calloc(1, sizeof *exchange);
-    if (exchange == NULL)
-        return NULL;
-    exchange->server = server;
-    exchange->connection = connection;
-    exchange->deadline = info->socket_context;
-    exchange->next = server->exchanges;
-    if (server->exchanges != NULL)
-        server->exchanges->previous = exchange;
-    server->exchanges = exchange;
-    server->n_exchanges++;
-    return exchange;
-}
-
-static void exchange_free(struct http_exchange *exchange)
-{
-    struct http_server *server = exchange->server;
-    event_watch_close(&exchange->watch);
-    if (exchange->next != NULL)
-        exchange->next->previous = exchange->previous;
-    if (exchange->previous != NULL)
-        exchange->previous->next = exchange->next;
-    else
-        server->exchanges = exchange->next;
-    server->n_exchanges--;
-
-    for (int i = 0; i < exchange->n_headers; i++)
-        free(exchange->headers[i].value);
-    server->n_body_bytes -= exchange->body.len;
-    buf_done(&exchange->body);
-    buf_done(&exchange->out);
-    free(exchange);
-}
-
-const char *http_exchange_method(const struct http_exchange *exchange)
-{
-    return exchange->method;
-}
-
-const char *http_exchange_path(const struct http_exchange *exchange)
-{
-    return exchange->path;
-}
-
-const char *http_exchange_header(const struct http_exchange *exchange, const char *name)
-{
-    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
-}
-
-const struct buf *http_exchange_body(const struct http_exchange *exchange)
-{
-    return &exchange->body;
-}
-
-const char *http_exchange_request_id(const struct http_exchange *exchange)
-{
-    return exchange->request_id;
-}
-
-void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg)
-{
-    exchange->on_gone = fn;
-    exchange->on_gone_arg = arg;
-}
-
-void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
-{
-    if (exchange->n_headers == MAX_REPLY_HEADERS)
-        return;
-    char *copy = strdup(value);
-    if (copy != NULL)
-        exchange->headers[exchange->n_headers++] = (struct reply_header){name, copy};
-}
-
-void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
-                         struct buf *body)
-{
-    exchange->on_gone = NULL;
-    if (body->failed) {
-        buf_done(body);
-        status = 503;
-    }
-    http_exchange_add_header(exchange, "Content-Type", content_type);
-    exchange->status = status;
-    exchange->has_reply = true;
-    exchange->out = *body;
-    buf_init(body);
-    wake(exchange);
-}
-
-void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error)
-{
-    struct buf body;
-    buf_init(&body);
-    api_error_write(error, &body);
-    if (error->retry_after_s > 0) {
-        char seconds[16];
-        snprintf(seconds, sizeof seconds, "%d", error->retry_after_s);
-        http_exchange_add_header(exchange, "Retry-After", seconds);
-    }
-    http_exchange_reply(exchange, error->status, "application/json", &body);
-}
-
-void http_exchange_begin_stream(struct http_exchange *exchange, const char *content_type)
-{
-    http_exchange_add_header(exchange, "Content-Type", content_type);
-    http_exchange_add_header(exchange, "Cache-Control", "no-cache, no-transform");
-    http_exchange_add_header(exchange, "X-Accel-Buffering", "no"); /* nginx: pass on at once */
-    exchange->status = 200;
-    exchange->has_reply = true;
-    exchange->is_stream = true;
-    wake(exchange);
-}
-
-bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
-{
-    size_t unsent = exchange->out.len - exchange->out_begin;
-    if (!bytes->failed && unsent + bytes->len <= exchange->server->options.max_unsent_bytes) {
-        if (exchange->out_begin > exchange->out.len / 2) {
-            buf_drop_front(&exchange->out, exchange->out_begin);
-            exchange->out_begin = 0;
-        }
-        buf_append(&exchange->out, bytes->data, bytes->len);
-        wake(exchange);
-        if (!exchange->out.failed)
-            return true;
-    }
-    exchange->on_gone = NULL;
-    exchange->is_gone = true;
-    shutdown(exchange->deadline->fd, SHUT_RDWR);
-    wake(exchange);
-    return false;
-}
-
-void http_exchange_end(struct http_exchange *exchange)
-{
-    exchange->on_gone = NULL;
-    exchange->is_ended = true;
-    wake(exchange);
-}
-
 /* ---- libmicrohttpd's callbacks ---- */
 
 static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
@@ -329,7 +65,7 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     if (exchange->is_ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
     /* Zero without suspending would make the daemon ask again for ever. */
-    suspend(exchange);
+    http_exchange_suspend(exchange);
     return 0;
 }
 
@@ -398,7 +134,7 @@ static enum MHD_Result on_head(struct http_exchange *exchange, const char *versi
 {
     struct http_server *server = exchange->server;
     http_connection_expect(exchange->deadline, server->options.body_timeout_ms, false);
-    name_request(exchange);
+    http_exchange_name(exchange);
 
     struct api_error error;
     if (check_head(exchange, version, &error)) {
@@ -416,7 +152,7 @@ static enum MHD_Result on_head(struct http_exchange *exchange, const char *versi
 
 static void drop_body(struct http_exchange *exchange)
 {
-    exchange->server->n_body_bytes -= exchange->body.len;
+    exchange->all->n_body_bytes -= exchange->body.len;
     buf_done(&exchange->body);
 }
 
@@ -428,12 +164,12 @@ static enum MHD_Result on_body(struct http_exchange *exchange, const char *data,
     exchange->n_body_bytes += len;
     if (exchange->n_body_bytes > max) {
         drop_body(exchange);
-    } else if (server->n_body_bytes + len > MAX_BODIES_BYTES) {
+    } else if (server->exchanges.n_body_bytes + len > MAX_BODIES_BYTES) {
         drop_body(exchange);
         exchange->body.failed = true;
     } else {
         buf_append(&exchange->body, data, len);
-        server->n_body_bytes += exchange->body.len - held_before;
+        server->exchanges.n_body_bytes += exchange->body.len - held_before;
     }
     return exchange->n_body_bytes / MAX_OVERRUN <= max ? MHD_YES : MHD_NO;
 }
@@ -463,11 +199,13 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
                                  const char *method, const char *version, const char *upload_data,
                                  size_t *upload_size, void **request_ctx)
 {
+    struct http_server *server = arg;
     struct http_exchange *exchange = *request_ctx;
     if (exchange == NULL) {
-        exchange = exchange_new(arg, connection);
+        exchange = http_exchange_new(&server->exchanges, connection);
         if (exchange == NULL)
             return MHD_NO;
+        exchange->server = server;
         *request_ctx = exchange;
         exchange->method = method;
         exchange->path = url;
@@ -484,7 +222,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         return MHD_NO;
     if (exchange->has_reply)
         return queue_reply(exchange);
-    suspend(exchange);
+    http_exchange_suspend(exchange);
     return MHD_YES;
 }
 
@@ -497,9 +235,9 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
     struct http_exchange *exchange = *request_ctx;
     if (exchange == NULL)
         return;
-    tell_gone(exchange);
+    http_exchange_tell_gone(exchange);
     http_connection_expect(exchange->deadline, server->options.idle_timeout_ms, true);
-    exchange_free(exchange);
+    http_exchange_free(exchange);
     *request_ctx = NULL;
 }
 
@@ -611,13 +349,16 @@ bool http_server_open(struct http_server **out, struct event_loop *loop,
     set_default(&server->options.idle_timeout_ms, 75000);
     if (server->options.max_unsent_bytes == 0)
         server->options.max_unsent_bytes = 1024 * 1024;
+    server->exchanges.loop = loop;
+    server->exchanges.max_unsent_bytes = server->options.max_unsent_bytes;
 
     if (!start_daemon(server, &listener, err)) {
         close(listener.fd);
         goto fail;
     }
     if (!event_timer_open(&server->sweep, loop, on_sweep, server, err) ||
-        !event_loop_attach_http(loop, server->daemon, resume_waking, server, err))
+        !event_loop_attach_http(loop, server->daemon, http_exchanges_resume, &server->exchanges,
+                                err))
         goto fail;
     event_timer_start(server->sweep, SWEEP_MS, SWEEP_MS);
     *out = server;
@@ -647,11 +388,13 @@ void http_server_close(struct http_server **server_ptr)
         return;
     if (server->daemon != NULL) {
         http_server_quiesce(server);
-        for (struct http_exchange *it = server->exchanges; it != NULL; it = it->next)
-            on_disconnect(it);
+        for (struct http_exchange *it = server->exchanges.first; it != NULL; it = it->next) {
+            http_exchange_tell_gone(it);
+            http_exchange_wake(it);
+        }
         /* Stopping the daemon while a connection is suspended aborts the process. */
-        for (int i = 0; i < MAX_CLOSING_TURNS && server->exchanges != NULL; i++) {
-            resume_waking(server);
+        for (int i = 0; i < MAX_CLOSING_TURNS && server->exchanges.first != NULL; i++) {
+            http_exchanges_resume(&server->exchanges);
             MHD_run(server->daemon);
         }
         event_loop_detach_http(server->loop);
@@ -669,5 +412,5 @@ int http_server_port(const struct http_server *server)
 
 int http_server_n_open(const struct http_server *server)
 {
-    return server->n_exchanges;
+    return server->exchanges.n;
 }

@@ -1,11 +1,6 @@
 /* http_server.h - HTTP/1.1 requests in, replies and streams out.
  *
- * An exchange is one request with its reply. Its owner is this module: handlers borrow it until
- * they have finished the reply (http_exchange_reply, http_exchange_end) or until on_gone is called,
- * whichever is first, and must not touch it afterwards.
- *
- * A client that closes its side, half or whole, while its reply is not complete counts as gone: a
- * stream for nobody would keep the model busy. Thread: loop. */
+ * Not here: what a handler does with one request (http_exchange.h). Thread: loop. */
 #ifndef SERVER_HTTP_SERVER_H
 #define SERVER_HTTP_SERVER_H
 
@@ -14,8 +9,6 @@
 
 #include "server/http_policy.h"
 
-struct api_error;
-struct buf;
 struct err;
 struct event_loop;
 struct http_exchange;
@@ -48,32 +41,5 @@ int http_server_port(const struct http_server *server);
 int http_server_n_open(const struct http_server *server);
 /* No new connections; idle ones are closed, and others when their reply is sent. */
 void http_server_quiesce(struct http_server *server);
-
-const char *http_exchange_method(const struct http_exchange *exchange);
-const char *http_exchange_path(const struct http_exchange *exchange);
-/* The value of a header, NULL when absent. */
-const char *http_exchange_header(const struct http_exchange *exchange, const char *name);
-/* Empty after on_request has returned. */
-const struct buf *http_exchange_body(const struct http_exchange *exchange);
-/* The client's own X-Request-Id when it is sane, else a random one. */
-const char *http_exchange_request_id(const struct http_exchange *exchange);
-
-/* Calls fn(arg) once if the client leaves before the reply is finished. */
-void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg);
-
-void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
-
-/* The whole reply; takes the bytes of `body` and leaves it empty. */
-void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
-                         struct buf *body);
-/* The whole reply, from an error, with Retry-After where it has one. */
-void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error);
-
-/* A 200 whose body is written piece by piece. */
-void http_exchange_begin_stream(struct http_exchange *exchange, const char *content_type);
-/* Appends. False when too much lies unread: the stream is cut, and the exchange is gone for the
- * caller (on_gone is not called). */
-bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes);
-void http_exchange_end(struct http_exchange *exchange);
 
 #endif

@@ -1,5 +1,6 @@
 #include "server/http_policy.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -111,7 +112,9 @@ static void local_server_answers_to_local_names(void **state)
                                           "",
                                           ":8080",
                                           "xlocalhost",
-                                          "127.evil"};
+                                          "127.evil",
+                                          "127.1227.127.",
+                                          "127.0.0"};
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
         assert_int_equal(host_status(local[i], true), 200);
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
@@ -137,9 +140,21 @@ static void only_known_origins_may_call(void **state)
     assert_int_equal(status_of("GET", "/", "HTTP/1.1", own, false), 200);
 }
 
+/* Found by the fuzzer: the slice lies in a larger buffer, or at its very end. */
+static void a_host_is_its_slice_and_no_more(void **state)
+{
+    (void)state;
+    char *edge = malloc(9);
+    memcpy(edge, "127.0.0.1", 9);
+    assert_true(http_policy_is_local_host(edge, 9));
+    assert_false(http_policy_is_local_host(edge, 7));
+    free(edge);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_host_is_its_slice_and_no_more),
         cmocka_unit_test(framing_must_be_unambiguous),
         cmocka_unit_test(names_and_values_must_be_clean),
         cmocka_unit_test(what_steers_may_come_once),

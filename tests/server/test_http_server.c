@@ -10,6 +10,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "server/event_loop.h"
+#include "server/http_exchange.h"
 #include "tests/support/check.h"
 
 /* A server whose handler echoes: at once, after a tick of the loop, or as a stream that grows. */

@@ -1,0 +1,230 @@
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "server/api_error.h"
+#include "server/event_loop.h"
+#include "server/http_deadlines.h"
+#include "server/http_exchange_state.h"
+#include "server/random_id.h"
+
+void http_exchange_wake(struct http_exchange *exchange)
+{
+    if (!exchange->is_suspended || exchange->is_waking)
+        return;
+    struct http_exchanges *all = exchange->all;
+    exchange->is_waking = true;
+    exchange->next_waking = all->waking;
+    all->waking = exchange;
+    event_loop_kick(all->loop);
+}
+
+/* One pass for all: each daemon turn with resumed connections walks the list of suspended ones. */
+void http_exchanges_resume(void *arg)
+{
+    struct http_exchanges *all = arg;
+    struct http_exchange *exchange = all->waking;
+    all->waking = NULL;
+    while (exchange != NULL) {
+        struct http_exchange *next = exchange->next_waking;
+        exchange->is_waking = false;
+        exchange->is_suspended = false;
+        MHD_resume_connection(exchange->connection);
+        exchange = next;
+    }
+}
+
+void http_exchange_tell_gone(struct http_exchange *exchange)
+{
+    exchange->is_gone = true;
+    void (*fn)(void *) = exchange->on_gone;
+    exchange->on_gone = NULL;
+    if (fn != NULL)
+        fn(exchange->on_gone_arg);
+}
+
+static void on_disconnect(void *arg)
+{
+    struct http_exchange *exchange = arg;
+    http_exchange_tell_gone(exchange);
+    http_exchange_wake(exchange);
+}
+
+/* The daemon does not see a suspended client leave, so the loop watches the socket. */
+void http_exchange_suspend(struct http_exchange *exchange)
+{
+    MHD_suspend_connection(exchange->connection);
+    exchange->is_suspended = true;
+    if (exchange->watch == NULL &&
+        !event_watch_open(&exchange->watch, exchange->all->loop, exchange->deadline->fd,
+                          on_disconnect, exchange, NULL))
+        on_disconnect(exchange);
+}
+
+static bool is_sane_id(const char *id)
+{
+    size_t len = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
+    return len > 0 && len <= 64 && id[len] == '\0';
+}
+
+void http_exchange_name(struct http_exchange *exchange)
+{
+    const char *given = http_exchange_header(exchange, "X-Request-Id");
+    char random[RANDOM_ID_SIZE];
+    if (given != NULL && is_sane_id(given)) {
+        snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);
+        return;
+    }
+    random_id_make(random);
+    snprintf(exchange->request_id, sizeof exchange->request_id, "req_%s", random);
+}
+
+struct http_exchange *http_exchange_new(struct http_exchanges *all,
+                                        struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info == NULL || info->socket_context == NULL)
+        return NULL;
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
+    if (exchange == NULL)
+        return NULL;
+    exchange->all = all;
+    exchange->connection = connection;
+    exchange->deadline = info->socket_context;
+    exchange->next = all->first;
+    if (all->first != NULL)
+        all->first->previous = exchange;
+    all->first = exchange;
+    all->n++;
+    return exchange;
+}
+
+void http_exchange_free(struct http_exchange *exchange)
+{
+    struct http_exchanges *all = exchange->all;
+    event_watch_close(&exchange->watch);
+    if (exchange->next != NULL)
+        exchange->next->previous = exchange->previous;
+    if (exchange->previous != NULL)
+        exchange->previous->next = exchange->next;
+    else
+        all->first = exchange->next;
+    all->n--;
+
+    for (int i = 0; i < exchange->n_headers; i++)
+        free(exchange->headers[i].value);
+    all->n_body_bytes -= exchange->body.len;
+    buf_done(&exchange->body);
+    buf_done(&exchange->out);
+    free(exchange);
+}
+
+const char *http_exchange_method(const struct http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *http_exchange_path(const struct http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *http_exchange_header(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const struct buf *http_exchange_body(const struct http_exchange *exchange)
+{
+    return &exchange->body;
+}
+
+const char *http_exchange_request_id(const struct http_exchange *exchange)
+{
+    return exchange->request_id;
+}
+
+void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg)
+{
+    exchange->on_gone = fn;
+    exchange->on_gone_arg = arg;
+}
+
+void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
+{
+    if (exchange->n_headers == HTTP_EXCHANGE_MAX_HEADERS)
+        return;
+    char *copy = strdup(value);
+    if (copy != NULL)
+        exchange->headers[exchange->n_headers++] = (struct reply_header){name, copy};
+}
+
+void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
+                         struct buf *body)
+{
+    exchange->on_gone = NULL;
+    if (body->failed) {
+        buf_done(body);
+        status = 503;
+    }
+    http_exchange_add_header(exchange, "Content-Type", content_type);
+    exchange->status = status;
+    exchange->has_reply = true;
+    exchange->out = *body;
+    buf_init(body);
+    http_exchange_wake(exchange);
+}
+
+void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error)
+{
+    struct buf body;
+    buf_init(&body);
+    api_error_write(error, &body);
+    if (error->retry_after_s > 0) {
+        char seconds[16];
+        snprintf(seconds, sizeof seconds, "%d", error->retry_after_s);
+        http_exchange_add_header(exchange, "Retry-After", seconds);
+    }
+    http_exchange_reply(exchange, error->status, "application/json", &body);
+}
+
+void http_exchange_begin_stream(struct http_exchange *exchange, const char *content_type)
+{
+    http_exchange_add_header(exchange, "Content-Type", content_type);
+    http_exchange_add_header(exchange, "Cache-Control", "no-cache, no-transform");
+    http_exchange_add_header(exchange, "X-Accel-Buffering", "no"); /* nginx: pass on at once */
+    exchange->status = 200;
+    exchange->has_reply = true;
+    exchange->is_stream = true;
+    http_exchange_wake(exchange);
+}
+
+bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
+{
+    size_t unsent = exchange->out.len - exchange->out_begin;
+    if (!bytes->failed && unsent + bytes->len <= exchange->all->max_unsent_bytes) {
+        if (exchange->out_begin > exchange->out.len / 2) {
+            buf_drop_front(&exchange->out, exchange->out_begin);
+            exchange->out_begin = 0;
+        }
+        buf_append(&exchange->out, bytes->data, bytes->len);
+        http_exchange_wake(exchange);
+        if (!exchange->out.failed)
+            return true;
+    }
+    exchange->on_gone = NULL;
+    exchange->is_gone = true;
+    shutdown(exchange->deadline->fd, SHUT_RDWR);
+    http_exchange_wake(exchange);
+    return false;
+}
+
+void http_exchange_end(struct http_exchange *exchange)
+{
+    exchange->on_gone = NULL;
+    exchange->is_ended = true;
+    http_exchange_wake(exchange);
+}

@@ -1,0 +1,87 @@
+/* http_exchange_state.h - the inside of an exchange, for http_exchange.c and http_server.c alone.
+ *
+ * The server fills in the request and sends what of the reply is there; the exchange collects the
+ * reply and wakes the connection. Thread: loop. */
+#ifndef SERVER_HTTP_EXCHANGE_STATE_H
+#define SERVER_HTTP_EXCHANGE_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/buf.h"
+#include "server/http_exchange.h"
+
+struct MHD_Connection;
+struct event_loop;
+struct event_watch;
+struct http_connection;
+struct http_exchanges;
+struct http_server;
+
+enum { HTTP_EXCHANGE_MAX_HEADERS = 16 };
+
+struct reply_header {
+    const char *name;
+    char *value;
+};
+
+struct http_exchange {
+    struct http_exchange *next, *previous; /* of all open ones */
+    struct http_exchange *next_waking;
+    struct http_exchanges *all;
+    struct http_server *server; /* the server's alone */
+    struct MHD_Connection *connection;
+    struct http_connection *deadline;
+    struct event_watch *watch; /* only while the reply is not complete */
+    const char *method, *path; /* the connection's memory */
+    char request_id[65];
+    struct buf body;
+    size_t n_body_bytes; /* received, the dropped ones included */
+
+    bool is_dispatched; /* on_request was called */
+    bool is_suspended;  /* libmicrohttpd leaves the connection alone */
+    bool is_waking;     /* in the server's list */
+    bool is_gone;       /* nobody will read more of the reply */
+    bool has_reply;     /* status and headers are known */
+    bool is_stream;
+    bool is_ended; /* a stream: nothing will be appended */
+
+    int status;
+    struct reply_header headers[HTTP_EXCHANGE_MAX_HEADERS];
+    int n_headers;
+    struct buf out;   /* the reply's body, or what of a stream is not yet sent */
+    size_t out_begin; /* bytes of `out` already handed on */
+
+    void (*on_gone)(void *arg); /* NULL when nobody waits for it */
+    void *on_gone_arg;
+};
+
+/* Of one server. */
+struct http_exchanges {
+    struct event_loop *loop;
+    struct http_exchange *first;
+    struct http_exchange *waking; /* to be resumed before the daemon's next turn */
+    int n;
+    size_t n_body_bytes;     /* held by all of them */
+    size_t max_unsent_bytes; /* of one stream */
+};
+
+/* NULL without memory or when the connection is not one that the deadlines know. */
+struct http_exchange *http_exchange_new(struct http_exchanges *all,
+                                        struct MHD_Connection *connection);
+void http_exchange_free(struct http_exchange *exchange);
+
+/* Takes the client's X-Request-Id when it is sane, else makes one. */
+void http_exchange_name(struct http_exchange *exchange);
+
+/* Resumes the connection before the daemon's next turn, if it is suspended. */
+void http_exchange_wake(struct http_exchange *exchange);
+/* May be called only from the access handler or the content reader of this very connection. */
+void http_exchange_suspend(struct http_exchange *exchange);
+/* Nobody will read more of the reply: calls on_gone, once. */
+void http_exchange_tell_gone(struct http_exchange *exchange);
+
+/* All that wait to be woken, at once. `arg` is a struct http_exchanges. */
+void http_exchanges_resume(void *arg);
+
+#endif
