@@ -12,6 +12,7 @@
 #include "server/chat_turn.h"
 #include "server/conversations.h"
 #include "server/http_exchange.h"
+#include "server/http_server.h"
 #include "server/info_reply.h"
 
 static const char json_media[] = "application/json";
