@@ -1,8 +1,10 @@
 /* endless - figure 5 of the paper: millions of tokens through one session.
  *
- * The text is fed again and again, in chunks. At each sample: the loss of the last tokens fed, the
- * time of tokens that are decoded one by one (and taken back, so that the session goes on with the
- * text), the time per token of the feeding, and the memory that the process holds. */
+ * The text is fed again and again, in chunks, cut so that each sample stands at its end. So all
+ * samples score the same words after the same words, and whatever changes from one to the next is
+ * the session's doing. At each sample: that loss, the time of tokens that are decoded one by one
+ * (and taken back, so that the session goes on with the text), the time per token of the feeding,
+ * and the memory that the process holds. */
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -18,7 +20,7 @@
 #include "eval/subject.h"
 #include "eval/text.h"
 
-enum { DEFAULT_TOKENS = 1000000, N_SCORED = 256, N_DECODED = 32, N_PARTS = 8 };
+enum { DEFAULT_TOKENS = 1000000, N_SCORED = 1024, N_DECODED = 32, N_PARTS = 8, MIN_SHARE = 8 };
 
 struct sample {
     double loss; /* mean, nats */
@@ -90,8 +92,10 @@ static double decode(struct experiment *experiment)
 
 static struct sample take_sample(struct experiment *experiment, int64_t end)
 {
+    /* The last quarter of the text at most: what is before it fills the window. */
+    int n_most = (int)experiment->text.tokens.n / 4;
+    int n_scored = n_most < N_SCORED ? n_most : N_SCORED;
     int64_t began = stream_position(experiment->stream);
-    int n_scored = end - began < N_SCORED ? (int)(end - began) : N_SCORED;
     int64_t began_ns = clock_now_ns();
     struct sample sample;
     feed_until(experiment, end - n_scored);
@@ -161,13 +165,22 @@ static void add_summary(struct experiment *experiment, struct report *report)
     }
 }
 
+/* Where sample i (1 .. samples) stands: at the end of the last whole text before its share of the
+ * tokens. The text is no longer than such a share, so no two samples stand at one place. */
+static int64_t sample_end(const struct experiment *experiment, int i)
+{
+    int64_t n_bos = experiment->text.has_bos ? 1 : 0;
+    int64_t n_text = (int64_t)experiment->text.tokens.n - n_bos;
+    int64_t share = (experiment->n_tokens - n_bos) / experiment->options->samples;
+    return n_bos + share * i / n_text * n_text;
+}
+
 static void measure(struct experiment *experiment, struct report *report)
 {
     struct progress progress;
-    int n_samples = experiment->options->samples;
     progress_begin(&progress, "endless", (double)experiment->n_tokens);
-    for (int i = 1; i <= n_samples; i++) {
-        int64_t end = (int64_t)((double)experiment->n_tokens * i / n_samples);
+    for (int i = 1; i <= experiment->options->samples; i++) {
+        int64_t end = sample_end(experiment, i);
         struct sample sample = take_sample(experiment, end);
         add_sample(experiment, report, &sample);
         progress_set(&progress, (double)end);
@@ -179,9 +192,14 @@ static void fill_report(struct experiment *experiment, struct report *report)
 {
     add_summary(experiment, report);
     report_note(report,
-                "%lld tokens have left the window of this one session. The text has %zu "
-                "tokens and is read in a circle.",
+                "%lld tokens have left the window of this one session. The text has %zu tokens and "
+                "is read in a circle.",
                 (long long)stream_evicted(experiment->stream), experiment->text.tokens.n);
+    report_note(report,
+                "All %zu samples score the same words: their perplexities lie between %.3f and "
+                "%.3f.",
+                experiment->losses.n, exp(series_quantile(&experiment->losses, 0)),
+                exp(series_quantile(&experiment->losses, 1)));
     report->plot = (struct plot){
         .title = "one session",
         .x = "position",
@@ -204,10 +222,11 @@ static bool open_experiment(struct experiment *experiment, struct err *err)
     };
     size_t n = (size_t)options->samples;
     experiment->n_tokens = options->tokens > 0 ? options->tokens : DEFAULT_TOKENS;
-    if (experiment->n_tokens < options->samples)
+    if (experiment->n_tokens / options->samples < MIN_SHARE)
         return err_set(err, ERR_INVALID, "%lld tokens are too few for %d samples",
                        (long long)experiment->n_tokens, options->samples);
-    return text_init(&experiment->text, experiment->subject, options->text, 0, err) &&
+    return text_init(&experiment->text, experiment->subject, options->text,
+                     experiment->n_tokens / options->samples, err) &&
            stream_open(&experiment->stream, experiment->subject, &shape, err) &&
            series_init(&experiment->losses, n, err) && series_init(&experiment->feeds, n, err) &&
            series_init(&experiment->decodes, n, err) && series_init(&experiment->memories, n, err);
