@@ -245,6 +245,20 @@ bool bind_norm(struct binder *binder, const char *name, const float **out_weight
            bind_optional_vector(binder, bias, binder->shape->n_embd, out_bias, err);
 }
 
+bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err)
+{
+    int head_dim = binder->shape->head_dim_k;
+    return bind_vector(binder, "attn_q_norm.weight", head_dim, &layer->q_norm, err) &&
+           bind_vector(binder, "attn_k_norm.weight", head_dim, &layer->k_norm, err);
+}
+
+bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err)
+{
+    int n_embd = binder->shape->n_embd;
+    return bind_vector(binder, "post_attention_norm.weight", n_embd, &layer->post_attn_norm, err) &&
+           bind_vector(binder, "post_ffw_norm.weight", n_embd, &layer->post_ffn_norm, err);
+}
+
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
     return bind_norm(binder, "attn_norm", &layer->attn_norm, &layer->attn_norm_b, err) &&

@@ -48,6 +48,10 @@ bool bind_plain_ffn(struct binder *binder, struct layer *layer, struct err *err)
 /* "NAME.weight" and, where the file has it, "NAME.bias", both [n_embd]. */
 bool bind_norm(struct binder *binder, const char *name, const float **out_weight,
                const float **out_bias, struct err *err);
+/* attn_q_norm, attn_k_norm: one norm for all heads of q, one for all of k. */
+bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err);
+/* post_attention_norm, post_ffw_norm. */
+bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err);
 /* Whole layers of the usual make: attn_norm, attention, ffn_norm, and a feed-forward. */
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
 bool bind_gelu_layer(struct binder *binder, struct layer *layer, struct err *err);

@@ -30,6 +30,16 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     bool scales_embedding; /* by sqrt(n_embd) */
+    /* Each local_period-th layer sees all that the cache holds, the others a sliding window; 0: all
+     * layers see all, and a sliding window in the file limits the context. */
+    int local_period;
+    double local_rope_base; /* of layers with a sliding window; 0: the same as of the others */
+    int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
+    /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
+     * file says so; 0: none does. */
+    int n_layers_scaled_by_width;
+    /* Keys without which the file would be taken for another function; ends with NULL. */
+    const char *needed_keys[4];
 
     bool (*bind_layer)(struct binder *binder, struct layer *layer, struct err *err);
     /* Adds attention and feed-forward of one layer to the residual stream. */
@@ -38,11 +48,14 @@ struct family {
 
 extern const struct family family_falcon;
 extern const struct family family_gemma;
+extern const struct family family_gemma2;
+extern const struct family family_gemma3;
 extern const struct family family_gptneox;
 extern const struct family family_llama;
 extern const struct family family_mpt;
 extern const struct family family_phi3;
 extern const struct family family_qwen2;
 extern const struct family family_qwen3;
+extern const struct family family_smollm3;
 
 #endif

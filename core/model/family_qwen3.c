@@ -6,10 +6,7 @@
 
 static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
-    int head_dim = binder->shape->head_dim_k;
-    return bind_gated_layer(binder, layer, err) &&
-           bind_vector(binder, "attn_q_norm.weight", head_dim, &layer->q_norm, err) &&
-           bind_vector(binder, "attn_k_norm.weight", head_dim, &layer->k_norm, err);
+    return bind_gated_layer(binder, layer, err) && bind_head_norms(binder, layer, err);
 }
 
 const struct family family_qwen3 = {

@@ -82,12 +82,15 @@ static void lay_out(struct forward *forward, struct arena *arena)
     const struct model_shape *shape = &forward->model->shape;
     int n = forward->max_tokens;
     int n_pairs = shape->n_rot / 2;
-    forward->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
     forward->views = arena_take(arena, (size_t)n, 1, sizeof forward->views[0]);
-    forward->ring.cos = take_floats(arena, n, n_pairs);
-    forward->ring.sin = take_floats(arena, n, n_pairs);
-    forward->sink.cos = take_floats(arena, n, n_pairs);
-    forward->sink.sin = take_floats(arena, n, n_pairs);
+    for (int i = 0; i < forward->n_ropes; i++) {
+        struct rope *rope = &forward->ropes[i];
+        rope->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
+        rope->ring.cos = take_floats(arena, n, n_pairs);
+        rope->ring.sin = take_floats(arena, n, n_pairs);
+        rope->sink.cos = take_floats(arena, n, n_pairs);
+        rope->sink.sin = take_floats(arena, n, n_pairs);
+    }
     forward->x = take_floats(arena, n, shape->n_embd);
     for (int i = 0; i < FORWARD_N_INPUTS; i++)
         forward->inputs[i] = take_activations(arena, n, shape->n_embd);
@@ -124,11 +127,14 @@ static bool reserve(struct forward *forward, struct err *err)
 static void fill_frequencies(struct forward *forward)
 {
     const struct model *model = forward->model;
-    int n_rot = model->shape.n_rot;
-    for (int i = 0; i < n_rot / 2; i++) {
+    const struct model_shape *shape = &model->shape;
+    for (int i = 0; i < shape->n_rot / 2; i++) {
         double factor = model->rope_factors != NULL ? (double)model->rope_factors[i] : 1;
-        forward->frequencies[i] = pow(model->shape.rope_base, -2.0 * i / n_rot) /
-                                  (factor * model->shape.rope_linear_scale);
+        double exponent = -2.0 * i / shape->n_rot;
+        forward->ropes[MODEL_ROPE].frequencies[i] =
+            pow(shape->rope_base, exponent) / (factor * shape->rope_linear_scale);
+        if (shape->rope_local_base > 0)
+            forward->ropes[MODEL_ROPE_LOCAL].frequencies[i] = pow(shape->rope_local_base, exponent);
     }
 }
 
@@ -164,6 +170,7 @@ bool forward_open(struct forward **out, const struct model *model, struct thread
     forward->max_tokens = max_tokens;
     forward->max_logits = max_logits;
     forward->wants_quantized = model_wants_quantized(model);
+    forward->n_ropes = model->shape.rope_local_base > 0 ? 2 : 1;
     if (!reserve(forward, err)) {
         forward_close(&forward);
         return false;
@@ -205,18 +212,28 @@ static void advance_caches(const struct forward *forward)
         kv_cache_advance(forward->tokens[t].cache, 1);
 }
 
-static void fill_rotation(const struct forward *forward, const struct rotations *rotations, int t,
-                          int64_t position)
+static void fill_rotation(const struct rotations *rotations, const double *frequencies, int n_pairs,
+                          int t, int64_t position)
 {
-    int n_pairs = forward->model->shape.n_rot / 2;
     float *cos_row = rotations->cos + (size_t)t * (size_t)n_pairs;
     float *sin_row = rotations->sin + (size_t)t * (size_t)n_pairs;
     for (int i = 0; i < n_pairs; i++) {
-        double angle = (double)position * forward->frequencies[i];
+        double angle = (double)position * frequencies[i];
         double angle_sin, angle_cos;
         sincos(angle, &angle_sin, &angle_cos);
         cos_row[i] = (float)angle_cos;
         sin_row[i] = (float)angle_sin;
+    }
+}
+
+static void fill_rotations(struct forward *forward, int t)
+{
+    const struct kv_view *view = &forward->views[t];
+    int n_pairs = forward->model->shape.n_rot / 2;
+    for (int i = 0; i < forward->n_ropes; i++) {
+        struct rope *rope = &forward->ropes[i];
+        fill_rotation(&rope->ring, rope->frequencies, n_pairs, t, view->position);
+        fill_rotation(&rope->sink, rope->frequencies, n_pairs, t, view->in_cache);
     }
 }
 
@@ -233,8 +250,7 @@ static void embed_part(void *arg, int part, int n_parts, int thread)
         float scale = model->family->scales_embedding ? sqrtf((float)n_embd) : 1;
         for (int i = 0; i < n_embd && model->family->scales_embedding; i++)
             x[i] *= scale;
-        fill_rotation(forward, &forward->ring, t, forward->views[t].position);
-        fill_rotation(forward, &forward->sink, t, forward->views[t].in_cache);
+        fill_rotations(forward, t);
     }
 }
 
@@ -254,6 +270,18 @@ static void last_norm_part(void *arg, int part, int n_parts, int thread)
         activations_quantize(&forward->last, begin, end);
 }
 
+static void finish_soft_cap(const struct products *products, const struct product *product,
+                            int row_begin, int row_end, void *scratch)
+{
+    (void)scratch;
+    float cap = products->forward->model->shape.logit_soft_cap;
+    for (int t = 0; t < products->in->n_tokens; t++) {
+        float *row = product->y + (size_t)t * (size_t)product->w->n_out;
+        for (int i = row_begin; i < row_end; i++)
+            row[i] = cap * tanhf(row[i] / cap);
+    }
+}
+
 static void compute_logits(struct forward *forward)
 {
     const struct model *model = forward->model;
@@ -271,6 +299,7 @@ static void compute_logits(struct forward *forward)
     struct products products = {
         .forward = forward,
         .in = &forward->last,
+        .finish = model->shape.logit_soft_cap > 0 ? finish_soft_cap : NULL,
         .list = {{.w = &model->output, .y = forward->logits}},
         .n_list = 1,
     };

@@ -1,6 +1,5 @@
 /* Attention of one layer: q, k, v for the whole batch, then all keys and values into the caches,
  * then every query, split over (token, KV head). */
-#include <math.h>
 #include <string.h>
 
 #include "core/kernels/kernels.h"
@@ -68,8 +67,8 @@ static void store_head(const struct attention_job *job, int t, int head)
     const float *v = forward->v + index * (size_t)shape->head_dim_v;
     if (job->layer->k_norm != NULL)
         kernels->rms_norm(k, k, job->layer->k_norm, shape->head_dim_k, shape->norm_eps);
-    if (shape->n_rot > 0)
-        rotate(forward, &forward->ring, t, k, k);
+    if (job->layer->rope != MODEL_ROPE_NONE)
+        rotate(forward, &forward->ropes[job->layer->rope].ring, t, k, k);
     kernels->kv_store(kv_cache_k(cache, forward->layer, head, row),
                       kv_cache_k_scale(cache, forward->layer, head, row), k, shape->head_dim_k,
                       type);
@@ -90,6 +89,13 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     }
 }
 
+/* The sinks are the oldest rows of a view, so the first to be out of a layer's reach. */
+static bool sees_sinks(const struct layer *layer, const struct kv_view *view)
+{
+    const struct kv_segment *first = &view->segments[0];
+    return first->is_sink && first->first_distance - (first->n_rows - 1) <= layer->reach;
+}
+
 /* The query heads first_head .. first_head + query->n_heads - 1 of token t, rotated twice.
  * `scratch` has room for both. */
 static void prepare_query(const struct attention_job *job, int t, int first_head, float *scratch,
@@ -106,39 +112,49 @@ static void prepare_query(const struct attention_job *job, int t, int first_head
     for (int i = 0; i < query->n_heads && job->layer->q_norm != NULL; i++)
         kernels->rms_norm(q + (size_t)i * dim, q + (size_t)i * dim, job->layer->q_norm,
                           shape->head_dim_k, shape->norm_eps);
-    if (shape->n_rot == 0)
+    if (job->layer->rope == MODEL_ROPE_NONE)
         return;
     /* Until the cache is full both positions are the same; without sinks nobody asks. */
-    bool is_same = view->in_cache == view->position || !view->segments[0].is_sink;
+    const struct rope *rope = &forward->ropes[job->layer->rope];
+    bool is_same = view->in_cache == view->position || !sees_sinks(job->layer, view);
     for (int i = 0; i < query->n_heads; i++) {
         size_t at = (size_t)i * dim;
-        rotate(forward, &forward->ring, t, ring + at, q + at);
+        rotate(forward, &rope->ring, t, ring + at, q + at);
         if (!is_same)
-            rotate(forward, &forward->sink, t, sink + at, q + at);
+            rotate(forward, &rope->sink, t, sink + at, q + at);
     }
     query->q_ring = ring;
     query->q_sink = is_same ? ring : sink;
 }
 
-static int find_rows(const struct forward *forward, int t, int kv_head,
+/* The rows of a token's view that are within the layer's reach. A layer with a sliding window keeps
+ * the mask that it was trained with, by the distance in the cache: of R recent tokens it sees the
+ * last, at their distance in the text, and sinks only if its window is longer than R. */
+static int find_rows(const struct attention_job *job, int t, int kv_head,
                      struct attention_rows rows[3])
 {
+    const struct forward *forward = job->forward;
     const struct kv_view *view = &forward->views[t];
     struct kv_cache *cache = forward->tokens[t].cache;
+    int n = 0;
     for (int i = 0; i < view->n_segments; i++) {
         const struct kv_segment *segment = &view->segments[i];
-        int first = segment->first_row;
-        rows[i] = (struct attention_rows){
+        int n_hidden = segment->first_distance - job->layer->reach;
+        n_hidden = n_hidden < 0 ? 0 : n_hidden;
+        if (n_hidden >= segment->n_rows)
+            continue;
+        int first = segment->first_row + n_hidden;
+        rows[n++] = (struct attention_rows){
             .k = kv_cache_k(cache, forward->layer, kv_head, first),
             .v = kv_cache_v(cache, forward->layer, kv_head, first),
             .k_scale = kv_cache_k_scale(cache, forward->layer, kv_head, first),
             .v_scale = kv_cache_v_scale(cache, forward->layer, kv_head, first),
-            .n_rows = segment->n_rows,
-            .first_distance = segment->first_distance,
+            .n_rows = segment->n_rows - n_hidden,
+            .first_distance = segment->first_distance - n_hidden,
             .is_sink = segment->is_sink,
         };
     }
-    return view->n_segments;
+    return n;
 }
 
 static void attend_part(void *arg, int part, int n_parts, int thread)
@@ -161,12 +177,13 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
         .n_heads = end - begin,
         .head_dim = shape->head_dim_k,
         .head_dim_v = shape->head_dim_v,
-        .scale = 1.0F / sqrtf((float)shape->head_dim_k),
+        .scale = shape->attention_scale,
+        .soft_cap = shape->score_soft_cap,
     };
     void *scratch = (char *)forward_scratch(forward, thread) + forward->matmul_bytes;
     prepare_query(job, t, first_head, scratch, &query);
     struct attention_rows rows[3];
-    int n_segments = find_rows(forward, t, kv_head, rows);
+    int n_segments = find_rows(job, t, kv_head, rows);
     if (forward->observer != NULL) {
         struct forward_sight sight = {forward->layer, t, first_head, &query, rows, n_segments};
         forward->observer(forward->observer_arg, &sight);
@@ -198,5 +215,5 @@ void forward_attention(struct forward *forward, enum forward_input from, const s
                     forward_token_parts(forward, forward->n_tokens));
     thread_pool_run(forward->pool, attend_part, &job, n_pairs * job.n_slices);
     forward_quantize(forward, &forward->heads);
-    forward_add_product(forward, &forward->heads, &layer->out, layer->out_b);
+    forward_add_product(forward, &forward->heads, &layer->out, layer->out_b, layer->post_attn_norm);
 }

@@ -15,6 +15,12 @@ struct rotations {
     float *sin;
 };
 
+struct rope {
+    double *frequencies;   /* [n_rot / 2] radians per position */
+    struct rotations ring; /* at the absolute position: keys, and queries against the ring */
+    struct rotations sink; /* at the in-cache index: queries against the sinks */
+};
+
 struct forward {
     const struct model *model;
     struct thread_pool *pool;
@@ -22,14 +28,13 @@ struct forward {
     int max_logits;
     bool wants_quantized; /* some product of this model reads quantized inputs */
     void *memory;         /* all that follows lies in it */
-    double *frequencies;  /* [n_rot / 2] radians per position */
 
     /* The batch of this step. */
     const struct forward_token *tokens;
     int n_tokens;
     struct kv_view *views; /* [max_tokens] */
-    struct rotations ring; /* at the absolute position: keys, and queries against the ring */
-    struct rotations sink; /* at the in-cache index: queries against the sinks */
+    struct rope ropes[MODEL_N_ROPES];
+    int n_ropes; /* of these, in use */
     int layer;
 
     forward_observer_fn *observer; /* NULL: none */
@@ -75,9 +80,9 @@ struct products {
 };
 void forward_multiply(struct products *products);
 
-/* x += in W^T + bias */
+/* x += in W^T + bias, or its norm where `post_norm` is not NULL. */
 void forward_add_product(struct forward *forward, const struct activations *in,
-                         const struct matrix *w, const float *bias);
+                         const struct matrix *w, const float *bias, const float *post_norm);
 /* The 8-bit form of all rows, when this model has a use for it. */
 void forward_quantize(struct forward *forward, struct activations *in);
 void *forward_scratch(const struct forward *forward, int thread);

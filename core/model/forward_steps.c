@@ -83,25 +83,44 @@ static void finish_residual(const struct products *products, const struct produc
     }
 }
 
-void forward_add_product(struct forward *forward, const struct activations *in,
-                         const struct matrix *w, const float *bias)
-{
-    struct products products = {
-        .forward = forward,
-        .in = in,
-        .finish = finish_residual,
-        .list = {{.w = w, .bias = bias, .y = forward->projected}},
-        .n_list = 1,
-    };
-    forward_multiply(&products);
-}
-
 struct norm_job {
     struct forward *forward;
     struct activations *to;
     const float *w;
     const float *b;
 };
+
+/* x += norm(projected) * w */
+static void add_norm_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct norm_job *job = arg;
+    const struct forward *forward = job->forward;
+    int n_embd = forward->model->shape.n_embd;
+    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
+        size_t row = (size_t)t * (size_t)n_embd;
+        forward_norm_row(forward, forward->projected + row, forward->projected + row, job->w, NULL);
+        kernels->add(forward->x + row, forward->projected + row, n_embd);
+    }
+}
+
+void forward_add_product(struct forward *forward, const struct activations *in,
+                         const struct matrix *w, const float *bias, const float *post_norm)
+{
+    struct products products = {
+        .forward = forward,
+        .in = in,
+        .finish = post_norm == NULL ? finish_residual : NULL,
+        .list = {{.w = w, .bias = bias, .y = forward->projected}},
+        .n_list = 1,
+    };
+    forward_multiply(&products);
+    struct norm_job job = {.forward = forward, .w = post_norm};
+    if (post_norm != NULL) /* a norm needs whole rows, and a product ends with parts of them */
+        thread_pool_run(forward->pool, add_norm_part, &job,
+                        forward_token_parts(forward, forward->n_tokens));
+}
 
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
                       const float *b)
@@ -194,7 +213,8 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
     };
     forward_multiply(&products);
     forward_quantize(forward, &forward->hidden);
-    forward_add_product(forward, &forward->hidden, &layer->down, layer->down_b);
+    forward_add_product(forward, &forward->hidden, &layer->down, layer->down_b,
+                        layer->post_ffn_norm);
 }
 
 void forward_sequential_layer(struct forward *forward, const struct layer *layer)

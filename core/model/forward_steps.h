@@ -16,9 +16,10 @@ const struct model_shape *forward_shape(const struct forward *forward);
 
 /* input = norm(x) * w + b, with the family's norm. An RMS norm ignores b. */
 void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b);
-/* x += out(attend(q, k, v)): q, k, v from the input, stored and attended over the caches. */
+/* x += out(attend(q, k, v)): q, k, v from the input, stored and attended over the caches. Layers
+ * that have a norm for it add the norm of that. */
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer);
-/* x += down(act(up input)), gated where the family is. */
+/* x += down(act(up input)), gated where the family is; or the norm of that. */
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer);
 
 /* x += attention(norm(x)); x += ffn(norm(x)): what most families do. */

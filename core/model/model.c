@@ -12,8 +12,8 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_falcon, &family_gemma, &family_gptneox, &family_llama,
-    &family_mpt,    &family_phi3,  &family_qwen2,   &family_qwen3,
+    &family_falcon, &family_gemma, &family_gemma2, &family_gemma3, &family_gptneox, &family_llama,
+    &family_mpt,    &family_phi3,  &family_qwen2,  &family_qwen3,  &family_smollm3,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -83,9 +83,24 @@ static bool bind_globals(struct model *model, struct binder *binder, struct err 
            bind_matrix(binder, "output.weight", shape->n_vocab, shape->n_embd, &model->output, err);
 }
 
+/* What layer i sees, and how it rotates: periods count from layer 1. */
+static void describe_layer(const struct model *model, int i, struct layer *layer)
+{
+    const struct model_shape *shape = &model->shape;
+    int unrotated_period = model->family->unrotated_period;
+    bool is_local = shape->n_local > 0 && (i + 1) % shape->local_period != 0;
+    bool is_unrotated =
+        shape->n_rot == 0 || (unrotated_period > 0 && (i + 1) % unrotated_period == 0);
+    layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
+    layer->rope = is_unrotated                             ? MODEL_ROPE_NONE
+                  : is_local && shape->rope_local_base > 0 ? MODEL_ROPE_LOCAL
+                                                           : MODEL_ROPE;
+}
+
 static bool bind_layers(struct model *model, struct binder *binder, struct err *err)
 {
     for (int i = 0; i < model->shape.n_layers; i++) {
+        describe_layer(model, i, &model->layers[i]);
         binder->layer = i;
         if (!model->family->bind_layer(binder, &model->layers[i], err))
             return false;

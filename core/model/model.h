@@ -15,6 +15,14 @@ struct err;
 struct gguf;
 struct family;
 
+/* How a layer turns positions into angles. */
+enum model_rope {
+    MODEL_ROPE,
+    MODEL_ROPE_LOCAL, /* layers with a sliding window, where they have a base of their own */
+    MODEL_N_ROPES,
+    MODEL_ROPE_NONE, /* not at all */
+};
+
 struct model_shape {
     char architecture[32]; /* general.architecture */
     int n_layers;
@@ -30,23 +38,32 @@ struct model_shape {
     float norm_eps;
     double rope_base;
     double rope_linear_scale; /* positions are divided by it; 1 for none */
+    double rope_local_base;   /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
     float alibi_max_bias;     /* 0 without ALiBi */
     float clamp_qkv;          /* 0 for none */
+    float attention_scale;    /* of scores */
+    float score_soft_cap;     /* scores become cap * tanh(score / cap); 0 for none */
+    float logit_soft_cap;     /* the same for logits */
+    int n_local;              /* tokens that a layer with a sliding window sees; 0 for none */
+    int local_period;         /* each local_period-th layer has no sliding window */
     bool parallel_residual;   /* attention and feed-forward read the same input */
 };
 
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
 struct layer {
+    enum model_rope rope;
+    int reach; /* distance to the furthest row that its queries see; INT32_MAX: no limit */
     const float *attn_norm, *attn_norm_b;     /* [n_embd] */
     const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
     struct matrix q, k, v;                    /* [heads * head_dim, n_embd]; slices when fused */
     const float *q_b, *k_b, *v_b;
-    const float *q_norm, *k_norm; /* [head_dim_k] qwen3 */
+    const float *q_norm, *k_norm; /* [head_dim_k] of each head, before it is rotated */
     struct matrix out;            /* [n_embd, n_heads * head_dim_v] */
     const float *out_b;
     const float *ffn_norm, *ffn_norm_b; /* [n_embd] */
     struct matrix gate, up, down;       /* gate and up [n_ff, n_embd]; down [n_embd, n_ff] */
     const float *gate_b, *up_b, *down_b;
+    const float *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added to the stream */
 };
 
 struct model {

@@ -1,5 +1,6 @@
 #include "core/model/model_shape.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -149,14 +150,46 @@ static void read_alibi(struct key_reader *reader, struct model_shape *shape)
         fail(reader, "attention.max_alibi_bias", "is missing or 0: only ALiBi models can stream");
 }
 
-/* A model that was trained with a sliding window has never seen more than that at once. */
-static void read_context(struct key_reader *reader, struct model_shape *shape)
+/* A model that was trained with a sliding window in every layer has never seen more than that at
+ * once. */
+static void read_context(struct key_reader *reader, const struct family *family,
+                         struct model_shape *shape)
 {
     shape->n_context = read_count(reader, "context_length", -1, MAX_CONTEXT);
+    bool is_local = family->local_period > 0;
     int64_t window = 0; /* written as 0 by converters for models without one */
-    if (gguf_get_int(reader->file, full_key(reader, "attention.sliding_window").text, 2,
-                     shape->n_context, &window))
+    if (!gguf_get_int(reader->file, full_key(reader, "attention.sliding_window").text, 2,
+                      is_local ? MAX_CONTEXT : shape->n_context, &window))
+        return;
+    if (!is_local) {
         shape->n_context = (int)window;
+        return;
+    }
+    shape->n_local = (int)window;
+    shape->local_period =
+        read_count(reader, "attention.sliding_window_pattern", family->local_period, MAX_LAYERS);
+    shape->rope_local_base =
+        read_real(reader, "rope.freq_base_swa", family->local_rope_base, 1, 1e12);
+}
+
+static void read_scores(struct key_reader *reader, const struct family *family,
+                        struct model_shape *shape)
+{
+    bool is_by_width = shape->n_layers == family->n_layers_scaled_by_width;
+    float width =
+        is_by_width ? (float)shape->n_embd / (float)shape->n_heads : (float)shape->head_dim_k;
+    shape->attention_scale = 1.0F / sqrtf(width);
+    shape->score_soft_cap = (float)read_real(reader, "attn_logit_softcapping", 0, 0, 1e6);
+    shape->logit_soft_cap = (float)read_real(reader, "final_logit_softcapping", 0, 0, 1e6);
+    shape->clamp_qkv = (float)read_real(reader, "attention.clamp_kqv", 0, 0, 1e6);
+}
+
+static void check_needed_keys(struct key_reader *reader, const struct family *family)
+{
+    for (int i = 0; family->needed_keys[i] != NULL; i++) {
+        if (!has_key(reader, family->needed_keys[i]))
+            fail(reader, family->needed_keys[i], "is missing");
+    }
 }
 
 /* The embedding is the one tensor whose shape nothing else tells: it gives the vocabulary. */
@@ -184,15 +217,16 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     shape.n_layers = read_count(&reader, "block_count", -1, MAX_LAYERS);
     shape.n_embd = read_count(&reader, "embedding_length", -1, MAX_EMBD);
     shape.n_ff = read_count(&reader, "feed_forward_length", -1, MAX_FF);
-    read_context(&reader, &shape);
+    check_needed_keys(&reader, family);
+    read_context(&reader, family, &shape);
     read_norm(&reader, family, &shape);
     read_heads(&reader, &shape);
     if (family->positions == FAMILY_ALIBI)
         read_alibi(&reader, &shape);
     else
         read_rope(&reader, &shape);
+    read_scores(&reader, family, &shape);
     read_vocabulary(&reader, &shape);
-    shape.clamp_qkv = (float)read_real(&reader, "attention.clamp_kqv", 0, 0, 1e6);
 
     shape.parallel_residual = true; /* read by GPT-NeoX alone; its default */
     if (has_key(&reader, "use_parallel_residual") &&

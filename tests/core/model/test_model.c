@@ -80,6 +80,8 @@ static const char *const keys[] = {
     "llama.attention.layer_norm_rms_epsilon",
     "llama.attention.sliding_window",
     "llama.attention.clamp_kqv",
+    "llama.attn_logit_softcapping",
+    "llama.final_logit_softcapping",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -224,7 +226,7 @@ static void test_refusals_say_why(void **state)
     };
     static const char *const expected[] = {
         "does not name an architecture",
-        "'rwkv?6', and sinkd runs falcon, gemma, gptneox, llama, mpt, phi3, qwen2, qwen3",
+        "'rwkv?6', and sinkd runs falcon, gemma, gemma2, gemma3, gptneox, llama, mpt, phi3",
         "block_count is missing",
         "block_count is not one number in 1 .. 1024",
         "no tensor 'blk.2.attn_norm.weight'",
@@ -242,6 +244,160 @@ static void test_refusals_say_why(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_refused(&cases[i], expected[i]);
+}
+
+/* A Gemma of 2 or 3, of any depth, of which heads are narrower than n_embd / n_heads. `keys` are
+ * those beside the usual ones. */
+enum { GEMMA_HEADS = 2, GEMMA_WIDTH = EMBD / GEMMA_HEADS };
+struct gemma {
+    const char *architecture;
+    uint32_t n_layers;
+    struct gemma_key {
+        const char *name;
+        uint32_t value;
+    } keys[4];
+};
+
+static void add_gemma_layer(struct gguf_builder *builder, uint32_t i, bool has_head_norms)
+{
+    static const struct {
+        const char *name;
+        uint64_t n_in, n_out;
+    } tensors[] = {
+        {"attn_norm", EMBD, 0},
+        {"attn_q", EMBD, GEMMA_HEADS * HEAD_DIM},
+        {"attn_k", EMBD, HEAD_DIM},
+        {"attn_v", EMBD, HEAD_DIM},
+        {"attn_output", GEMMA_HEADS * HEAD_DIM, EMBD},
+        {"post_attention_norm", EMBD, 0},
+        {"ffn_norm", EMBD, 0},
+        {"ffn_gate", EMBD, FF},
+        {"ffn_up", EMBD, FF},
+        {"ffn_down", FF, EMBD},
+        {"post_ffw_norm", EMBD, 0},
+        {"attn_q_norm", HEAD_DIM, 0},
+        {"attn_k_norm", HEAD_DIM, 0},
+    };
+    size_t n = sizeof tensors / sizeof tensors[0] - (has_head_norms ? 0 : 2);
+    for (size_t j = 0; j < n; j++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.%s.weight", i, tensors[j].name);
+        add_tensor(builder, &(struct damage){0}, name, tensors[j].n_in, tensors[j].n_out);
+    }
+}
+
+static bool open_gemma(struct opened *opened, const struct gemma *gemma)
+{
+    static const struct gemma_key usual[] = {
+        {"embedding_length", EMBD},     {"feed_forward_length", FF},
+        {"context_length", 128},        {"attention.head_count", GEMMA_HEADS},
+        {"attention.head_count_kv", 1}, {"attention.key_length", HEAD_DIM},
+    };
+    struct gguf_builder builder;
+    char key[64];
+    gguf_builder_init(&builder);
+    gguf_add_text(&builder, "general.architecture", gemma->architecture);
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        snprintf(key, sizeof key, "%s.%s", gemma->architecture, usual[i].name);
+        gguf_add_u32(&builder, key, usual[i].value);
+    }
+    for (size_t i = 0; i < 4 && gemma->keys[i].name != NULL; i++) {
+        snprintf(key, sizeof key, "%s.%s", gemma->architecture, gemma->keys[i].name);
+        if (strstr(key, "softcapping") != NULL || strstr(key, "freq_base") != NULL)
+            gguf_add_f32(&builder, key, (float)gemma->keys[i].value);
+        else
+            gguf_add_u32(&builder, key, gemma->keys[i].value);
+    }
+    snprintf(key, sizeof key, "%s.block_count", gemma->architecture);
+    gguf_add_u32(&builder, key, gemma->n_layers);
+    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", gemma->architecture);
+    gguf_add_f32(&builder, key, 1e-6F);
+    add_tensor(&builder, &(struct damage){0}, "token_embd.weight", EMBD, VOCAB);
+    add_tensor(&builder, &(struct damage){0}, "output_norm.weight", EMBD, 0);
+    for (uint32_t i = 0; i < gemma->n_layers; i++)
+        add_gemma_layer(&builder, i, strcmp(gemma->architecture, "gemma3") == 0);
+    bool ok = open_built(opened, &builder);
+    gguf_builder_done(&builder);
+    return ok;
+}
+
+/* A sliding window in some layers leaves the context as it is. */
+static void test_local_layers(void **state)
+{
+    (void)state;
+    struct opened opened;
+    struct gemma gemma2 = {"gemma2",
+                           4,
+                           {{"attention.sliding_window", 16},
+                            {"attn_logit_softcapping", 50},
+                            {"final_logit_softcapping", 30}}};
+    if (!open_gemma(&opened, &gemma2))
+        fail_msg("%s", opened.err.text);
+    assert_int_equal(opened.model->shape.n_context, 128);
+    assert_true(opened.model->shape.score_soft_cap == 50);
+    assert_true(opened.model->shape.logit_soft_cap == 30);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(opened.model->layers[i].reach, i % 2 == 0 ? 15 : INT32_MAX);
+        assert_int_equal(opened.model->layers[i].rope, MODEL_ROPE);
+    }
+    close_opened(&opened);
+
+    struct gemma gemma3 = {"gemma3", 8, {{"attention.sliding_window", 16}}};
+    assert_true(open_gemma(&opened, &gemma3));
+    assert_int_equal(opened.model->shape.n_context, 128);
+    assert_true(opened.model->shape.rope_local_base == 10000);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(opened.model->layers[i].reach, i != 5 ? 15 : INT32_MAX);
+        assert_int_equal(opened.model->layers[i].rope, i != 5 ? MODEL_ROPE_LOCAL : MODEL_ROPE);
+    }
+    close_opened(&opened);
+
+    gemma3.keys[1] = (struct gemma_key){"attention.sliding_window_pattern", 2};
+    gemma3.keys[2] = (struct gemma_key){"rope.freq_base_swa", 5000};
+    assert_true(open_gemma(&opened, &gemma3));
+    assert_true(opened.model->shape.rope_local_base == 5000);
+    assert_int_equal(opened.model->layers[1].rope, MODEL_ROPE);
+    assert_int_equal(opened.model->layers[6].reach, 15);
+    close_opened(&opened);
+
+    gemma3.keys[0].name = NULL; /* as some relatives of Gemma 3 are: all layers see all */
+    assert_true(open_gemma(&opened, &gemma3));
+    assert_int_equal(opened.model->layers[0].reach, INT32_MAX);
+    assert_int_equal(opened.model->layers[0].rope, MODEL_ROPE);
+    close_opened(&opened);
+}
+
+static void test_gemma2_needs_its_caps_and_window(void **state)
+{
+    (void)state;
+    struct opened opened;
+    struct gemma gemma = {
+        "gemma2", 2, {{"attn_logit_softcapping", 50}, {"final_logit_softcapping", 30}}};
+    assert_false(open_gemma(&opened, &gemma));
+    assert_string_equal(opened.err.text, "the model's gemma2.attention.sliding_window is missing");
+    close_opened(&opened);
+}
+
+/* Only the 27B of both, known by its depth, scales scores by n_embd / n_heads. */
+static void test_scale_of_scores(void **state)
+{
+    (void)state;
+    struct gemma gemmas[] = {{"gemma2",
+                              46,
+                              {{"attention.sliding_window", 16},
+                               {"attn_logit_softcapping", 50},
+                               {"final_logit_softcapping", 30}}},
+                             {"gemma3", 62, {{NULL, 0}}}};
+    for (size_t i = 0; i < 2; i++) {
+        struct opened opened;
+        assert_true(open_gemma(&opened, &gemmas[i]));
+        assert_float_equal(opened.model->shape.attention_scale, 1 / sqrtf(GEMMA_WIDTH), 1e-7);
+        close_opened(&opened);
+        gemmas[i].n_layers -= 1;
+        assert_true(open_gemma(&opened, &gemmas[i]));
+        assert_float_equal(opened.model->shape.attention_scale, 1 / sqrtf(HEAD_DIM), 1e-7);
+        close_opened(&opened);
+    }
 }
 
 /* A model that opens must also run: three tokens in a small cache. */
@@ -375,6 +531,9 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_keys_that_change_the_shape),
         cmocka_unit_test(test_refusals_say_why),
+        cmocka_unit_test(test_local_layers),
+        cmocka_unit_test(test_gemma2_needs_its_caps_and_window),
+        cmocka_unit_test(test_scale_of_scores),
         cmocka_unit_test(test_every_key_with_every_bad_number),
         cmocka_unit_test(test_unknown_tensor_is_refused),
         cmocka_unit_test(test_part_of_a_split_model),
