@@ -1,10 +1,10 @@
-/* recall - the StreamEval test of the paper (figure 9, table 7), as far as it is published.
+/* recall - a test like the paper's StreamEval (figure 9, table 7), whose text is not published.
  *
- * Line after line states a number; every few lines the model is asked for the numbers of lines at
- * several distances. A question is taken back before the text goes on, so it leaves no trace and
- * one place serves all distances. Streaming is one session over all lines. Dense attention sees
- * every line but must begin anew when the trained length is used up; a question reaches no further
- * back than that beginning, for both. */
+ * Line after line states the number of a named thing; every few lines the model is asked for the
+ * numbers of lines at several distances. A question is taken back before the text goes on, so it
+ * leaves no trace and one place serves all distances. Streaming is one session over all lines.
+ * Dense attention sees every line but must begin anew when the trained length is used up; a
+ * question reaches no further back than that beginning, for both. */
 #include "eval/recall.h"
 
 #include <stdio.h>
@@ -28,6 +28,7 @@ enum {
 };
 
 static const char *const mode_names[N_MODES] = {"streaming", "dense"};
+static const char *const loss_names[N_MODES] = {"streaming_loss", "dense_loss"};
 static const char *const place_names[N_PLACES] = {"inside", "across", "outside"};
 
 int recall_value(int line)
@@ -39,12 +40,33 @@ int recall_value(int line)
     return (int)((x ^ (x >> 31)) % 100000);
 }
 
+/* Names, not line numbers: small models take one number for another. */
+static const char *const colours[] = {
+    "amber", "azure", "black", "blue",   "bronze", "brown", "copper", "coral",
+    "cream", "gold",  "green", "grey",   "indigo", "ivory", "jade",   "khaki",
+    "lemon", "lilac", "lime",  "maroon", "mint",   "navy",  "olive",  "orange",
+    "pink",  "plum",  "red",   "rose",   "silver", "teal",  "violet", "white",
+};
+static const char *const animals[] = {
+    "badger", "bear",   "beaver", "camel", "cat",    "crow",  "deer",  "dog",
+    "eagle",  "falcon", "fox",    "frog",  "goat",   "hawk",  "heron", "horse",
+    "lion",   "lizard", "monkey", "mouse", "otter",  "owl",   "panda", "pigeon",
+    "rabbit", "raven",  "salmon", "shark", "spider", "tiger", "trout", "wolf",
+};
+enum {
+    N_COLOURS = sizeof colours / sizeof colours[0],
+    N_ANIMALS = sizeof animals / sizeof animals[0],
+    STEP = 389, /* odd, so that a power of two of names passes before one comes again */
+};
+
 static int format(int line, const char *end, bool has_value, char *out, size_t max)
 {
     char value[8] = "";
+    int name = (int)((int64_t)line * STEP % (N_COLOURS * N_ANIMALS));
     if (has_value)
         snprintf(value, sizeof value, "%05d", recall_value(line) % 100000);
-    return snprintf(out, max, "The REGISTER_CONTENT in line %d is <%s%s", line, value, end);
+    return snprintf(out, max, "The REGISTER_CONTENT of the %s %s is <%s%s",
+                    colours[name % N_COLOURS], animals[name / N_COLOURS], value, end);
 }
 
 int recall_format_fact(int line, char *out, size_t max)
@@ -91,6 +113,14 @@ bool recall_is_right(const struct recall_question *question, const bool *is_best
     return true;
 }
 
+double recall_loss(const struct recall_question *question, const double *losses)
+{
+    double sum = 0;
+    for (size_t i = question->n_asked; i < question->tokens.n; i++)
+        sum += losses[i - 1];
+    return sum / (double)(question->tokens.n - question->n_asked);
+}
+
 enum recall_place recall_place_of(int64_t begins_back, int64_t ends_back, int n_recent)
 {
     if (begins_back < n_recent)
@@ -101,6 +131,7 @@ enum recall_place recall_place_of(int64_t begins_back, int64_t ends_back, int n_
 struct score {
     int n_asked;
     int n_right[N_MODES];
+    double loss[N_MODES]; /* summed; nats per token of the answer */
 };
 
 struct experiment {
@@ -156,6 +187,7 @@ static bool ask(struct experiment *experiment, int distance_idx, struct err *err
         stream_score(experiment->streams[mode], question.tokens.ids, n, losses, is_best);
         stream_take_back(experiment->streams[mode], n);
         score->n_right[mode] += recall_is_right(&question, is_best);
+        score->loss[mode] += recall_loss(&question, losses);
     }
     recall_question_done(&question);
     return true;
@@ -203,9 +235,12 @@ static void add_columns(struct report *report)
     table_add_column(&report->summary, "asked", "asked", 0);
     table_add_column(&report->summary, "streaming", "streaming %", 1);
     table_add_column(&report->summary, "dense", "dense %", 1);
+    table_add_column(&report->summary, "streaming_loss", "streaming loss", 3);
+    table_add_column(&report->summary, "dense_loss", "dense loss", 3);
     table_add_column(&report->samples, "mode", "mode", 0);
     table_add_column(&report->samples, "distance", "distance", 0);
     table_add_column(&report->samples, "accuracy", "accuracy", 4);
+    table_add_column(&report->samples, "loss", "loss", 4);
     table_add_column(&report->samples, "asked", "asked", 0);
 }
 
@@ -219,9 +254,12 @@ static void add_summary(struct report *report, const struct experiment *experime
         table_put_text(&report->summary, "place", place_names[place]);
         table_put_integer(&report->summary, "distance", experiment->options->distances.items[i]);
         table_put_integer(&report->summary, "asked", score->n_asked);
-        for (int mode = 0; mode < N_MODES; mode++)
+        for (int mode = 0; mode < N_MODES; mode++) {
             table_put_number(&report->summary, mode_names[mode],
                              100.0 * score->n_right[mode] / score->n_asked);
+            table_put_number(&report->summary, loss_names[mode],
+                             score->loss[mode] / score->n_asked);
+        }
     }
 }
 
@@ -229,9 +267,11 @@ static void add_samples(struct report *report, const struct experiment *experime
 {
     for (int i = 0; i < experiment->options->distances.n; i++) {
         int n_asked = 0, n_right = 0;
+        double loss = 0;
         for (int place = 0; place < N_PLACES; place++) {
             n_asked += experiment->scores[i][place].n_asked;
             n_right += experiment->scores[i][place].n_right[mode];
+            loss += experiment->scores[i][place].loss[mode];
         }
         if (n_asked == 0)
             continue;
@@ -239,6 +279,7 @@ static void add_samples(struct report *report, const struct experiment *experime
         table_put_text(&report->samples, "mode", mode_names[mode]);
         table_put_integer(&report->samples, "distance", experiment->options->distances.items[i]);
         table_put_number(&report->samples, "accuracy", 100.0 * n_right / n_asked);
+        table_put_number(&report->samples, "loss", loss / n_asked);
         table_put_integer(&report->samples, "asked", n_asked);
     }
 }
@@ -250,6 +291,8 @@ static void fill_report(struct report *report, const struct experiment *experime
         add_summary(report, experiment, place);
     for (int mode = 0; mode < N_MODES; mode++)
         add_samples(report, experiment, mode);
+    report_note(report, "Loss is per token of the right answer; one who guesses digits has ln 10 = "
+                        "2.303.");
     report_note(report, "The streaming session read %lld tokens, of which %lld have left it.",
                 (long long)stream_position(experiment->streams[0]),
                 (long long)stream_evicted(experiment->streams[0]));
@@ -258,8 +301,9 @@ static void fill_report(struct report *report, const struct experiment *experime
         .x = "distance",
         .x_label = "lines back",
         .group = "mode",
-        .panels = {{.y = "accuracy", .label = "exact answers (%)", .from_zero = true}},
-        .n_panels = 1,
+        .panels = {{.y = "accuracy", .label = "exact answers (%)", .from_zero = true},
+                   {.y = "loss", .label = "loss of the answer (nats/token)", .from_zero = true}},
+        .n_panels = 2,
     };
 }
 

@@ -9,7 +9,8 @@
 
 /* The five digits that line `line` states: the same for ever, unrelated between lines. */
 int recall_value(int line);
-/* "The REGISTER_CONTENT in line 7 is <01234>\n". Returns its length, like snprintf. */
+/* "The REGISTER_CONTENT of the green otter is <01234>\n": the name is the line's, and no line
+ * within a thousand has the same. Returns its length, like snprintf. */
 int recall_format_fact(int line, char *out, size_t max);
 
 /* A question about a line with its right answer, in tokens. */
@@ -25,6 +26,10 @@ void recall_question_done(struct recall_question *question);
  * is what decoding the most likely tokens would have said. is_best[i] is about tokens.ids[i + 1].
  */
 bool recall_is_right(const struct recall_question *question, const bool *is_best);
+
+/* The mean loss of the answer's tokens; losses[i] is about tokens.ids[i + 1]. A measure for models
+ * too weak to be right. */
+double recall_loss(const struct recall_question *question, const double *losses);
 
 /* Where the line that was asked for lies: all of its tokens inside the window of all of the
  * answer's, none of them in any, or between. Its first token is begins_back before the last query

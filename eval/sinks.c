@@ -26,10 +26,10 @@ enum { WATCH_EVERY = 8, DEFAULT_FIRST = 4, MAX_SHOWN = 8 };
 struct watch {
     struct sinks_mass *mass;
     int n_heads;
-    int64_t begins_at; /* position of the batch's first token */
-    int64_t from;      /* watch queries from here on */
-    double n_rows;     /* seen by all watched queries, counted in layer 0 and head 0 */
-    int n_queries;
+    int64_t begins_at;    /* position of the batch's first token */
+    int64_t from;         /* watch queries from here on */
+    double n_rows;        /* seen by all watched queries, in all layers and heads */
+    double n_queries;     /* these */
     pthread_mutex_t lock; /* observers run on several threads */
     bool failed;
 };
@@ -76,29 +76,39 @@ static void attend(const struct forward_sight *sight, int head, double *scores, 
         scores[i] /= sum;
 }
 
+/* Adds what one head of one query gave to the first rows. Row 0 of the text is not among what it
+ * saw in a layer with a sliding window. */
+static void count(struct watch *watch, const struct forward_sight *sight, int head,
+                  const double *shares, int64_t first_row)
+{
+    struct sinks_mass *mass = watch->mass;
+    int n = count_rows(sight);
+    pthread_mutex_lock(&watch->lock);
+    for (int64_t row = first_row; row < mass->n_first && row - first_row < n; row++) {
+        mass->first[sight->layer * mass->n_first + row] += shares[row - first_row];
+        mass->head[sight->layer * watch->n_heads + head] += shares[row - first_row];
+    }
+    watch->n_rows += n;
+    watch->n_queries++;
+    pthread_mutex_unlock(&watch->lock);
+}
+
 static void observe(void *arg, const struct forward_sight *sight)
 {
     struct watch *watch = arg;
-    struct sinks_mass *mass = watch->mass;
     int64_t position = watch->begins_at + sight->token;
     if (position < watch->from || position % WATCH_EVERY != 0)
         return;
     int n = count_rows(sight);
     double *shares = malloc((size_t)n * sizeof shares[0]);
-    for (int head = 0; head < sight->query->n_heads; head++) {
-        if (shares != NULL)
-            attend(sight, head, shares, n);
+    for (int head = 0; head < sight->query->n_heads && shares != NULL; head++) {
+        attend(sight, head, shares, n);
+        count(watch, sight, sight->first_head + head, shares,
+              position - sight->rows[0].first_distance);
+    }
+    if (shares == NULL) {
         pthread_mutex_lock(&watch->lock);
-        watch->failed |= shares == NULL;
-        int head_idx = sight->layer * watch->n_heads + sight->first_head + head;
-        for (int i = 0; i < mass->n_first && i < n && shares != NULL; i++) {
-            mass->first[sight->layer * mass->n_first + i] += shares[i];
-            mass->head[head_idx] += shares[i];
-        }
-        if (head_idx == 0) {
-            watch->n_rows += n;
-            watch->n_queries++;
-        }
+        watch->failed = true;
         pthread_mutex_unlock(&watch->lock);
     }
     free(shares);
@@ -124,12 +134,13 @@ static void feed_watched(struct watch *watch, struct subject *subject, struct st
 static void average(struct watch *watch)
 {
     struct sinks_mass *mass = watch->mass;
-    double n = watch->n_queries > 0 ? watch->n_queries : 1;
+    int n_layer_heads = mass->n_layers * watch->n_heads;
+    double n = watch->n_queries > 0 ? watch->n_queries / n_layer_heads : 1;
     for (int i = 0; i < mass->n_layers * mass->n_first; i++)
         mass->first[i] /= n * watch->n_heads;
-    for (int i = 0; i < mass->n_layers * watch->n_heads; i++)
+    for (int i = 0; i < n_layer_heads; i++)
         mass->head[i] /= n;
-    mass->n_seen = watch->n_rows / n;
+    mass->n_seen = watch->n_rows / (n * n_layer_heads);
 }
 
 bool sinks_measure(struct subject *subject, const int32_t *ids, int n, int n_first,

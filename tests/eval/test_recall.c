@@ -1,6 +1,7 @@
 /* Recall: facts, questions, what counts as right, and where a line lies. */
 #include "eval/recall.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,16 +20,29 @@ static void test_facts(void **state)
         n_alike += recall_value(line) == recall_value(line + 1);
         int n = recall_format_fact(line, fact, sizeof fact);
         assert_int_equal(n, strlen(fact));
-        int said_line, said_value;
-        char end;
-        assert_int_equal(sscanf(fact, "The REGISTER_CONTENT in line %d is <%5d>%c", &said_line,
-                                &said_value, &end),
-                         3);
-        assert_int_equal(said_line, line);
-        assert_int_equal(said_value, recall_value(line));
+        int said;
+        char colour[16], animal[16], end;
+        assert_int_equal(sscanf(fact, "The REGISTER_CONTENT of the %15s %15s is <%5d>%c", colour,
+                                animal, &said, &end),
+                         4);
+        assert_int_equal(said, recall_value(line));
         assert_int_equal(end, '\n');
     }
     assert_int_equal(n_alike, 0);
+}
+
+/* Within a thousand lines a name stands for one line. */
+static void test_names(void **state)
+{
+    (void)state;
+    char fact[80], other[80];
+    for (int line = 1; line < 1000; line += 37) {
+        int n = recall_format_fact(line, fact, sizeof fact);
+        for (int later = line + 1; later < line + 1024; later++) {
+            recall_format_fact(later, other, sizeof other);
+            assert_int_not_equal(strncmp(fact, other, (size_t)n - 8), 0);
+        }
+    }
 }
 
 static void test_questions(void **state)
@@ -51,6 +65,10 @@ static void test_questions(void **state)
             assert_false(recall_is_right(&question, is_best));
             is_best[i] = true;
         }
+        double losses[128];
+        for (size_t i = 0; i < question.tokens.n; i++)
+            losses[i] = i < question.n_asked - 1 ? 100 : (double)i;
+        assert_true(fabs(recall_loss(&question, losses) - (double)(question.n_asked + 1)) < 1e-9);
         recall_question_done(&question);
     }
     subject_close(&subject);
@@ -79,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_questions),
         cmocka_unit_test(test_places),
     };
