@@ -122,17 +122,38 @@ static bool reserve(struct forward *forward, struct err *err)
     return true;
 }
 
+/* The pair that turns n_turns times in YaRN's unscaled context, as a fraction. */
+static double pair_of_turns(const struct model_shape *shape, double n_turns)
+{
+    double n_positions = shape->yarn.n_context / (2 * M_PI * n_turns); /* for one radian */
+    return shape->n_rot * log(n_positions) / (2 * log(shape->rope_base));
+}
+
+/* How much of the scaling pair i gets: all of linear scaling; of YaRN more, the slower it turns. */
+static double slowed_share(const struct model_shape *shape, int i)
+{
+    if (!shape->yarn.is_used)
+        return 1;
+    double fast = fmax(floor(pair_of_turns(shape, shape->yarn.n_fast)), 0);
+    double slow = fmin(ceil(pair_of_turns(shape, shape->yarn.n_slow)), shape->n_rot - 1);
+    return fmin(fmax((i - fast) / fmax(slow - fast, 1e-3), 0), 1);
+}
+
 /* RoPE (arXiv 2104.09864): pair i turns by base^(-2i / n_rot) per position. In double, because a
  * position of 1e6 in float is wrong by a twentieth of a radian. */
 static void fill_frequencies(struct forward *forward)
 {
     const struct model *model = forward->model;
     const struct model_shape *shape = &model->shape;
+    forward->ropes[MODEL_ROPE].magnitude = shape->rope_magnitude;
+    forward->ropes[MODEL_ROPE_LOCAL].magnitude = 1;
     for (int i = 0; i < shape->n_rot / 2; i++) {
         double factor = model->rope_factors != NULL ? (double)model->rope_factors[i] : 1;
         double exponent = -2.0 * i / shape->n_rot;
+        double plain = pow(shape->rope_base, exponent) / factor;
+        double slowed = plain / shape->rope_scale;
         forward->ropes[MODEL_ROPE].frequencies[i] =
-            pow(shape->rope_base, exponent) / (factor * shape->rope_linear_scale);
+            plain + (slowed - plain) * slowed_share(shape, i);
         if (shape->rope_local_base > 0)
             forward->ropes[MODEL_ROPE_LOCAL].frequencies[i] = pow(shape->rope_local_base, exponent);
     }
@@ -212,17 +233,17 @@ static void advance_caches(const struct forward *forward)
         kv_cache_advance(forward->tokens[t].cache, 1);
 }
 
-static void fill_rotation(const struct rotations *rotations, const double *frequencies, int n_pairs,
+static void fill_rotation(const struct rotations *rotations, const struct rope *rope, int n_pairs,
                           int t, int64_t position)
 {
     float *cos_row = rotations->cos + (size_t)t * (size_t)n_pairs;
     float *sin_row = rotations->sin + (size_t)t * (size_t)n_pairs;
     for (int i = 0; i < n_pairs; i++) {
-        double angle = (double)position * frequencies[i];
+        double angle = (double)position * rope->frequencies[i];
         double angle_sin, angle_cos;
         sincos(angle, &angle_sin, &angle_cos);
-        cos_row[i] = (float)angle_cos;
-        sin_row[i] = (float)angle_sin;
+        cos_row[i] = (float)(angle_cos * rope->magnitude);
+        sin_row[i] = (float)(angle_sin * rope->magnitude);
     }
 }
 
@@ -232,8 +253,8 @@ static void fill_rotations(struct forward *forward, int t)
     int n_pairs = forward->model->shape.n_rot / 2;
     for (int i = 0; i < forward->n_ropes; i++) {
         struct rope *rope = &forward->ropes[i];
-        fill_rotation(&rope->ring, rope->frequencies, n_pairs, t, view->position);
-        fill_rotation(&rope->sink, rope->frequencies, n_pairs, t, view->in_cache);
+        fill_rotation(&rope->ring, rope, n_pairs, t, view->position);
+        fill_rotation(&rope->sink, rope, n_pairs, t, view->in_cache);
     }
 }
 

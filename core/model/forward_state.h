@@ -17,6 +17,7 @@ struct rotations {
 
 struct rope {
     double *frequencies;   /* [n_rot / 2] radians per position */
+    double magnitude;      /* cos and sin are longer by it than those of an angle */
     struct rotations ring; /* at the absolute position: keys, and queries against the ring */
     struct rotations sink; /* at the in-cache index: queries against the sinks */
 };

@@ -37,16 +37,23 @@ struct model_shape {
     int n_rot;     /* leading entries of a head that are rotated; even; 0 with ALiBi */
     float norm_eps;
     double rope_base;
-    double rope_linear_scale; /* positions are divided by it; 1 for none */
-    double rope_local_base;   /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
-    float alibi_max_bias;     /* 0 without ALiBi */
-    float clamp_qkv;          /* 0 for none */
-    float attention_scale;    /* of scores */
-    float score_soft_cap;     /* scores become cap * tanh(score / cap); 0 for none */
-    float logit_soft_cap;     /* the same for logits */
-    int n_local;              /* tokens that a layer with a sliding window sees; 0 for none */
-    int local_period;         /* each local_period-th layer has no sliding window */
-    bool parallel_residual;   /* attention and feed-forward read the same input */
+    double rope_scale; /* positions are divided by it; 1 for none */
+    struct model_yarn {
+        bool is_used;  /* pairs that turn fast keep their positions, the slow ones are scaled */
+        int n_context; /* before scaling */
+        double n_fast; /* turns in that context from which on a pair is fast */
+        double n_slow; /* and up to which it is slow */
+    } yarn;
+    double rope_magnitude;  /* of rotated heads, beside their own; 1 for none */
+    double rope_local_base; /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
+    float alibi_max_bias;   /* 0 without ALiBi */
+    float clamp_qkv;        /* 0 for none */
+    float attention_scale;  /* of scores */
+    float score_soft_cap;   /* scores become cap * tanh(score / cap); 0 for none */
+    float logit_soft_cap;   /* the same for logits */
+    int n_local;            /* tokens that a layer with a sliding window sees; 0 for none */
+    int local_period;       /* each local_period-th layer has no sliding window */
+    bool parallel_residual; /* attention and feed-forward read the same input */
 };
 
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */

@@ -112,25 +112,53 @@ static bool text_is(struct gguf_text text, const char *wanted)
     return text.len == strlen(wanted) && memcmp(text.data, wanted, text.len) == 0;
 }
 
-/* Linear scaling alone is a number here. The scaling of Llama 3 comes as a tensor of factors. */
+static void fail_unsupported(struct key_reader *reader, const char *problem, const char *what)
+{
+    if (!reader->failed)
+        err_set(reader->err, ERR_UNSUPPORTED,
+                "the model scales its positions by %s'%s', and sinkd knows none, linear, yarn (and "
+                "the factors of Llama 3); take a file of the model without it",
+                problem, what);
+    reader->failed = true;
+}
+
+/* YaRN (arXiv 2309.00071), with the defaults of its authors. */
+static void read_yarn(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->yarn = (struct model_yarn){
+        .is_used = true,
+        .n_context = read_count(reader, "rope.scaling.original_context_length", -1, MAX_CONTEXT),
+        .n_fast = read_real(reader, "rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
+        .n_slow = read_real(reader, "rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
+    };
+    double magnitude = shape->rope_scale > 1 ? 0.1 * log(shape->rope_scale) + 1 : 1;
+    shape->rope_magnitude =
+        read_real(reader, "rope.scaling.yarn_attn_factor", magnitude, 1e-3, 1e3);
+    if (!(shape->rope_base > 1))
+        fail(reader, "rope.freq_base", "is 1, which YaRN cannot scale");
+    /* Of models in other families; nobody has proven them here. */
+    if (read_real(reader, "rope.scaling.yarn_ext_factor", 1, -1e6, 1e6) != 1)
+        fail_unsupported(reader, "an own mix of ", "yarn");
+    if (read_real(reader, "rope.scaling.yarn_log_multiplier", 0, -1e6, 1e6) != 0)
+        fail_unsupported(reader, "an own magnitude of ", "yarn");
+}
+
+/* Linear scaling and YaRN are numbers here. The scaling of Llama 3 comes as a tensor of factors. */
 static void read_rope_scaling(struct key_reader *reader, struct model_shape *shape)
 {
+    shape->rope_magnitude = 1;
     struct gguf_text type = {.data = "linear", .len = strlen("linear")};
-    shape->rope_linear_scale = read_real(reader, "rope.scale_linear", 1, 1e-3, 1e6);
-    shape->rope_linear_scale =
-        read_real(reader, "rope.scaling.factor", shape->rope_linear_scale, 1e-3, 1e6);
+    shape->rope_scale = read_real(reader, "rope.scale_linear", 1, 1e-3, 1e6);
+    shape->rope_scale = read_real(reader, "rope.scaling.factor", shape->rope_scale, 1e-3, 1e6);
     if (has_key(reader, "rope.scaling.type") &&
         !gguf_get_text(reader->file, full_key(reader, "rope.scaling.type").text, &type))
         fail(reader, "rope.scaling.type", "is not a text");
-    if (text_is(type, "none")) {
-        shape->rope_linear_scale = 1;
-    } else if (!text_is(type, "linear") && !reader->failed) {
-        err_set(reader->err, ERR_UNSUPPORTED,
-                "the model scales its positions by '%s', and sinkd knows none and linear (and the "
-                "factors of Llama 3); take a file of the model without it",
-                gguf_show(type).text);
-        reader->failed = true;
-    }
+    if (text_is(type, "none"))
+        shape->rope_scale = 1;
+    else if (text_is(type, "yarn"))
+        read_yarn(reader, shape);
+    else if (!text_is(type, "linear"))
+        fail_unsupported(reader, "", gguf_show(type).text);
 }
 
 static void read_rope(struct key_reader *reader, struct model_shape *shape)
@@ -144,7 +172,8 @@ static void read_rope(struct key_reader *reader, struct model_shape *shape)
 
 static void read_alibi(struct key_reader *reader, struct model_shape *shape)
 {
-    shape->rope_linear_scale = 1;
+    shape->rope_scale = 1;
+    shape->rope_magnitude = 1;
     shape->alibi_max_bias = (float)read_real(reader, "attention.max_alibi_bias", 0, 0, 1000);
     if (!(shape->alibi_max_bias > 0))
         fail(reader, "attention.max_alibi_bias", "is missing or 0: only ALiBi models can stream");

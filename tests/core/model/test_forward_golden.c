@@ -75,6 +75,8 @@ static const struct golden_model models[] = {
     {"gptneox-sequential", 0, FEW},
     {"llama-factors", 0, FEW},
     {"llama-linear", 0, FEW},
+    {"llama-yarn", 1e-3, FEW},
+    {"qwen2-yarn", 1e-3, FEW},
     {"phi3-fused", 0, FEW},
     {"qwen3-norms", 0, FEW},
     {"gemma-scaled", 0, FEW},

@@ -176,7 +176,7 @@ static void test_defaults(void **state)
     assert_int_equal(shape->head_dim_v, HEAD_DIM);
     assert_int_equal(shape->n_rot, HEAD_DIM);
     assert_int_equal(shape->n_context, 128);
-    assert_true(shape->rope_base == 10000 && shape->rope_linear_scale == 1);
+    assert_true(shape->rope_base == 10000 && shape->rope_scale == 1);
     assert_ptr_equal(opened.model->output.data, opened.model->embedding.data); /* tied */
     assert_int_equal(
         opened.model->n_parameters,
@@ -195,12 +195,40 @@ static void test_keys_that_change_the_shape(void **state)
     close_opened(&opened);
     assert_true(
         open_damaged(&opened, &(struct damage){"llama.rope.scale_linear", SET_F32, .f32 = 4}));
-    assert_true(opened.model->shape.rope_linear_scale == 4);
+    assert_true(opened.model->shape.rope_scale == 4);
     close_opened(&opened);
     assert_true(
         open_damaged(&opened, &(struct damage){"llama.rope.dimension_count", SET_U32, .u32 = 4}));
     assert_int_equal(opened.model->shape.n_rot, 4);
     close_opened(&opened);
+}
+
+/* Slow pairs alone are scaled, and heads grow by 0.1 ln(factor) + 1. */
+static void test_yarn(void **state)
+{
+    (void)state;
+    struct gguf_builder builder;
+    struct opened opened;
+    for (int has_context = 0; has_context < 2; has_context++) {
+        gguf_builder_init(&builder);
+        add_sample(&builder, &(struct damage){"llama.rope.scaling.type", SET_TEXT, .text = "yarn"});
+        gguf_add_f32(&builder, "llama.rope.scaling.factor", 4);
+        if (has_context == 1)
+            gguf_add_u32(&builder, "llama.rope.scaling.original_context_length", 32);
+        bool ok = open_built(&opened, &builder);
+        assert_int_equal(ok, has_context);
+        if (ok) {
+            assert_true(opened.model->shape.yarn.is_used);
+            assert_int_equal(opened.model->shape.yarn.n_context, 32);
+            assert_true(opened.model->shape.yarn.n_fast == 32);
+            assert_true(opened.model->shape.yarn.n_slow == 1);
+            assert_float_equal(opened.model->shape.rope_magnitude, 1.138629, 1e-6);
+        } else {
+            assert_non_null(strstr(opened.err.text, "original_context_length is missing"));
+        }
+        close_opened(&opened);
+        gguf_builder_done(&builder);
+    }
 }
 
 static void test_refusals_say_why(void **state)
@@ -216,7 +244,7 @@ static void test_refusals_say_why(void **state)
         {"llama.attention.head_count_kv", SET_U32, 3, 0, NULL},
         {"llama.attention.head_count", SET_U32, 5, 0, NULL},
         {"llama.attention.layer_norm_rms_epsilon", SET_F32, 0, NAN, NULL},
-        {"llama.rope.scaling.type", SET_TEXT, 0, 0, "yarn"},
+        {"llama.rope.scaling.type", SET_TEXT, 0, 0, "longrope"},
         {"llama.rope.dimension_count", SET_U32, 10, 0, NULL},
         {"llama.expert_count", SET_U32, 8, 0, NULL},
         {"token_embd.weight", OMIT, 0, 0, NULL},
@@ -234,7 +262,7 @@ static void test_refusals_say_why(void **state)
         "not a multiple of its head_count_kv",
         "key_length is missing",
         "layer_norm_rms_epsilon is not a number",
-        "'yarn'",
+        "'longrope'",
         "odd or larger than a head",
         "mixture of experts",
         "no token_embd.weight",
@@ -530,6 +558,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_keys_that_change_the_shape),
+        cmocka_unit_test(test_yarn),
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_local_layers),
         cmocka_unit_test(test_gemma2_needs_its_caps_and_window),
