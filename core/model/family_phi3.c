@@ -1,5 +1,5 @@
-/* family_phi3.c - Phi-3 with its short context (arXiv 2404.14219): Llama's layer with q, k, v in
- * one matrix and gate and up in another, which the binder takes apart. */
+/* family_phi3.c - Phi-3 and Phi-4 mini (arXiv 2404.14219, 2503.01743): Llama's layer with q, k, v
+ * in one matrix and gate and up in another, which the binder takes apart. */
 #include "core/model/binder.h"
 #include "core/model/family.h"
 #include "core/model/forward_steps.h"

@@ -86,6 +86,8 @@ static void lay_out(struct forward *forward, struct arena *arena)
     for (int i = 0; i < forward->n_ropes; i++) {
         struct rope *rope = &forward->ropes[i];
         rope->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
+        if (i == MODEL_ROPE && forward->model->rope_factors_long != NULL)
+            rope->frequencies_long = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
         rope->ring.cos = take_floats(arena, n, n_pairs);
         rope->ring.sin = take_floats(arena, n, n_pairs);
         rope->sink.cos = take_floats(arena, n, n_pairs);
@@ -125,7 +127,7 @@ static bool reserve(struct forward *forward, struct err *err)
 /* The pair that turns n_turns times in YaRN's unscaled context, as a fraction. */
 static double pair_of_turns(const struct model_shape *shape, double n_turns)
 {
-    double n_positions = shape->yarn.n_context / (2 * M_PI * n_turns); /* for one radian */
+    double n_positions = shape->n_context_unscaled / (2 * M_PI * n_turns); /* for one radian */
     return shape->n_rot * log(n_positions) / (2 * log(shape->rope_base));
 }
 
@@ -139,6 +141,11 @@ static double slowed_share(const struct model_shape *shape, int i)
     return fmin(fmax((i - fast) / fmax(slow - fast, 1e-3), 0), 1);
 }
 
+static double divide(double frequency, const float *factors, int i)
+{
+    return factors == NULL ? frequency : frequency / (double)factors[i];
+}
+
 /* RoPE (arXiv 2104.09864): pair i turns by base^(-2i / n_rot) per position. In double, because a
  * position of 1e6 in float is wrong by a twentieth of a radian. */
 static void fill_frequencies(struct forward *forward)
@@ -148,12 +155,14 @@ static void fill_frequencies(struct forward *forward)
     forward->ropes[MODEL_ROPE].magnitude = shape->rope_magnitude;
     forward->ropes[MODEL_ROPE_LOCAL].magnitude = 1;
     for (int i = 0; i < shape->n_rot / 2; i++) {
-        double factor = model->rope_factors != NULL ? (double)model->rope_factors[i] : 1;
         double exponent = -2.0 * i / shape->n_rot;
-        double plain = pow(shape->rope_base, exponent) / factor;
+        double plain = pow(shape->rope_base, exponent);
         double slowed = plain / shape->rope_scale;
-        forward->ropes[MODEL_ROPE].frequencies[i] =
-            plain + (slowed - plain) * slowed_share(shape, i);
+        double scaled = plain + (slowed - plain) * slowed_share(shape, i);
+        forward->ropes[MODEL_ROPE].frequencies[i] = divide(scaled, model->rope_factors, i);
+        if (model->rope_factors_long != NULL)
+            forward->ropes[MODEL_ROPE].frequencies_long[i] =
+                divide(scaled, model->rope_factors_long, i);
         if (shape->rope_local_base > 0)
             forward->ropes[MODEL_ROPE_LOCAL].frequencies[i] = pow(shape->rope_local_base, exponent);
     }
@@ -233,13 +242,25 @@ static void advance_caches(const struct forward *forward)
         kv_cache_advance(forward->tokens[t].cache, 1);
 }
 
-static void fill_rotation(const struct rotations *rotations, const struct rope *rope, int n_pairs,
-                          int t, int64_t position)
+/* LongRoPE chooses by the window that a conversation has from its start, never by where its text is
+ * now: stored keys stay as they are. */
+static const double *frequencies_for(const struct forward *forward, const struct rope *rope, int t)
 {
+    int n_window = kv_cache_shape(forward->tokens[t].cache)->n_window;
+    bool is_long =
+        rope->frequencies_long != NULL && n_window > forward->model->shape.n_context_unscaled;
+    return is_long ? rope->frequencies_long : rope->frequencies;
+}
+
+static void fill_rotation(const struct forward *forward, const struct rope *rope,
+                          const struct rotations *rotations, int t, int64_t position)
+{
+    const double *frequencies = frequencies_for(forward, rope, t);
+    int n_pairs = forward->model->shape.n_rot / 2;
     float *cos_row = rotations->cos + (size_t)t * (size_t)n_pairs;
     float *sin_row = rotations->sin + (size_t)t * (size_t)n_pairs;
     for (int i = 0; i < n_pairs; i++) {
-        double angle = (double)position * rope->frequencies[i];
+        double angle = (double)position * frequencies[i];
         double angle_sin, angle_cos;
         sincos(angle, &angle_sin, &angle_cos);
         cos_row[i] = (float)(angle_cos * rope->magnitude);
@@ -247,14 +268,13 @@ static void fill_rotation(const struct rotations *rotations, const struct rope *
     }
 }
 
-static void fill_rotations(struct forward *forward, int t)
+static void fill_rotations(const struct forward *forward, int t)
 {
     const struct kv_view *view = &forward->views[t];
-    int n_pairs = forward->model->shape.n_rot / 2;
     for (int i = 0; i < forward->n_ropes; i++) {
-        struct rope *rope = &forward->ropes[i];
-        fill_rotation(&rope->ring, rope, n_pairs, t, view->position);
-        fill_rotation(&rope->sink, rope, n_pairs, t, view->in_cache);
+        const struct rope *rope = &forward->ropes[i];
+        fill_rotation(forward, rope, &rope->ring, t, view->position);
+        fill_rotation(forward, rope, &rope->sink, t, view->in_cache);
     }
 }
 

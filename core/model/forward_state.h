@@ -16,10 +16,11 @@ struct rotations {
 };
 
 struct rope {
-    double *frequencies;   /* [n_rot / 2] radians per position */
-    double magnitude;      /* cos and sin are longer by it than those of an angle */
-    struct rotations ring; /* at the absolute position: keys, and queries against the ring */
-    struct rotations sink; /* at the in-cache index: queries against the sinks */
+    double *frequencies;      /* [n_rot / 2] radians per position */
+    double *frequencies_long; /* the same, for caches with a long window; NULL: no difference */
+    double magnitude;         /* cos and sin are longer by it than those of an angle */
+    struct rotations ring;    /* at the absolute position: keys, and queries against the ring */
+    struct rotations sink;    /* at the in-cache index: queries against the sinks */
 };
 
 struct forward {

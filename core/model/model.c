@@ -66,6 +66,17 @@ static void fill_alibi_slopes(float *slopes, int n_heads, double max_bias)
     }
 }
 
+/* One list of factors (Llama 3), or two for short and long windows (LongRoPE, arXiv 2402.13753). */
+static bool bind_rope_factors(struct model *model, struct binder *binder, struct err *err)
+{
+    int n_pairs = model->shape.n_rot / 2;
+    if (!binder_has(binder, "rope_factors_long.weight"))
+        return bind_optional_vector(binder, "rope_freqs.weight", n_pairs, &model->rope_factors,
+                                    err);
+    return bind_vector(binder, "rope_factors_short.weight", n_pairs, &model->rope_factors, err) &&
+           bind_vector(binder, "rope_factors_long.weight", n_pairs, &model->rope_factors_long, err);
+}
+
 static bool bind_globals(struct model *model, struct binder *binder, struct err *err)
 {
     const struct model_shape *shape = &model->shape;
@@ -75,8 +86,7 @@ static bool bind_globals(struct model *model, struct binder *binder, struct err 
         !bind_optional_vector(binder, "output_norm.bias", shape->n_embd, &model->output_norm_b,
                               err))
         return false;
-    if (shape->n_rot > 0 && !bind_optional_vector(binder, "rope_freqs.weight", shape->n_rot / 2,
-                                                  &model->rope_factors, err))
+    if (shape->n_rot > 0 && !bind_rope_factors(model, binder, err))
         return false;
     model->output = model->embedding;
     return !binder_has(binder, "output.weight") ||
@@ -108,11 +118,13 @@ static bool bind_layers(struct model *model, struct binder *binder, struct err *
     return binder_check_all_bound(binder, err);
 }
 
-static bool check_rope_factors(const struct model *model, struct err *err)
+static bool check_rope_factors(const float *factors, int n, struct err *err)
 {
-    for (int i = 0; model->rope_factors != NULL && i < model->shape.n_rot / 2; i++) {
-        if (!(model->rope_factors[i] >= 1e-6F && model->rope_factors[i] <= 1e6F))
-            return err_set(err, ERR_FORMAT, "rope_freqs.weight holds a factor out of range");
+    for (int i = 0; factors != NULL && i < n; i++) {
+        if (!(factors[i] >= 1e-6F && factors[i] <= 1e6F))
+            return err_set(
+                err, ERR_FORMAT,
+                "rope_freqs.weight or rope_factors_*.weight holds a factor out of range");
     }
     return true;
 }
@@ -135,7 +147,9 @@ static bool bind_weights(struct model *model, const struct gguf *file, struct er
     model->vectors = binder.vectors; /* the layers point into it */
     binder.vectors = NULL;
     binder_done(&binder);
-    return ok && check_rope_factors(model, err);
+    int n_pairs = model->shape.n_rot / 2;
+    return ok && check_rope_factors(model->rope_factors, n_pairs, err) &&
+           check_rope_factors(model->rope_factors_long, n_pairs, err);
 }
 
 static bool reserve(struct model *model, struct err *err)

@@ -37,11 +37,11 @@ struct model_shape {
     int n_rot;     /* leading entries of a head that are rotated; even; 0 with ALiBi */
     float norm_eps;
     double rope_base;
-    double rope_scale; /* positions are divided by it; 1 for none */
+    double rope_scale;      /* positions are divided by it; 1 for none */
+    int n_context_unscaled; /* n_context before scaling by YaRN or LongRoPE; else the same */
     struct model_yarn {
         bool is_used;  /* pairs that turn fast keep their positions, the slow ones are scaled */
-        int n_context; /* before scaling */
-        double n_fast; /* turns in that context from which on a pair is fast */
+        double n_fast; /* turns in the unscaled context from which on a pair is fast */
         double n_slow; /* and up to which it is slow */
     } yarn;
     double rope_magnitude;  /* of rotated heads, beside their own; 1 for none */
@@ -79,9 +79,11 @@ struct model {
     struct matrix embedding;     /* [n_vocab, n_embd] */
     struct matrix output;        /* [n_vocab, n_embd]; the embedding when tied */
     const float *output_norm, *output_norm_b;
-    const float *rope_factors; /* [n_rot / 2] divide the frequencies; NULL for none */
-    float *alibi_slopes;       /* [n_heads]; NULL without ALiBi */
-    struct layer *layers;      /* [n_layers] */
+    const float *rope_factors;      /* [n_rot / 2] divide the frequencies; NULL for none */
+    const float *rope_factors_long; /* [n_rot / 2] instead of these in caches with a window of more
+                                       than n_context_unscaled (LongRoPE); NULL for none */
+    float *alibi_slopes;            /* [n_heads]; NULL without ALiBi */
+    struct layer *layers;           /* [n_layers] */
     uint64_t n_parameters;
     float *vectors; /* owned: norms and biases widened to float where the file is not F32 */
 };

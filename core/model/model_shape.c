@@ -117,7 +117,7 @@ static void fail_unsupported(struct key_reader *reader, const char *problem, con
     if (!reader->failed)
         err_set(reader->err, ERR_UNSUPPORTED,
                 "the model scales its positions by %s'%s', and sinkd knows none, linear, yarn (and "
-                "the factors of Llama 3); take a file of the model without it",
+                "the factors of Llama 3 and Phi-3); take a file of the model without it",
                 problem, what);
     reader->failed = true;
 }
@@ -127,10 +127,11 @@ static void read_yarn(struct key_reader *reader, struct model_shape *shape)
 {
     shape->yarn = (struct model_yarn){
         .is_used = true,
-        .n_context = read_count(reader, "rope.scaling.original_context_length", -1, MAX_CONTEXT),
         .n_fast = read_real(reader, "rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
         .n_slow = read_real(reader, "rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
     };
+    if (!has_key(reader, "rope.scaling.original_context_length"))
+        fail(reader, "rope.scaling.original_context_length", "is missing");
     double magnitude = shape->rope_scale > 1 ? 0.1 * log(shape->rope_scale) + 1 : 1;
     shape->rope_magnitude =
         read_real(reader, "rope.scaling.yarn_attn_factor", magnitude, 1e-3, 1e3);
@@ -143,22 +144,28 @@ static void read_yarn(struct key_reader *reader, struct model_shape *shape)
         fail_unsupported(reader, "an own magnitude of ", "yarn");
 }
 
-/* Linear scaling and YaRN are numbers here. The scaling of Llama 3 comes as a tensor of factors. */
+/* Linear scaling and YaRN are numbers here. The scaling of Llama 3 and LongRoPE come as tensors of
+ * factors. */
 static void read_rope_scaling(struct key_reader *reader, struct model_shape *shape)
 {
     shape->rope_magnitude = 1;
+    shape->n_context_unscaled =
+        read_count(reader, "rope.scaling.original_context_length", shape->n_context, MAX_CONTEXT);
     struct gguf_text type = {.data = "linear", .len = strlen("linear")};
     shape->rope_scale = read_real(reader, "rope.scale_linear", 1, 1e-3, 1e6);
     shape->rope_scale = read_real(reader, "rope.scaling.factor", shape->rope_scale, 1e-3, 1e6);
     if (has_key(reader, "rope.scaling.type") &&
         !gguf_get_text(reader->file, full_key(reader, "rope.scaling.type").text, &type))
         fail(reader, "rope.scaling.type", "is not a text");
-    if (text_is(type, "none"))
+    bool is_long_rope = text_is(type, "longrope") &&
+                        gguf_find_tensor(reader->file, "rope_factors_long.weight") != NULL;
+    if (text_is(type, "none") || is_long_rope)
         shape->rope_scale = 1;
     else if (text_is(type, "yarn"))
         read_yarn(reader, shape);
     else if (!text_is(type, "linear"))
         fail_unsupported(reader, "", gguf_show(type).text);
+    shape->rope_magnitude *= read_real(reader, "rope.scaling.attn_factor", 1, 1e-3, 1e3);
 }
 
 static void read_rope(struct key_reader *reader, struct model_shape *shape)

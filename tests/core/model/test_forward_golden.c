@@ -42,15 +42,17 @@ struct stream {
 };
 
 /* Modes that have a file. LOCAL are streams around a sliding window of 12: a cache that is just as
- * long, and recent rows that are one fewer, so that a layer sees the last sink alone. */
-enum { FEW = 1, MORE = 2, WIDE = 4, LOCAL = 8 };
+ * long, and recent rows that are one fewer, so that a layer sees the last sink alone. WIDER is
+ * beyond the 64 tokens from which on phi3-long rotates by its other factors. */
+enum { FEW = 1, MORE = 2, WIDE = 4, LOCAL = 8, WIDER = 16 };
 
 static const struct {
     const char *mode;
     int n_sinks, n_recent, of;
 } streams[] = {
-    {"stream-4-28", 4, 28, FEW},  {"stream-1-31", 1, 31, MORE}, {"stream-0-32", 0, 32, MORE},
-    {"stream-4-60", 4, 60, WIDE}, {"stream-4-8", 4, 8, LOCAL},  {"stream-4-11", 4, 11, LOCAL},
+    {"stream-4-28", 4, 28, FEW},   {"stream-1-31", 1, 31, MORE}, {"stream-0-32", 0, 32, MORE},
+    {"stream-4-60", 4, 60, WIDE},  {"stream-4-8", 4, 8, LOCAL},  {"stream-4-11", 4, 11, LOCAL},
+    {"stream-4-92", 4, 92, WIDER},
 };
 enum { N_STREAMS = sizeof streams / sizeof streams[0] };
 
@@ -78,6 +80,7 @@ static const struct golden_model models[] = {
     {"llama-yarn", 1e-3, FEW},
     {"qwen2-yarn", 1e-3, FEW},
     {"phi3-fused", 0, FEW},
+    {"phi3-long", 1e-3, FEW | WIDE | WIDER},
     {"qwen3-norms", 0, FEW},
     {"gemma-scaled", 0, FEW},
 };

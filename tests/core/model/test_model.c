@@ -219,7 +219,7 @@ static void test_yarn(void **state)
         assert_int_equal(ok, has_context);
         if (ok) {
             assert_true(opened.model->shape.yarn.is_used);
-            assert_int_equal(opened.model->shape.yarn.n_context, 32);
+            assert_int_equal(opened.model->shape.n_context_unscaled, 32);
             assert_true(opened.model->shape.yarn.n_fast == 32);
             assert_true(opened.model->shape.yarn.n_slow == 1);
             assert_float_equal(opened.model->shape.rope_magnitude, 1.138629, 1e-6);
@@ -553,6 +553,46 @@ static void test_rope_factors_are_checked(void **state)
     }
 }
 
+/* Short and long factors come together, are checked alike, and excuse the name of their scaling. */
+static void test_long_rope(void **state)
+{
+    (void)state;
+    const uint64_t dims[] = {HEAD_DIM / 2, 0};
+    const float good[HEAD_DIM / 2] = {1, 1, 2, 4};
+    const float bad[HEAD_DIM / 2] = {1, 1, 2, 0};
+    const struct {
+        const float *brief, *extended;
+        const char *expected; /* NULL: it opens */
+    } cases[] = {{NULL, good, "no tensor 'rope_factors_short.weight'"},
+                 {good, bad, "out of range"},
+                 {bad, good, "out of range"},
+                 {good, good, NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gguf_builder builder;
+        struct opened opened;
+        gguf_builder_init(&builder);
+        add_sample(&builder,
+                   &(struct damage){"llama.rope.scaling.type", SET_TEXT, .text = "longrope"});
+        gguf_add_u32(&builder, "llama.rope.scaling.original_context_length", 32);
+        gguf_add_f32(&builder, "llama.rope.scaling.attn_factor", 1.5F);
+        if (cases[i].brief != NULL)
+            gguf_add_tensor(&builder, "rope_factors_short.weight", TENSOR_F32, dims, cases[i].brief,
+                            sizeof good);
+        gguf_add_tensor(&builder, "rope_factors_long.weight", TENSOR_F32, dims, cases[i].extended,
+                        sizeof good);
+        bool ok = open_built(&opened, &builder);
+        assert_int_equal(ok, cases[i].expected == NULL);
+        if (ok) {
+            assert_int_equal(opened.model->shape.n_context_unscaled, 32);
+            assert_true(opened.model->shape.rope_magnitude == 1.5);
+        } else {
+            assert_non_null(strstr(opened.err.text, cases[i].expected));
+        }
+        close_opened(&opened);
+        gguf_builder_done(&builder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_part_of_a_split_model),
         cmocka_unit_test(test_half_precision_vectors_are_widened),
         cmocka_unit_test(test_rope_factors_are_checked),
+        cmocka_unit_test(test_long_rope),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
