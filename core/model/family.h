@@ -51,6 +51,7 @@ extern const struct family family_gemma;
 extern const struct family family_gemma2;
 extern const struct family family_gemma3;
 extern const struct family family_gptneox;
+extern const struct family family_granite;
 extern const struct family family_llama;
 extern const struct family family_mpt;
 extern const struct family family_phi3;

@@ -288,9 +288,8 @@ static void embed_part(void *arg, int part, int n_parts, int thread)
     for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
         float *x = forward->x + (size_t)t * (size_t)n_embd;
         matrix_get_row(&model->embedding, forward->tokens[t].id, x);
-        float scale = model->family->scales_embedding ? sqrtf((float)n_embd) : 1;
-        for (int i = 0; i < n_embd && model->family->scales_embedding; i++)
-            x[i] *= scale;
+        for (int i = 0; i < n_embd; i++)
+            x[i] *= model->shape.embedding_scale;
         fill_rotations(forward, t);
     }
 }
@@ -311,14 +310,17 @@ static void last_norm_part(void *arg, int part, int n_parts, int thread)
         activations_quantize(&forward->last, begin, end);
 }
 
-static void finish_soft_cap(const struct products *products, const struct product *product,
-                            int row_begin, int row_end, void *scratch)
+static void finish_logits(const struct products *products, const struct product *product,
+                          int row_begin, int row_end, void *scratch)
 {
     (void)scratch;
-    float cap = products->forward->model->shape.logit_soft_cap;
+    const struct model_shape *shape = &products->forward->model->shape;
+    float cap = shape->logit_soft_cap;
     for (int t = 0; t < products->in->n_tokens; t++) {
         float *row = product->y + (size_t)t * (size_t)product->w->n_out;
         for (int i = row_begin; i < row_end; i++)
+            row[i] /= shape->logit_scale;
+        for (int i = row_begin; i < row_end && cap > 0; i++)
             row[i] = cap * tanhf(row[i] / cap);
     }
 }
@@ -340,7 +342,7 @@ static void compute_logits(struct forward *forward)
     struct products products = {
         .forward = forward,
         .in = &forward->last,
-        .finish = model->shape.logit_soft_cap > 0 ? finish_soft_cap : NULL,
+        .finish = finish_logits,
         .list = {{.w = &model->output, .y = forward->logits}},
         .n_list = 1,
     };

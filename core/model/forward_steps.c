@@ -72,6 +72,15 @@ void forward_multiply(struct products *products)
     thread_pool_run(products->forward->pool, multiply_part, products, n_parts);
 }
 
+/* x += y, as much of it as the model adds. */
+static void add_to_stream(const struct forward *forward, float *x, float *y, int n)
+{
+    float scale = forward->model->shape.residual_scale;
+    for (int i = 0; i < n && scale != 1; i++)
+        y[i] *= scale;
+    kernels->add(x, y, n);
+}
+
 static void finish_residual(const struct products *products, const struct product *product,
                             int row_begin, int row_end, void *scratch)
 {
@@ -79,7 +88,8 @@ static void finish_residual(const struct products *products, const struct produc
     size_t n_embd = (size_t)product->w->n_out;
     for (int t = 0; t < products->in->n_tokens; t++) {
         size_t at = (size_t)t * n_embd + (size_t)row_begin;
-        kernels->add(products->forward->x + at, product->y + at, row_end - row_begin);
+        add_to_stream(products->forward, products->forward->x + at, product->y + at,
+                      row_end - row_begin);
     }
 }
 
@@ -101,7 +111,7 @@ static void add_norm_part(void *arg, int part, int n_parts, int thread)
     for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
         size_t row = (size_t)t * (size_t)n_embd;
         forward_norm_row(forward, forward->projected + row, forward->projected + row, job->w, NULL);
-        kernels->add(forward->x + row, forward->projected + row, n_embd);
+        add_to_stream(forward, forward->x + row, forward->projected + row, n_embd);
     }
 }
 

@@ -12,8 +12,8 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_falcon, &family_gemma, &family_gemma2, &family_gemma3, &family_gptneox, &family_llama,
-    &family_mpt,    &family_phi3,  &family_qwen2,  &family_qwen3,  &family_smollm3,
+    &family_falcon, &family_gemma, &family_gemma2, &family_gemma3, &family_gptneox, &family_granite,
+    &family_llama,  &family_mpt,   &family_phi3,   &family_qwen2,  &family_qwen3,   &family_smollm3,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 

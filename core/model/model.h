@@ -48,6 +48,9 @@ struct model_shape {
     double rope_local_base; /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
     float alibi_max_bias;   /* 0 without ALiBi */
     float clamp_qkv;        /* 0 for none */
+    float embedding_scale;
+    float residual_scale;   /* of what attention and feed-forward add to the stream */
+    float logit_scale;      /* logits are divided by it, before their soft cap */
     float attention_scale;  /* of scores */
     float score_soft_cap;   /* scores become cap * tanh(score / cap); 0 for none */
     float logit_soft_cap;   /* the same for logits */

@@ -214,10 +214,21 @@ static void read_scores(struct key_reader *reader, const struct family *family,
     bool is_by_width = shape->n_layers == family->n_layers_scaled_by_width;
     float width =
         is_by_width ? (float)shape->n_embd / (float)shape->n_heads : (float)shape->head_dim_k;
-    shape->attention_scale = 1.0F / sqrtf(width);
+    shape->attention_scale =
+        (float)read_real(reader, "attention.scale", (double)(1.0F / sqrtf(width)), 1e-6, 1e6);
     shape->score_soft_cap = (float)read_real(reader, "attn_logit_softcapping", 0, 0, 1e6);
     shape->logit_soft_cap = (float)read_real(reader, "final_logit_softcapping", 0, 0, 1e6);
     shape->clamp_qkv = (float)read_real(reader, "attention.clamp_kqv", 0, 0, 1e6);
+}
+
+static void read_scales(struct key_reader *reader, const struct family *family,
+                        struct model_shape *shape)
+{
+    double embedding_scale = family->scales_embedding ? sqrt(shape->n_embd) : 1;
+    shape->embedding_scale =
+        (float)read_real(reader, "embedding_scale", embedding_scale, 1e-6, 1e6);
+    shape->residual_scale = (float)read_real(reader, "residual_scale", 1, 1e-6, 1e6);
+    shape->logit_scale = (float)read_real(reader, "logit_scale", 1, 1e-6, 1e6);
 }
 
 static void check_needed_keys(struct key_reader *reader, const struct family *family)
@@ -262,6 +273,7 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     else
         read_rope(&reader, &shape);
     read_scores(&reader, family, &shape);
+    read_scales(&reader, family, &shape);
     read_vocabulary(&reader, &shape);
 
     shape.parallel_residual = true; /* read by GPT-NeoX alone; its default */

@@ -75,6 +75,8 @@ static const struct golden_model models[] = {
     {"smollm3-unrotated", 1e-3, FEW | MORE},
     {"falcon-40b-style", 0, FEW},
     {"gptneox-sequential", 0, FEW},
+    {"granite-scaled", 1e-3, FEW},
+    {"granite-unrotated", 1e-3, FEW},
     {"llama-factors", 0, FEW},
     {"llama-linear", 0, FEW},
     {"llama-yarn", 1e-3, FEW},

@@ -82,6 +82,10 @@ static const char *const keys[] = {
     "llama.attention.clamp_kqv",
     "llama.attn_logit_softcapping",
     "llama.final_logit_softcapping",
+    "llama.attention.scale",
+    "llama.embedding_scale",
+    "llama.residual_scale",
+    "llama.logit_scale",
     "llama.rope.dimension_count",
     "llama.rope.freq_base",
     "llama.rope.scaling.type",
@@ -254,7 +258,7 @@ static void test_refusals_say_why(void **state)
     };
     static const char *const expected[] = {
         "does not name an architecture",
-        "'rwkv?6', and sinkd runs falcon, gemma, gemma2, gemma3, gptneox, llama, mpt, phi3",
+        "'rwkv?6', and sinkd runs falcon, gemma, gemma2, gemma3, gptneox, granite, llama, mpt",
         "block_count is missing",
         "block_count is not one number in 1 .. 1024",
         "no tensor 'blk.2.attn_norm.weight'",
