@@ -145,7 +145,7 @@ static void a_host_is_its_slice_and_no_more(void **state)
 {
     (void)state;
     char *edge = malloc(9);
-    memcpy(edge, "127.0.0.1", 9);
+    memcpy(edge, "127.0.0.11", 9);
     assert_true(http_policy_is_local_host(edge, 9));
     assert_false(http_policy_is_local_host(edge, 7));
     free(edge);
