@@ -319,7 +319,7 @@ static bool open_chat(struct chat *chat, struct err *err)
 {
     const struct options *options = chat->options;
     struct stream_shape shape = {
-        .mode = STREAM_STREAMING,
+        .mode = SESSION_MODE_STREAMING,
         .n_sinks = options->sinks.items[0],
         .n_window = options_window(options, subject_n_context(&chat->subject)),
         .kv_type = options->kv_type,

@@ -215,7 +215,7 @@ static bool open_experiment(struct experiment *experiment, struct err *err)
 {
     const struct options *options = experiment->options;
     struct stream_shape shape = {
-        .mode = STREAM_STREAMING,
+        .mode = SESSION_MODE_STREAMING,
         .n_sinks = options->sinks.items[0],
         .n_window = options_window(options, subject_n_context(experiment->subject)),
         .kv_type = options->kv_type,

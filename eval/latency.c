@@ -20,7 +20,8 @@
 
 enum { N_KINDS = 3, MIN_RECOMPUTED = 3 };
 
-static const enum stream_mode kinds[N_KINDS] = {STREAM_STREAMING, STREAM_DENSE, STREAM_RECOMPUTE};
+static const enum session_mode kinds[N_KINDS] = {SESSION_MODE_STREAMING, SESSION_MODE_DENSE,
+                                                 SESSION_MODE_RECOMPUTE};
 static const char *const kind_names[N_KINDS] = {"streaming", "dense", "recompute"};
 
 /* One cache size. */
@@ -42,7 +43,7 @@ struct experiment {
 static int repeats_of(const struct experiment *experiment, int kind)
 {
     int n = experiment->options->repeats;
-    if (kinds[kind] != STREAM_RECOMPUTE)
+    if (kinds[kind] != SESSION_MODE_RECOMPUTE)
         return n;
     return n / 10 > MIN_RECOMPUTED ? n / 10 : MIN_RECOMPUTED;
 }
@@ -82,7 +83,7 @@ static double time_token(const struct subject *subject, struct stream *stream, i
     float *logits = stream_step(stream, 0);
     stream_best(logits, subject_n_vocab(subject));
     double ms = (double)(clock_now_ns() - began_ns) / 1e6;
-    if (kinds[kind] == STREAM_DENSE)
+    if (kinds[kind] == SESSION_MODE_DENSE)
         stream_take_back(stream, 1);
     return ms;
 }
@@ -98,7 +99,7 @@ static void warm_up(struct experiment *experiment)
     for (int i = 0; i < experiment->n_stations; i++) {
         for (int kind = 0; kind < N_KINDS; kind++) {
             struct stream *stream = experiment->stations[i].streams[kind];
-            if (stream != NULL && kinds[kind] != STREAM_RECOMPUTE)
+            if (stream != NULL && kinds[kind] != SESSION_MODE_RECOMPUTE)
                 time_token(experiment->subject, stream, kind);
         }
     }

@@ -90,7 +90,8 @@ bool perplexity_measure(struct subject *subject, const struct text *text,
     if (!stream_open(&stream, subject, &run->shape, err))
         return false;
     /* A pass over the window takes long, so there the person who waits hears more often. */
-    int piece = run->shape.mode == STREAM_RECOMPUTE && run->stride < PIECE ? run->stride : PIECE;
+    int piece =
+        run->shape.mode == SESSION_MODE_RECOMPUTE && run->stride < PIECE ? run->stride : PIECE;
     progress_begin(&progress, run->progress, n_losses);
     for (int begin = 0; begin < n_losses; begin += piece) {
         int32_t ids[PIECE + 1];
@@ -116,15 +117,15 @@ static bool has_entry(const struct experiment *experiment, const char *label)
 }
 
 static void add_entry(struct experiment *experiment, const struct options *options,
-                      enum stream_mode mode, int n_sinks, int32_t line_break)
+                      enum session_mode mode, int n_sinks, int32_t line_break)
 {
-    bool is_dense = mode == STREAM_DENSE;
+    bool is_dense = mode == SESSION_MODE_DENSE;
     struct entry entry = {
         .run = {.shape = {.mode = mode,
                           .n_sinks = n_sinks,
                           .n_window = is_dense ? experiment->n_losses : experiment->n_window,
                           .kv_type = options->kv_type},
-                .stride = mode == STREAM_RECOMPUTE ? experiment->stride : 1,
+                .stride = mode == SESSION_MODE_RECOMPUTE ? experiment->stride : 1,
                 .line_break = line_break},
     };
     if (line_break >= 0)
@@ -152,19 +153,21 @@ static bool find_line_break(const struct subject *subject, int32_t *out, struct 
 static bool add_mode(struct experiment *experiment, const struct options *options,
                      enum options_mode mode, struct err *err)
 {
-    static const enum stream_mode modes[] = {
-        [OPTIONS_MODE_STREAMING] = STREAM_STREAMING, [OPTIONS_MODE_WINDOW] = STREAM_WINDOW,
-        [OPTIONS_MODE_RECOMPUTE] = STREAM_RECOMPUTE, [OPTIONS_MODE_DENSE] = STREAM_DENSE,
-        [OPTIONS_MODE_NEWLINES] = STREAM_STREAMING,
+    static const enum session_mode modes[] = {
+        [OPTIONS_MODE_STREAMING] = SESSION_MODE_STREAMING,
+        [OPTIONS_MODE_WINDOW] = SESSION_MODE_WINDOW,
+        [OPTIONS_MODE_RECOMPUTE] = SESSION_MODE_RECOMPUTE,
+        [OPTIONS_MODE_DENSE] = SESSION_MODE_DENSE,
+        [OPTIONS_MODE_NEWLINES] = SESSION_MODE_STREAMING,
     };
-    bool has_sinks = modes[mode] == STREAM_STREAMING;
+    bool has_sinks = modes[mode] == SESSION_MODE_STREAMING;
     int32_t line_break = -1;
     if (mode == OPTIONS_MODE_NEWLINES && !find_line_break(experiment->subject, &line_break, err))
         return false;
     for (int i = 0; i < (has_sinks ? options->sinks.n : 1); i++) {
         int n_sinks = has_sinks ? options->sinks.items[i] : 0;
         bool is_window = has_sinks && n_sinks == 0;
-        add_entry(experiment, options, is_window ? STREAM_WINDOW : modes[mode], n_sinks,
+        add_entry(experiment, options, is_window ? SESSION_MODE_WINDOW : modes[mode], n_sinks,
                   n_sinks == 0 ? -1 : line_break);
     }
     return true;

@@ -311,8 +311,8 @@ static bool open_streams(struct experiment *experiment, int n_window, struct err
 {
     int n_sinks = experiment->options->sinks.items[0];
     struct stream_shape shapes[N_MODES] = {
-        {.mode = STREAM_STREAMING, .n_sinks = n_sinks, .n_window = n_window},
-        {.mode = STREAM_DENSE, .n_window = experiment->n_context},
+        {.mode = SESSION_MODE_STREAMING, .n_sinks = n_sinks, .n_window = n_window},
+        {.mode = SESSION_MODE_DENSE, .n_window = experiment->n_context},
     };
     for (int mode = 0; mode < N_MODES; mode++) {
         shapes[mode].kv_type = experiment->options->kv_type;

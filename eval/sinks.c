@@ -147,7 +147,7 @@ bool sinks_measure(struct subject *subject, const int32_t *ids, int n, int n_fir
                    struct sinks_mass *out, struct err *err)
 {
     const struct model_shape *shape = &subject->model->shape;
-    struct stream_shape dense = {.mode = STREAM_DENSE, .n_window = n, .kv_type = KV_F32};
+    struct stream_shape dense = {.mode = SESSION_MODE_DENSE, .n_window = n, .kv_type = KV_F32};
     struct stream *stream;
     struct sinks_mass mass = {.n_layers = shape->n_layers, .n_first = n_first};
     size_t n_layers = (size_t)shape->n_layers;

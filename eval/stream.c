@@ -30,7 +30,7 @@ static struct kv_shape kv_shape_of(const struct subject *subject, const struct s
         .head_dim_k = model->head_dim_k,
         .head_dim_v = model->head_dim_v,
         .type = shape->kv_type,
-        .n_sinks = shape->mode == STREAM_STREAMING ? shape->n_sinks : 0,
+        .n_sinks = shape->mode == SESSION_MODE_STREAMING ? shape->n_sinks : 0,
         .n_window = shape->n_window,
         .n_slack = n_slack,
     };
@@ -48,7 +48,7 @@ bool stream_open(struct stream **out, struct subject *subject, const struct stre
         stream_close(&stream);
         return false;
     }
-    if (shape->mode == STREAM_RECOMPUTE) {
+    if (shape->mode == SESSION_MODE_RECOMPUTE) {
         stream->recent = calloc((size_t)shape->n_window, sizeof stream->recent[0]);
         if (stream->recent == NULL) {
             stream_close(&stream);
@@ -73,16 +73,16 @@ void stream_close(struct stream **stream_ptr)
 void stream_shape_name(const struct stream_shape *shape, char *out, size_t max)
 {
     switch (shape->mode) {
-    case STREAM_STREAMING:
+    case SESSION_MODE_STREAMING:
         snprintf(out, max, "streaming %d+%d", shape->n_sinks, shape->n_window - shape->n_sinks);
         break;
-    case STREAM_WINDOW:
+    case SESSION_MODE_WINDOW:
         snprintf(out, max, "window 0+%d", shape->n_window);
         break;
-    case STREAM_RECOMPUTE:
+    case SESSION_MODE_RECOMPUTE:
         snprintf(out, max, "recompute %d", shape->n_window);
         break;
-    case STREAM_DENSE:
+    case SESSION_MODE_DENSE:
         snprintf(out, max, "dense");
         break;
     }
@@ -133,7 +133,7 @@ static void remember(struct stream *stream, const int32_t *ids, int n)
 
 void stream_feed(struct stream *stream, const int32_t *ids, int n)
 {
-    if (stream->shape.mode == STREAM_RECOMPUTE)
+    if (stream->shape.mode == SESSION_MODE_RECOMPUTE)
         remember(stream, ids, n);
     else
         run_all(stream, ids, n, WANT_NONE);
@@ -141,7 +141,7 @@ void stream_feed(struct stream *stream, const int32_t *ids, int n)
 
 float *stream_step(struct stream *stream, int32_t id)
 {
-    if (stream->shape.mode == STREAM_RECOMPUTE) {
+    if (stream->shape.mode == SESSION_MODE_RECOMPUTE) {
         remember(stream, &id, 1);
         kv_cache_rewind(stream->cache, 0);
         run_all(stream, stream->recent, stream->n_recent, WANT_LAST);
@@ -181,7 +181,7 @@ static void score_row(const struct stream *stream, const float *logits, int32_t 
 void stream_score(struct stream *stream, const int32_t *ids, int n, double *out_losses,
                   bool *out_is_best)
 {
-    bool is_fresh = stream->shape.mode == STREAM_RECOMPUTE;
+    bool is_fresh = stream->shape.mode == SESSION_MODE_RECOMPUTE;
     for (int done = 0, chunk; done < n; done += chunk) {
         chunk = is_fresh ? 1 : min_int(SUBJECT_LOGITS, n - done);
         if (is_fresh)
@@ -241,7 +241,7 @@ void stream_pad(struct stream *stream, int n)
     static const int32_t first_token = 0;
     uint64_t state = 1;
     for (int i = 0; i < n; i++) {
-        if (stream->shape.mode == STREAM_RECOMPUTE) {
+        if (stream->shape.mode == SESSION_MODE_RECOMPUTE) {
             remember(stream, &first_token, 1);
         } else {
             pad_row(stream, kv_cache_view(stream->cache, 0).row, &state);
@@ -252,14 +252,14 @@ void stream_pad(struct stream *stream, int n)
 
 int64_t stream_position(const struct stream *stream)
 {
-    return stream->shape.mode == STREAM_RECOMPUTE ? stream->n_fed
-                                                  : kv_cache_position(stream->cache);
+    return stream->shape.mode == SESSION_MODE_RECOMPUTE ? stream->n_fed
+                                                        : kv_cache_position(stream->cache);
 }
 
 int64_t stream_evicted(const struct stream *stream)
 {
-    return stream->shape.mode == STREAM_RECOMPUTE ? stream->n_fed - stream->n_recent
-                                                  : kv_cache_evicted(stream->cache);
+    return stream->shape.mode == SESSION_MODE_RECOMPUTE ? stream->n_fed - stream->n_recent
+                                                        : kv_cache_evicted(stream->cache);
 }
 
 size_t stream_kv_bytes(const struct subject *subject, const struct stream_shape *shape)

@@ -1,9 +1,5 @@
-/* stream.h - a stream of tokens through a model, in one of four modes of attention.
- *
- *     dense      every query sees all tokens before it
- *     window     the last N tokens, cached as they were computed; positions inside the cache
- *     recompute  for each prediction a fresh pass over the last N tokens
- *     streaming  S sinks and the last N - S tokens
+/* stream.h - a stream of tokens through a model, in one of the four modes of attention that
+ * session_mode.h names.
  *
  * Owner: the command that runs. Thread: main. */
 #ifndef EVAL_STREAM_H
@@ -14,16 +10,15 @@
 #include <stdint.h>
 
 #include "core/kernels/kernels.h"
+#include "core/session/session_mode.h"
 
 struct err;
 struct kv_cache;
 struct stream;
 struct subject;
 
-enum stream_mode { STREAM_STREAMING, STREAM_WINDOW, STREAM_RECOMPUTE, STREAM_DENSE };
-
 struct stream_shape {
-    enum stream_mode mode;
+    enum session_mode mode;
     int n_sinks;  /* S, streaming only */
     int n_window; /* N; dense: the longest that the stream will get */
     enum kv_type kv_type;

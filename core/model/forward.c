@@ -55,7 +55,7 @@ static struct activations take_activations(struct arena *arena, int n, int n_in)
         .x = take_floats(arena, n, n_in),
         .q = arena_take(arena, rows, n_groups, ACTIVATION_GROUP),
         .scale = arena_take(arena, rows, n_groups, sizeof(float)),
-        .sum = arena_take(arena, rows, n_groups, SUMS_PER_GROUP * sizeof(int32_t)),
+        .sum = arena_take(arena, rows, n_groups, SUMS_PER_GROUP * sizeof(float)),
     };
 }
 

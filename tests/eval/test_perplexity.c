@@ -21,12 +21,12 @@ static const struct {
     const char *mode;
     struct stream_shape shape;
 } modes[] = {
-    {"dense_ref", {STREAM_DENSE, 0, N_LOSSES, KV_F32}},
-    {"stream-4-28", {STREAM_STREAMING, 4, 32, KV_F32}},
-    {"stream-1-31", {STREAM_STREAMING, 1, 32, KV_F32}},
-    {"stream-4-60", {STREAM_STREAMING, 4, 64, KV_F32}},
-    {"stream-0-32", {STREAM_WINDOW, 0, 32, KV_F32}},
-    {"recompute-32", {STREAM_RECOMPUTE, 0, 32, KV_F32}},
+    {"dense_ref", {SESSION_MODE_DENSE, 0, N_LOSSES, KV_F32}},
+    {"stream-4-28", {SESSION_MODE_STREAMING, 4, 32, KV_F32}},
+    {"stream-1-31", {SESSION_MODE_STREAMING, 1, 32, KV_F32}},
+    {"stream-4-60", {SESSION_MODE_STREAMING, 4, 64, KV_F32}},
+    {"stream-0-32", {SESSION_MODE_WINDOW, 0, 32, KV_F32}},
+    {"recompute-32", {SESSION_MODE_RECOMPUTE, 0, 32, KV_F32}},
 };
 
 struct golden {
@@ -140,8 +140,10 @@ static void test_newlines(void **state)
     (void)state;
     struct golden golden;
     double plain[N_LOSSES], broken[N_LOSSES], alike[N_LOSSES];
-    struct perplexity_run run = {
-        .shape = {STREAM_STREAMING, 4, 32, KV_F32}, .stride = 1, .line_break = -1, .progress = ""};
+    struct perplexity_run run = {.shape = {SESSION_MODE_STREAMING, 4, 32, KV_F32},
+                                 .stride = 1,
+                                 .line_break = -1,
+                                 .progress = ""};
     open_golden(&golden, models[0]);
     measure(&golden, &run, plain);
     run.line_break = 13;

@@ -13,10 +13,10 @@
 enum { N = 600 };
 
 static const struct stream_shape shapes[] = {
-    {STREAM_STREAMING, 4, 40, KV_F32},
-    {STREAM_WINDOW, 0, 40, KV_F32},
-    {STREAM_RECOMPUTE, 0, 40, KV_F32},
-    {STREAM_DENSE, 0, N + 1, KV_F32},
+    {SESSION_MODE_STREAMING, 4, 40, KV_F32},
+    {SESSION_MODE_WINDOW, 0, 40, KV_F32},
+    {SESSION_MODE_RECOMPUTE, 0, 40, KV_F32},
+    {SESSION_MODE_DENSE, 0, N + 1, KV_F32},
 };
 enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
@@ -56,7 +56,7 @@ static void test_feed_equals_score(void **state)
         struct stream *stream = open_stream(&shapes[i]);
         double losses[N], fed;
         bool is_best[N], fed_is_best;
-        int n = shapes[i].mode == STREAM_RECOMPUTE ? 120 : N;
+        int n = shapes[i].mode == SESSION_MODE_RECOMPUTE ? 120 : N;
         stream_score(stream, ids, n, losses, is_best);
         assert_int_equal(stream_position(stream), n);
         stream_clear(stream);
@@ -140,7 +140,7 @@ static void test_loss(void **state)
 static void test_bad_shapes(void **state)
 {
     (void)state;
-    struct stream_shape shape = {STREAM_STREAMING, 40, 40, KV_F32};
+    struct stream_shape shape = {SESSION_MODE_STREAMING, 40, 40, KV_F32};
     struct stream *stream = NULL;
     struct err err = {0};
     assert_false(stream_open(&stream, &subject, &shape, &err));
