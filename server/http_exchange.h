@@ -19,6 +19,8 @@ const char *http_exchange_method(const struct http_exchange *exchange);
 const char *http_exchange_path(const struct http_exchange *exchange);
 /* The value of a header, NULL when absent. */
 const char *http_exchange_header(const struct http_exchange *exchange, const char *name);
+/* The value of ?name=value, decoded; NULL when absent. */
+const char *http_exchange_query(const struct http_exchange *exchange, const char *name);
 /* Empty after on_request has returned. */
 const struct buf *http_exchange_body(const struct http_exchange *exchange);
 /* The client's own X-Request-Id when it is sane, else a random one. */

@@ -10,10 +10,12 @@
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
 #include "server/auth.h"
+#include "server/chat_routes.h"
 #include "server/chat_turn.h"
 #include "server/conversations.h"
 #include "server/event_loop.h"
 #include "server/http_server.h"
+#include "server/info_routes.h"
 #include "server/listener.h"
 #include "server/mailbox.h"
 #include "server/memory_budget.h"
@@ -40,6 +42,7 @@ struct server {
     struct chat_turns *turns;
     struct http_server *http;
     struct routes routes;
+    struct info_routes info;
     struct event_timer *drain_timer; /* the end of patience with running answers */
     struct event_timer *flush_timer; /* polls for the last replies to be out */
     int n_flush_ticks;
@@ -221,6 +224,21 @@ static bool split_cors_origins(struct server *server, struct err *err)
     return true;
 }
 
+/* Before the loop runs, so before the first request. */
+static bool add_routes(struct server *server, struct err *err)
+{
+    server->routes.auth = server->auth;
+    server->info = (struct info_routes){
+        .engine = server->engine,
+        .turns = server->turns,
+        .conversations = server->conversations,
+        .http = server->http,
+        .started = (int64_t)time(NULL),
+    };
+    return chat_routes_add(&server->routes, server->turns, err) &&
+           info_routes_add(&server->routes, &server->info, err);
+}
+
 static bool open_http(struct server *server, struct err *err)
 {
     struct http_server_options options = {
@@ -236,18 +254,8 @@ static bool open_http(struct server *server, struct err *err)
         .on_request = routes_on_request,
         .arg = &server->routes,
     };
-    if (!split_cors_origins(server, err) ||
-        !http_server_open(&server->http, server->loop, &options, err))
-        return false;
-    server->routes = (struct routes){
-        .auth = server->auth,
-        .engine = server->engine,
-        .turns = server->turns,
-        .conversations = server->conversations,
-        .http = server->http,
-        .started = (int64_t)time(NULL),
-    };
-    return true;
+    return split_cors_origins(server, err) &&
+           http_server_open(&server->http, server->loop, &options, err) && add_routes(server, err);
 }
 
 static bool open_stopping(struct server *server, struct err *err)

@@ -396,6 +396,8 @@ static void other_endpoints_answer(void **state)
         {"GET /models/", "HTTP/1.1 200", "\"object\":\"list\""},
         {"GET /v1/models/fake", "HTTP/1.1 200", "\"id\":\"fake\""},
         {"GET /v1/models/f%61ke", "HTTP/1.1 200", "\"id\":\"fake\""},
+        {"GET //v1//models//", "HTTP/1.1 200", "\"object\":\"list\""},
+        {"GET /v1/models/a%2Fb/c", "HTTP/1.1 404", "'a/b/c'"},
         {"GET /metrics", "HTTP/1.1 200", "\nsinkd_generated_tokens_total 7\n"},
         {"OPTIONS /v1/chat/completions", "HTTP/1.1 204", "Access-Control-Allow-Methods"},
         {"OPTIONS *", "HTTP/1.1 204", "Allow"},
@@ -404,7 +406,10 @@ static void other_endpoints_answer(void **state)
         {"GET /..%2f..%2fetc/passwd", "HTTP/1.1 404", "unknown_url"},
         {"GET /v1/chat/completions", "HTTP/1.1 405", "Allow: POST"},
         {"HEAD /v1/chat/completions", "HTTP/1.1 405", "Allow: POST"},
-        {"DELETE /health", "HTTP/1.1 405", "Allow: GET"},
+        {"DELETE /health", "HTTP/1.1 405", "Allow: GET, HEAD, OPTIONS\r\n"},
+        {"GET /v1", "HTTP/1.1 404", "unknown_url"},
+        {"GET /healthy", "HTTP/1.1 404", "unknown_url"},
+        {"GET /health/more", "HTTP/1.1 404", "unknown_url"},
         {"TRACE /health", "HTTP/1.1 405", "method_not_allowed"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

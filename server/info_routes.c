@@ -1,0 +1,96 @@
+#include "server/info_routes.h"
+
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/engine/engine.h"
+#include "server/api_error.h"
+#include "server/chat_turn.h"
+#include "server/conversations.h"
+#include "server/http_exchange.h"
+#include "server/http_server.h"
+#include "server/info_reply.h"
+#include "server/routes.h"
+
+static const char json_media[] = "application/json";
+
+static void get_models(void *arg, const struct route_call *call)
+{
+    const struct info_routes *info = arg;
+    struct buf body;
+    buf_init(&body);
+    info_reply_models(engine_info(info->engine), info->started, &body);
+    http_exchange_reply(call->exchange, 200, json_media, &body);
+}
+
+static void get_model(void *arg, const struct route_call *call)
+{
+    const struct info_routes *info = arg;
+    const struct engine_info *engine = engine_info(info->engine);
+    const char *name = call->params[0];
+    if (strcmp(name, engine->model_name) != 0) {
+        struct api_error error;
+        api_error_set(&error, 404, "model_not_found", "model",
+                      "The model '%.100s' does not exist; this server has '%s'.", name,
+                      engine->model_name);
+        http_exchange_reply_error(call->exchange, &error);
+        return;
+    }
+    struct buf body;
+    buf_init(&body);
+    info_reply_model(engine, info->started, &body);
+    http_exchange_reply(call->exchange, 200, json_media, &body);
+}
+
+static void get_health(void *arg, const struct route_call *call)
+{
+    (void)arg;
+    struct buf body;
+    buf_init(&body);
+    buf_append_text(&body, "{\"status\":\"ok\"}");
+    http_exchange_reply(call->exchange, 200, json_media, &body);
+}
+
+static void get_ready(void *arg, const struct route_call *call)
+{
+    const struct info_routes *info = arg;
+    if (!info->routes->is_draining) {
+        get_health(arg, call);
+        return;
+    }
+    struct api_error error;
+    api_error_set(&error, 503, "server_shutting_down", NULL, "The server is shutting down.");
+    http_exchange_reply_error(call->exchange, &error);
+}
+
+static void get_metrics(void *arg, const struct route_call *call)
+{
+    const struct info_routes *info = arg;
+    struct engine_counters counters;
+    engine_read_counters(info->engine, &counters);
+    struct info_counts counts = {
+        .n_connections_open = http_server_n_open(info->http),
+        .n_turns = chat_turns_count(info->turns),
+        .n_turns_waiting = chat_turns_count_waiting(info->turns),
+        .n_conversations = conversations_count(info->conversations),
+    };
+    struct buf body;
+    buf_init(&body);
+    info_reply_metrics(&counters, &counts, &body);
+    http_exchange_reply(call->exchange, 200, "text/plain; version=0.0.4", &body);
+}
+
+bool info_routes_add(struct routes *routes, struct info_routes *info, struct err *err)
+{
+    static const struct route table[] = {
+        {"GET", "/models", get_models, ROUTE_KEYED},
+        {"GET", "/models/{...}", get_model, ROUTE_KEYED},
+        {"GET", "/health", get_health, ROUTE_PUBLIC},
+        {"GET", "/healthz", get_health, ROUTE_PUBLIC},
+        {"GET", "/livez", get_health, ROUTE_PUBLIC},
+        {"GET", "/readyz", get_ready, ROUTE_PUBLIC},
+        {"GET", "/metrics", get_metrics, ROUTE_KEYED},
+    };
+    info->routes = routes;
+    return routes_add(routes, table, sizeof table / sizeof table[0], info, err);
+}

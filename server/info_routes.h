@@ -1,0 +1,29 @@
+/* info_routes.h - the endpoints about the daemon itself: models, health, metrics.
+ *
+ * Owner: the daemon. Thread: loop. */
+#ifndef SERVER_INFO_ROUTES_H
+#define SERVER_INFO_ROUTES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct chat_turns;
+struct conversations;
+struct engine;
+struct err;
+struct http_server;
+struct routes;
+
+struct info_routes {
+    const struct routes *routes; /* is it draining? */
+    const struct engine *engine;
+    const struct chat_turns *turns;
+    const struct conversations *conversations;
+    const struct http_server *http;
+    int64_t started; /* Unix time */
+};
+
+/* `info` is borrowed. */
+bool info_routes_add(struct routes *routes, struct info_routes *info, struct err *err);
+
+#endif
