@@ -38,7 +38,7 @@ struct chat {
     const struct options *options;
     struct subject subject;
     struct stream *stream;
-    enum chat_template template;
+    struct chat_template *template;
     json_t *questions; /* array of objects with "turns" */
     struct last_turn last;
     struct token_list answer;
@@ -99,31 +99,31 @@ static struct chat_message message_of(enum chat_role role, const char *text, siz
 }
 
 /* Appends what must be fed so that the model answers `question`. */
-static void render_turn(const struct chat *chat, const char *question, struct prompt *out)
+static bool render_turn(const struct chat *chat, const char *question, struct prompt *out,
+                        struct err *err)
 {
     const struct last_turn *last = &chat->last;
+    const struct chat_render_options options = {.add_generation_prompt = true};
     struct chat_message messages[] = {
         message_of(CHAT_USER, buf_text(&last->question), last->question.len),
         message_of(CHAT_ASSISTANT, buf_text(&last->answer), last->answer.len),
         message_of(CHAT_USER, question, strlen(question)),
     };
-    if (last->is_none) {
-        chat_template_render(chat->template, &messages[2], 1, true, out);
-        return;
-    }
+    if (last->is_none)
+        return chat_template_render(chat->template, &messages[2], 1, &options, out, err);
     struct prompt whole, known;
     prompt_init(&whole);
     prompt_init(&known);
-    chat_template_render(chat->template, messages, 1, true, &known);
-    chat_template_render(chat->template, messages, 3, true, &whole);
+    bool is_rendered = chat_template_render(chat->template, messages, 1, &options, &known, err) &&
+                       chat_template_render(chat->template, messages, 3, &options, &whole, err);
     /* The cached tokens stand for `known` and the answer's text. */
     size_t begin = known.text.len + last->answer.len;
     if (begin > whole.text.len)
         begin = whole.text.len;
     prompt_append_slice(out, &whole, begin, whole.text.len);
-    out->failed |= prompt_failed(&whole) || prompt_failed(&known);
     prompt_done(&whole);
     prompt_done(&known);
+    return is_rendered && (!prompt_failed(out) || err_no_memory(err, "a prompt"));
 }
 
 /* Feeds the question; out_logits are of its last token. */
@@ -133,10 +133,9 @@ static bool ask(struct chat *chat, const char *question, float **out_logits, str
     struct token_list tokens;
     prompt_init(&prompt);
     token_list_init(&tokens);
-    render_turn(chat, question, &prompt);
-    bool is_done = prompt_failed(&prompt) ? err_no_memory(err, "a question")
-                                          : tokenizer_encode(chat->subject.tokenizer, &prompt, 0,
-                                                             chat->last.is_none, &tokens, err);
+    bool is_done =
+        render_turn(chat, question, &prompt, err) &&
+        tokenizer_encode(chat->subject.tokenizer, &prompt, 0, chat->last.is_none, &tokens, err);
     if (is_done && tokens.n == 0)
         is_done = err_set(err, ERR_UNSUPPORTED, "the chat template makes nothing of a question");
     if (is_done) {
@@ -332,7 +331,8 @@ static bool open_chat(struct chat *chat, struct err *err)
         json_array_size(json_object_get(question, "turns"));
     struct gguf_text jinja = {0};
     gguf_get_text(chat->subject.file, "tokenizer.chat_template", &jinja);
-    chat_template_detect(jinja.data, jinja.len, &chat->template);
+    if (!chat_template_open(&chat->template, jinja.data, jinja.len, err))
+        return false;
     return series_init(&chat->times, n_turns * (size_t)options->max_tokens, err);
 }
 
@@ -343,6 +343,7 @@ static void close_chat(struct chat *chat)
     buf_done(&chat->last.question);
     buf_done(&chat->last.answer);
     stream_close(&chat->stream);
+    chat_template_close(&chat->template);
     json_decref(chat->questions);
     subject_close(&chat->subject);
 }

@@ -14,6 +14,7 @@
 
 struct conversation_ask;
 struct conversation_plan;
+struct err;
 
 enum { CONVERSATION_MAX_BOUNDARIES = 64, CONVERSATION_ID_SIZE = 257 };
 
@@ -45,9 +46,10 @@ bool conversation_can_return(const struct conversation *one, const struct bounda
 
 /* Fills in what of the ask must be fed: the plan's match, keep, prompt and begin, and the messages
  * that the log lacks. The first n_common messages of both are the same; hashes has one for each
- * message of the ask. False when there is no memory. */
-bool conversation_plan_feed(const struct conversation *one, enum chat_template chat_template,
+ * message of the ask. False with *err set when the messages cannot be rendered. */
+bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
                             const struct conversation_ask *ask, size_t n_common,
-                            const uint64_t *hashes, struct conversation_plan *plan);
+                            const uint64_t *hashes, struct conversation_plan *plan,
+                            struct err *err);
 
 #endif

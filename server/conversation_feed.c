@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/err.h"
 #include "server/conversation.h"
 #include "server/conversations.h"
 
@@ -37,19 +38,28 @@ static size_t trimmed_prefix(const struct conversation *one, const struct conver
     return 0;
 }
 
-/* The whole conversation as it will stand: log[0 .. n_base), then what was added. */
-static bool render(enum chat_template chat_template, const struct conversation *one,
-                   const struct conversation_plan *plan, size_t n_messages, struct prompt *out)
+/* What is being planned. */
+struct feed {
+    const struct conversation *one;
+    const struct chat_template *template;
+    const struct chat_render_options *options;
+    struct conversation_plan *plan;
+};
+
+/* The first messages of the conversation as it will stand: log[0 .. n_base), then the added. */
+static bool render(const struct feed *feed, size_t n_messages, struct prompt *out, struct err *err)
 {
+    const struct conversation_plan *plan = feed->plan;
     struct chat_message *messages = calloc(n_messages + 1, sizeof *messages);
     if (messages == NULL)
-        return false;
+        return err_no_memory(err, "the conversation");
     for (size_t i = 0; i < n_messages; i++)
-        messages[i] = i < plan->n_base ? message_log_view(&one->log, i)
+        messages[i] = i < plan->n_base ? message_log_view(&feed->one->log, i)
                                        : message_log_view(&plan->added, i - plan->n_base);
-    chat_template_render(chat_template, messages, n_messages, true, out);
+    bool is_rendered =
+        chat_template_render(feed->template, messages, n_messages, feed->options, out, err);
     free(messages);
-    return !prompt_failed(out);
+    return is_rendered;
 }
 
 static size_t n_spaces(const char *text, size_t len)
@@ -93,19 +103,17 @@ static bool skip_kept(const char *rest, size_t rest_len, const struct logged_mes
 
 /* Byte offset in the rendered plan->prompt at which feeding must begin when the session stands at
  * `boundary`; false when the boundary cannot serve. */
-static bool find_begin(enum chat_template chat_template, const struct conversation *one,
-                       const struct conversation_plan *plan, const struct boundary *boundary,
-                       size_t *out_begin)
+static bool find_begin(const struct feed *feed, const struct boundary *boundary, size_t *out_begin)
 {
     struct prompt before;
     prompt_init(&before);
     size_t skip = 0;
-    const struct buf *whole = &plan->prompt.text;
-    bool fits = render(chat_template, one, plan, boundary->n_messages - 1, &before) &&
-                before.text.len <= whole->len &&
-                memcmp(buf_text(&before.text), buf_text(whole), before.text.len) == 0 &&
-                skip_kept(buf_text(whole) + before.text.len, whole->len - before.text.len,
-                          &one->log.items[boundary->n_messages - 1], boundary->n_text_kept, &skip);
+    const struct buf *whole = &feed->plan->prompt.text;
+    bool fits =
+        render(feed, boundary->n_messages - 1, &before, NULL) && before.text.len <= whole->len &&
+        memcmp(buf_text(&before.text), buf_text(whole), before.text.len) == 0 &&
+        skip_kept(buf_text(whole) + before.text.len, whole->len - before.text.len,
+                  &feed->one->log.items[boundary->n_messages - 1], boundary->n_text_kept, &skip);
     size_t begin = before.text.len + skip;
     prompt_done(&before);
     if (!fits || begin >= whole->len)
@@ -121,9 +129,10 @@ static bool is_answer_asked_again(const struct conversation_plan *plan,
 }
 
 /* Goes through the boundaries, latest first, until one serves. */
-static bool use_boundary(enum chat_template chat_template, const struct conversation *one,
-                         struct conversation_plan *plan, size_t n_messages)
+static bool use_boundary(const struct feed *feed, size_t n_messages)
 {
+    const struct conversation *one = feed->one;
+    struct conversation_plan *plan = feed->plan;
     for (int i = one->n_boundaries - 1; i >= 0; i--) {
         const struct boundary *boundary = &one->boundaries[i];
         if (boundary->n_messages > plan->n_base || !conversation_can_return(one, boundary))
@@ -131,8 +140,7 @@ static bool use_boundary(enum chat_template chat_template, const struct conversa
         bool is_again = is_answer_asked_again(plan, boundary, n_messages);
         if (is_again)
             plan->replay = boundary->replay;
-        else if (boundary->replay >= 0 ||
-                 !find_begin(chat_template, one, plan, boundary, &plan->begin))
+        else if (boundary->replay >= 0 || !find_begin(feed, boundary, &plan->begin))
             continue;
         bool is_tip = !is_again && boundary->position == one->last.position;
         plan->match = is_tip ? CONVERSATION_APPEND : CONVERSATION_REWIND;
@@ -165,9 +173,9 @@ static void check_continuation(struct conversation_plan *plan, const struct chat
                           memcmp(text->data + text->len - last->len, last->content, last->len) != 0;
 }
 
-bool conversation_plan_feed(const struct conversation *one, enum chat_template chat_template,
+bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
                             const struct conversation_ask *ask, size_t n_common,
-                            const uint64_t *hashes, struct conversation_plan *plan)
+                            const uint64_t *hashes, struct conversation_plan *plan, struct err *err)
 {
     size_t n_taken = n_common; /* of the client's messages, those that the log stands for */
     plan->n_base = n_common;
@@ -177,14 +185,17 @@ bool conversation_plan_feed(const struct conversation *one, enum chat_template c
         plan->n_base = one->log.n;
     }
     if (!add_messages(plan, ask, n_taken))
-        return false;
+        return err_no_memory(err, "the conversation");
     size_t n_messages = plan->n_base + plan->added.n;
-    if (!render(chat_template, one, plan, n_messages, &plan->prompt))
+    struct chat_render_options options = ask->render;
+    options.add_generation_prompt = true;
+    struct feed feed = {one, template, &options, plan};
+    if (!render(&feed, n_messages, &plan->prompt, err))
         return false;
     struct chat_message last = plan->added.n > 0 ? message_log_view(&plan->added, plan->added.n - 1)
                                                  : message_log_view(&one->log, plan->n_base - 1);
     check_continuation(plan, &last);
     plan->match = one->log.n == 0 ? CONVERSATION_NEW : CONVERSATION_REBUILD;
-    use_boundary(chat_template, one, plan, n_messages);
+    use_boundary(&feed, n_messages);
     return true;
 }

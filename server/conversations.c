@@ -209,12 +209,13 @@ static bool is_side_request(const struct conversation *one, const struct convers
 }
 
 static bool make_ephemeral(const struct conversations *all, const struct conversation_ask *ask,
-                           struct conversation_plan *plan)
+                           struct conversation_plan *plan, struct err *err)
 {
+    struct chat_render_options options = ask->render;
+    options.add_generation_prompt = true;
     plan->match = CONVERSATION_EPHEMERAL;
-    chat_template_render(all->options.chat_template, ask->messages, ask->n_messages, true,
-                         &plan->prompt);
-    return !prompt_failed(&plan->prompt);
+    return chat_template_render(all->options.chat_template, ask->messages, ask->n_messages,
+                                &options, &plan->prompt, err);
 }
 
 /* ---- a turn ---- */
@@ -233,21 +234,28 @@ static void plan_done(struct conversation_plan *plan)
     plan->conversation = NULL;
 }
 
+static enum conversations_status no_memory(struct err *err)
+{
+    err_no_memory(err, "the conversation");
+    return CONVERSATIONS_FAILED;
+}
+
 static enum conversations_status begin(struct conversations *all,
                                        const struct conversation_ask *ask, const uint64_t *hashes,
-                                       struct conversation_plan *plan)
+                                       struct conversation_plan *plan, struct err *err)
 {
     struct conversation *one =
         ask->id != NULL ? find_named(all, ask) : find_by_text(all, ask, hashes);
     size_t n_common = one == NULL ? 0 : common_prefix(one, ask, hashes);
 
     if (one != NULL && is_side_request(one, ask, n_common))
-        return make_ephemeral(all, ask, plan) ? CONVERSATIONS_READY : CONVERSATIONS_FAILED;
+        return make_ephemeral(all, ask, plan, err) ? CONVERSATIONS_READY : CONVERSATIONS_FAILED;
     if (one != NULL && one->is_busy)
         return one->is_leaving ? CONVERSATIONS_LEAVING : CONVERSATIONS_BUSY;
     if (one == NULL && (one = add(all, ask)) == NULL)
-        return CONVERSATIONS_FAILED;
-    if (!conversation_plan_feed(one, all->options.chat_template, ask, n_common, hashes, plan)) {
+        return no_memory(err);
+    if (!conversation_plan_feed(one, all->options.chat_template, ask, n_common, hashes, plan,
+                                err)) {
         if (one->log.n == 0)
             drop(all, one);
         return CONVERSATIONS_FAILED;
@@ -266,18 +274,15 @@ enum conversations_status conversations_begin(struct conversations *all,
                                               struct conversation_plan *out, struct err *err)
 {
     plan_init(out);
-    enum conversations_status status = CONVERSATIONS_FAILED;
     uint64_t *hashes = calloc(ask->n_messages, sizeof *hashes);
-    if (hashes != NULL) {
-        for (size_t i = 0; i < ask->n_messages; i++)
-            hashes[i] = message_log_hash(&ask->messages[i]);
-        status = begin(all, ask, hashes, out);
-    }
+    if (hashes == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < ask->n_messages; i++)
+        hashes[i] = message_log_hash(&ask->messages[i]);
+    enum conversations_status status = begin(all, ask, hashes, out, err);
     free(hashes);
     if (status != CONVERSATIONS_READY)
         plan_done(out);
-    if (status == CONVERSATIONS_FAILED)
-        err_no_memory(err, "the conversation");
     return status;
 }
 
@@ -378,7 +383,8 @@ static bool record_words(struct conversations *all, struct conversation *one,
                          struct conversation_plan *plan, const struct conversation_result *result)
 {
     size_t n_bytes_before = one->log.n_bytes;
-    struct chat_message answer = {CHAT_ASSISTANT, result->text, result->len};
+    struct chat_message answer = {
+        .role = CHAT_ASSISTANT, .content = result->text, .len = result->len};
     message_log_truncate(&one->log, plan->n_base);
     bool is_recorded =
         message_log_move(&one->log, &plan->added) &&

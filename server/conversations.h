@@ -24,7 +24,7 @@ struct conversations;
 struct err;
 
 struct conversations_options {
-    enum chat_template chat_template;
+    const struct chat_template *chat_template;   /* borrowed */
     int max_sessions;                            /* engine sessions in memory at once, >= 1 */
     int max_conversations;                       /* remembered as text */
     size_t max_log_bytes;                        /* text of all of them */
@@ -45,6 +45,7 @@ struct conversation_ask {
     const char *id; /* the client's name for the conversation; NULL: found by its text */
     const struct chat_message *messages;
     size_t n_messages;
+    struct chat_render_options render; /* tools, variables and time; borrowed during the call */
 };
 
 /* One turn from conversations_begin to one of its ends. */

@@ -51,6 +51,8 @@ uint64_t message_log_hash(const struct chat_message *message)
     struct reader reader = reader_make(message->content, message->len);
     for (int c; (c = reader_next(&reader)) >= 0;)
         hash = (hash ^ (uint64_t)c) * prime;
+    for (size_t i = 0; i < message->extra_len; i++)
+        hash = (hash ^ (unsigned char)message->extra[i]) * prime;
     return hash;
 }
 
@@ -58,7 +60,9 @@ bool message_log_same(const struct message_log *log, size_t i, const struct chat
                       uint64_t hash)
 {
     const struct logged_message *item = &log->items[i];
-    if (item->hash != hash || item->role != message->role)
+    if (item->hash != hash || item->role != message->role ||
+        item->extra_len != message->extra_len ||
+        (item->extra_len > 0 && memcmp(item->extra, message->extra, item->extra_len) != 0))
         return false;
     struct reader a = reader_make(item->content, item->len);
     struct reader b = reader_make(message->content, message->len);
@@ -84,23 +88,35 @@ static bool reserve(struct message_log *log, size_t more)
     return true;
 }
 
+static char *copy(const char *text, size_t len)
+{
+    char *bytes = malloc(len + 1);
+    if (bytes == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(bytes, text, len);
+    bytes[len] = '\0';
+    return bytes;
+}
+
 bool message_log_push(struct message_log *log, const struct chat_message *message)
 {
-    char *content = malloc(message->len + 1);
-    if (content == NULL || !reserve(log, 1)) {
+    char *content = copy(message->content, message->len);
+    char *extra = message->extra_len > 0 ? copy(message->extra, message->extra_len) : NULL;
+    if (content == NULL || (message->extra_len > 0 && extra == NULL) || !reserve(log, 1)) {
         free(content);
+        free(extra);
         return false;
     }
-    if (message->len > 0)
-        memcpy(content, message->content, message->len);
-    content[message->len] = '\0';
     log->items[log->n++] = (struct logged_message){
         .role = message->role,
         .content = content,
         .len = message->len,
+        .extra = extra,
+        .extra_len = message->extra_len,
         .hash = message_log_hash(message),
     };
-    log->n_bytes += message->len;
+    log->n_bytes += message->len + message->extra_len;
     return true;
 }
 
@@ -138,13 +154,18 @@ void message_log_truncate(struct message_log *log, size_t n)
 {
     while (log->n > n) {
         struct logged_message *last = &log->items[--log->n];
-        log->n_bytes -= last->len;
+        log->n_bytes -= last->len + last->extra_len;
         free(last->content);
+        free(last->extra);
     }
 }
 
 struct chat_message message_log_view(const struct message_log *log, size_t i)
 {
     const struct logged_message *item = &log->items[i];
-    return (struct chat_message){item->role, item->content, item->len};
+    return (struct chat_message){.role = item->role,
+                                 .content = item->content,
+                                 .len = item->len,
+                                 .extra = item->extra,
+                                 .extra_len = item->extra_len};
 }

@@ -2,7 +2,8 @@
  * client sends back.
  *
  * Clients trim, re-wrap and re-join what they were given, so messages are compared without CR
- * before LF and without whitespace at both ends. Owner: a conversation or a plan. Thread: loop. */
+ * before LF and without whitespace at both ends; what else they carry is compared byte for byte.
+ * Owner: a conversation or a plan. Thread: loop. */
 #ifndef SERVER_MESSAGE_LOG_H
 #define SERVER_MESSAGE_LOG_H
 
@@ -16,14 +17,16 @@ struct logged_message {
     enum chat_role role;
     char *content; /* owned, len bytes, as it was sent or generated */
     size_t len;
-    uint64_t hash; /* of role and compared content */
+    char *extra; /* owned, extra_len bytes; NULL for none */
+    size_t extra_len;
+    uint64_t hash; /* of role, compared content and extra */
 };
 
 struct message_log {
     struct logged_message *items;
     size_t n;
     size_t max;
-    size_t n_bytes; /* of all content */
+    size_t n_bytes; /* of all contents and extras */
 };
 
 void message_log_init(struct message_log *log);

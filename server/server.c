@@ -38,6 +38,7 @@ struct server {
     struct mailbox *mailbox;
     struct engine *engine;
     struct auth *auth;
+    struct chat_template *chat_template;
     struct conversations *conversations;
     struct chat_turns *turns;
     struct http_server *http;
@@ -126,18 +127,18 @@ static bool open_engine(struct server *server, struct err *err)
            engine_open(&server->engine, &engine_options, mailbox_post, server->mailbox, err);
 }
 
-static bool choose_template(const struct server *server, enum chat_template *out, struct err *err)
+static bool open_template(struct server *server, struct err *err)
 {
     const struct engine_info *info = engine_info(server->engine);
     const char *name = server->options->chat_template;
+    struct chat_template **out = &server->chat_template;
     if (strcmp(name, "auto") != 0)
-        return chat_template_parse(name, out) ||
-               err_set(err, ERR_INVALID, "--chat-template: there is no template \"%.100s\"", name);
-    if (!chat_template_detect(info->chat_template, info->chat_template_len, out))
-        log_warning("the model's chat template is %s; using %s, choose another with "
-                    "--chat-template",
-                    info->chat_template_len == 0 ? "missing" : "not known",
-                    chat_template_name(*out));
+        return chat_template_open_named(out, name, err) || err_prefix(err, "--chat-template");
+    if (!chat_template_open(out, info->chat_template, info->chat_template_len, err))
+        return false;
+    if (chat_template_warning(*out) != NULL)
+        log_warning("%s; using %s, choose another with --chat-template",
+                    chat_template_warning(*out), chat_template_name(*out));
     return true;
 }
 
@@ -160,14 +161,16 @@ static bool open_conversations(struct server *server, struct err *err)
         .forget = forget,
         .arg = server,
     };
-    if (!choose_template(server, &options.chat_template, err) ||
-        !conversations_open(&server->conversations, &options, err))
+    if (!open_template(server, err))
+        return false;
+    options.chat_template = server->chat_template;
+    if (!conversations_open(&server->conversations, &options, err))
         return false;
     const struct engine_info *info = engine_info(server->engine);
     log_info("%s (%s, %.2fB parameters): %s, window %d, sinks %d, template %s, %d threads",
              info->model_name, info->architecture, (double)info->n_parameters / 1e9,
              session_mode_name(info->mode), info->n_window, info->n_sinks,
-             chat_template_name(options.chat_template), info->n_threads);
+             chat_template_name(server->chat_template), info->n_threads);
     log_info("memory for %d sessions of %.1f MiB each (%s)", options.max_sessions,
              (double)info->session_bytes / (1024 * 1024), kv_type_name(info->kv_type));
     return true;
@@ -291,6 +294,7 @@ void server_close(struct server **server_ptr)
         return;
     http_server_close(&server->http);
     conversations_close(&server->conversations);
+    chat_template_close(&server->chat_template);
     engine_close(&server->engine);
     mailbox_close(&server->mailbox);
     chat_turns_close(&server->turns);

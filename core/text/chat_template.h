@@ -1,53 +1,46 @@
 /* chat_template.h - a list of messages as the prompt that a model was trained to continue.
  *
- * Known templates are recognised from the text of the GGUF's own template. What a person wrote goes
- * in as plain spans: it can never become a control token. Thread: any (constants). */
+ * What a person wrote goes in as plain spans: it can never become a control token.
+ * Owner: whoever opened it; everyone else borrows it const. Thread: any (immutable). */
 #ifndef CORE_TEXT_CHAT_TEMPLATE_H
 #define CORE_TEXT_CHAT_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "core/text/chat_message.h"
+
+struct chat_template;
 struct err;
 struct prompt;
 
-enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
-
-struct chat_message {
-    enum chat_role role;
-    const char *content; /* UTF-8, not NUL-terminated */
-    size_t len;
+/* What a rendering depends on besides the messages. Zeroed is a valid value. */
+struct chat_render_options {
+    bool add_generation_prompt; /* end where the assistant begins to speak */
+    const char *tools;          /* JSON array of tool definitions; NULL for none */
+    size_t tools_len;
+    const char *kwargs; /* JSON object of variables for the template; NULL for none */
+    size_t kwargs_len;
+    int64_t now; /* what a template takes for the present, in seconds since 1970 (UTC) */
 };
 
-enum chat_template {
-    CHAT_TEMPLATE_CHATML,
-    CHAT_TEMPLATE_LLAMA2,
-    CHAT_TEMPLATE_ZEPHYR,
-    CHAT_TEMPLATE_LLAMA3,
-    CHAT_TEMPLATE_MISTRAL,
-    CHAT_TEMPLATE_GEMMA,
-    /* Later Mistral models, which differ in spaces alone, and v7, which has a system turn. */
-    CHAT_TEMPLATE_MISTRAL_V1,
-    CHAT_TEMPLATE_MISTRAL_V3,
-    CHAT_TEMPLATE_MISTRAL_TEKKEN,
-    CHAT_TEMPLATE_MISTRAL_V7,
-};
+/* The built-in style that the markers in a Jinja text tell, ChatML for an unknown text or none. */
+bool chat_template_open(struct chat_template **out, const char *jinja, size_t len, struct err *err);
+/* A built-in style by its name: "chatml", "llama2" ... */
+bool chat_template_open_named(struct chat_template **out, const char *name, struct err *err);
+void chat_template_close(struct chat_template **template);
 
-/* Recognises the template by the markers in its Jinja text ("<|im_start|>", "[INST]", ...). A text
- * that is not recognised, or none at all (len 0), gives false and ChatML: the caller says so. */
-bool chat_template_detect(const char *jinja, size_t len, enum chat_template *out);
-/* "chatml", "llama2" ...; false for another name. */
-bool chat_template_parse(const char *name, enum chat_template *out);
-const char *chat_template_name(enum chat_template which);
+const char *chat_template_name(const struct chat_template *template);
+/* Why this is not the template that the text asked for, as one sentence; NULL when it is. */
+const char *chat_template_warning(const struct chat_template *template);
 
-/* Appends the rendering of the messages. With `add_generation_prompt` it ends where the assistant
+/* Appends the rendering of the messages. With add_generation_prompt it ends where the assistant
  * begins to speak; a last assistant message then is continued (its end marker is left out).
- * Never fails on any order of roles: system messages in the middle and neighbours of one role are
- * rendered as well as the template allows. BOS is not written: the tokenizer adds it.
- *
- * Law: the rendering of messages 0 .. k-1 with generation prompt is a byte prefix of the rendering
- * of any longer list whose message k is the assistant's. A session continues by it. */
-void chat_template_render(enum chat_template which, const struct chat_message *messages,
-                          size_t n_messages, bool add_generation_prompt, struct prompt *out);
+ * BOS is not written: the tokenizer adds it. False when the messages, tools or variables cannot be
+ * rendered: then *out holds a part that must not be used. */
+bool chat_template_render(const struct chat_template *template, const struct chat_message *messages,
+                          size_t n_messages, const struct chat_render_options *options,
+                          struct prompt *out, struct err *err);
 
 #endif

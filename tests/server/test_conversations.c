@@ -18,10 +18,29 @@ static void forget(void *arg, uint64_t session)
     n_forgotten++;
 }
 
+static struct chat_template *chatml, *llama2;
+
+static int open_templates(void **state)
+{
+    (void)state;
+    return chat_template_open_named(&chatml, "chatml", NULL) &&
+                   chat_template_open_named(&llama2, "llama2", NULL)
+               ? 0
+               : -1;
+}
+
+static int close_templates(void **state)
+{
+    (void)state;
+    chat_template_close(&chatml);
+    chat_template_close(&llama2);
+    return 0;
+}
+
 static struct conversations *open_all(int max_sessions, size_t max_log_bytes)
 {
     struct conversations_options options = {
-        .chat_template = CHAT_TEMPLATE_CHATML,
+        .chat_template = chatml,
         .max_sessions = max_sessions,
         .max_conversations = 100,
         .max_log_bytes = max_log_bytes,
@@ -34,9 +53,23 @@ static struct conversations *open_all(int max_sessions, size_t max_log_bytes)
 }
 
 struct said {
-    char role; /* s, u, a */
+    char role; /* s, u, a; U: a user's message with an extra */
     const char *text;
 };
+
+static struct chat_message message_of(char role, const char *text)
+{
+    static const char EXTRA[] = "{\"name\":\"Ann\"}";
+    return (struct chat_message){
+        .role = role == 's'   ? CHAT_SYSTEM
+                : role == 'a' ? CHAT_ASSISTANT
+                              : CHAT_USER,
+        .content = text,
+        .len = strlen(text),
+        .extra = role == 'U' ? EXTRA : NULL,
+        .extra_len = role == 'U' ? strlen(EXTRA) : 0,
+    };
+}
 
 static enum conversations_status begin_as(struct conversations *all, int owner, const char *id,
                                           const struct said *said, struct conversation_plan *plan)
@@ -44,11 +77,8 @@ static enum conversations_status begin_as(struct conversations *all, int owner, 
     struct chat_message messages[32];
     size_t n = 0;
     for (; said[n].role != 0; n++)
-        messages[n] = (struct chat_message){said[n].role == 's'   ? CHAT_SYSTEM
-                                            : said[n].role == 'u' ? CHAT_USER
-                                                                  : CHAT_ASSISTANT,
-                                            said[n].text, strlen(said[n].text)};
-    struct conversation_ask ask = {owner, id, messages, n};
+        messages[n] = message_of(said[n].role, said[n].text);
+    struct conversation_ask ask = {.owner = owner, .id = id, .messages = messages, .n_messages = n};
     return conversations_begin(all, &ask, plan, NULL);
 }
 
@@ -428,6 +458,19 @@ static void ephemeral_sessions_count_too(void **state)
     conversations_close(&all);
 }
 
+static void what_else_a_message_carries_is_compared(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'U', "Hi"}), "Hello");
+    assert_int_equal(turn(all, "x", SAID({'U', "Hi"}, {'a', "Hello"}, {'u', "A"}), "B"),
+                     CONVERSATION_APPEND);
+    assert_int_equal(
+        turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "A"}, {'a', "B"}, {'u', "C"}), "D"),
+        CONVERSATION_REBUILD);
+    conversations_close(&all);
+}
+
 static void text_of_all_conversations_is_bounded(void **state)
 {
     (void)state;
@@ -445,7 +488,7 @@ static void template_that_trims_is_followed(void **state)
 {
     (void)state;
     struct conversations_options options = {
-        .chat_template = CHAT_TEMPLATE_LLAMA2,
+        .chat_template = llama2,
         .max_sessions = 4,
         .max_conversations = 4,
         .max_log_bytes = 1000,
@@ -481,8 +524,9 @@ int main(void)
         cmocka_unit_test(failed_session_is_forgotten_and_rebuilt),
         cmocka_unit_test(least_recently_used_session_makes_room),
         cmocka_unit_test(ephemeral_sessions_count_too),
+        cmocka_unit_test(what_else_a_message_carries_is_compared),
         cmocka_unit_test(text_of_all_conversations_is_bounded),
         cmocka_unit_test(template_that_trims_is_followed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_templates, close_templates);
 }
