@@ -1,6 +1,7 @@
 #include "server/chat_reply.h"
 
 #include "server/api_error.h"
+#include "server/generation.h"
 #include "server/json_text.h"
 
 static const char *finish_name(enum engine_finish finish)
@@ -36,7 +37,7 @@ static double per_second(int n, int64_t ns)
 }
 
 /* Our own words about the session, and the timings that other servers report in this form. */
-static void append_session(const struct chat_reply_end *end, struct buf *out)
+static void append_session(const struct generation_end *end, struct buf *out)
 {
     const struct engine_usage *usage = &end->usage;
     buf_append_text(out, "\"session\":{\"id\":");
@@ -89,7 +90,7 @@ void chat_reply_text(const struct chat_reply *reply, const char *text, size_t le
     end_chunk(reply, out);
 }
 
-void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_end *end,
+void chat_reply_finish(const struct chat_reply *reply, const struct generation_end *end,
                        struct buf *out)
 {
     begin_chunk(reply, out);
@@ -115,19 +116,14 @@ void chat_reply_fail(const struct api_error *error, struct buf *out)
     buf_append_text(out, "\n\ndata: [DONE]\n\n");
 }
 
-void chat_reply_ping(struct buf *out)
-{
-    buf_append_text(out, ": ping\n\n");
-}
-
-void chat_reply_whole(const struct chat_reply *reply, const char *text, size_t len,
-                      const struct chat_reply_end *end, struct buf *out)
+void chat_reply_whole(const struct chat_reply *reply, const struct generation_end *end,
+                      struct buf *out)
 {
     append_identity(reply, reply->is_chat ? "chat.completion" : "text_completion", out);
     buf_append_text(out, reply->is_chat ? ",\"choices\":[{\"index\":0,\"message\":{\"role\":"
                                           "\"assistant\",\"content\":"
                                         : ",\"choices\":[{\"index\":0,\"text\":");
-    json_text_append(out, text, len);
+    json_text_append(out, end->text, end->len);
     buf_append_format(out, "%s,\"logprobs\":null,\"finish_reason\":\"%s\"}],",
                       reply->is_chat ? ",\"refusal\":null,\"annotations\":[]}" : "",
                       finish_name(end->finish));

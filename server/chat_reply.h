@@ -9,10 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/engine/engine.h"
-
 struct api_error;
 struct buf;
+struct generation_end;
 
 /* What all frames of one reply share. */
 struct chat_reply {
@@ -24,29 +23,17 @@ struct chat_reply {
     bool include_usage; /* a stream: all chunks carry "usage" */
 };
 
-/* How the turn ended. */
-struct chat_reply_end {
-    enum engine_finish finish;
-    struct engine_usage usage;
-    const char *conversation_id; /* NULL for a session that is not kept */
-    const char *match;           /* "new", "append", ... */
-    int n_window;
-    int n_sinks;
-};
-
 /* The first chunk: says who speaks. */
 void chat_reply_begin(const struct chat_reply *reply, struct buf *out);
 void chat_reply_text(const struct chat_reply *reply, const char *text, size_t len, struct buf *out);
 /* The chunk with the finish reason, the one with the usage if asked for, and [DONE]. */
-void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_end *end,
+void chat_reply_finish(const struct chat_reply *reply, const struct generation_end *end,
                        struct buf *out);
 /* A stream that cannot go on: an error frame and [DONE]. */
 void chat_reply_fail(const struct api_error *error, struct buf *out);
-/* A comment that keeps proxies and clients from giving up during silence. */
-void chat_reply_ping(struct buf *out);
 
 /* The whole reply as one object. */
-void chat_reply_whole(const struct chat_reply *reply, const char *text, size_t len,
-                      const struct chat_reply_end *end, struct buf *out);
+void chat_reply_whole(const struct chat_reply *reply, const struct generation_end *end,
+                      struct buf *out);
 
 #endif

@@ -1,7 +1,6 @@
 #include "server/chat_request.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -21,6 +20,11 @@ static bool missing(struct api_error *error, const char *param)
 {
     return api_error_set(error, 400, "missing_required_parameter", param,
                          "Missing required parameter: '%s'.", param);
+}
+
+static bool out_of_memory(struct api_error *error)
+{
+    return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
 }
 
 static bool read_role(const json_t *message, size_t i, enum chat_role *out, struct api_error *error)
@@ -107,31 +111,33 @@ static bool append_content(struct buf *text, const json_t *message, size_t i, en
     return true;
 }
 
-static bool read_messages(const json_t *list, struct chat_request *request, struct api_error *error)
+static bool read_message(const json_t *item, size_t i, struct buf *text, struct message_log *log,
+                         struct api_error *error)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct chat_message *message = &request->messages[i];
+    struct chat_message message = {0};
+    if (!json_is_object(item)) {
         char param[PARAM_SIZE];
         snprintf(param, sizeof param, "messages[%zu]", i);
-        if (!json_is_object(item))
-            return json_fields_wrong_type(item, param, "an object", error);
-        size_t begin = request->text.len;
-        if (!read_role(item, i, &message->role, error) ||
-            !append_content(&request->text, item, i, message->role, error))
-            return false;
-        message->len = request->text.len - begin;
+        return json_fields_wrong_type(item, param, "an object", error);
     }
-    if (request->text.failed)
-        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    buf_clear(text);
+    if (!read_role(item, i, &message.role, error) ||
+        !append_content(text, item, i, message.role, error))
+        return false;
+    message.content = buf_text(text);
+    message.len = text->len;
+    return (!text->failed && message_log_push(log, &message)) || out_of_memory(error);
+}
 
-    /* Only now does the text stay where it is. */
-    const char *content = buf_text(&request->text);
-    for (size_t i = 0; i < request->n_messages; i++) {
-        request->messages[i].content = content;
-        content += request->messages[i].len;
-    }
-    return true;
+static bool read_messages(const json_t *list, struct message_log *log, struct api_error *error)
+{
+    struct buf text;
+    buf_init(&text);
+    bool is_good = true;
+    for (size_t i = 0; i < json_array_size(list) && is_good; i++)
+        is_good = read_message(json_array_get(list, i), i, &text, log, error);
+    buf_done(&text);
+    return is_good;
 }
 
 static bool read_chat(const json_t *body, struct chat_request *request, struct api_error *error)
@@ -145,11 +151,7 @@ static bool read_chat(const json_t *body, struct chat_request *request, struct a
         return api_error_set(error, 400, "empty_array", "messages",
                              "Invalid 'messages': empty array. Expected at least one message.");
 
-    request->n_messages = json_array_size(list);
-    request->messages = calloc(request->n_messages, sizeof *request->messages);
-    if (request->messages == NULL)
-        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
-    if (!read_messages(list, request, error))
+    if (!read_messages(list, &request->messages, error))
         return false;
 
     const char *id = NULL;
@@ -180,9 +182,8 @@ static bool read_prompt(const json_t *body, struct chat_request *request, struct
     if (json_string_length(prompt) == 0)
         return api_error_set(error, 400, "invalid_value", "prompt",
                              "'prompt' must have at least one character.");
-    buf_append(&request->text, json_string_value(prompt), json_string_length(prompt));
-    return !request->text.failed ||
-           api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    buf_append(&request->prompt, json_string_value(prompt), json_string_length(prompt));
+    return !request->prompt.failed || out_of_memory(error);
 }
 
 static bool parse(const char *body, size_t len, const struct generation_defaults *defaults,
@@ -221,13 +222,6 @@ bool chat_request_parse_completion(const char *body, size_t len,
 void chat_request_done(struct chat_request *request)
 {
     generation_request_done(&request->generation);
-    chat_request_drop_text(request);
-}
-
-void chat_request_drop_text(struct chat_request *request)
-{
-    buf_done(&request->text);
-    free(request->messages);
-    request->messages = NULL;
-    request->n_messages = 0;
+    message_log_done(&request->messages);
+    buf_done(&request->prompt);
 }

@@ -8,8 +8,8 @@
 #include <stddef.h>
 
 #include "core/base/buf.h"
-#include "core/text/chat_template.h"
 #include "server/generation_request.h"
+#include "server/message_log.h"
 
 struct api_error;
 
@@ -18,9 +18,8 @@ enum { CHAT_REQUEST_MAX_ID = 256 };
 struct chat_request {
     bool is_chat; /* messages; else a raw prompt */
     struct generation_request generation;
-    struct buf text;               /* owns all content, or is the raw prompt */
-    struct chat_message *messages; /* owned array [n_messages], pointing into text; at least one */
-    size_t n_messages;
+    struct message_log messages;              /* at least one */
+    struct buf prompt;                        /* raw */
     char session_id[CHAT_REQUEST_MAX_ID + 1]; /* the body's own, empty for none */
 };
 
@@ -30,8 +29,6 @@ bool chat_request_parse_completion(const char *body, size_t len,
                                    const struct generation_defaults *defaults,
                                    struct chat_request *out, struct api_error *error);
 void chat_request_done(struct chat_request *request);
-/* Gives back the memory of messages or prompt, which may be large; the rest stays. */
-void chat_request_drop_text(struct chat_request *request);
 
 /* True for 1 .. CHAT_REQUEST_MAX_ID visible ASCII characters. */
 bool chat_request_id_is_valid(const char *id);

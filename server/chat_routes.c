@@ -36,7 +36,7 @@ static void generate(struct chat_turns *turns, const struct route_call *call, bo
     if (!find_conversation_id(call->exchange, &id, &error))
         http_exchange_reply_error(call->exchange, &error);
     else
-        chat_turns_start(turns, call->exchange, is_chat, call->owner, id);
+        chat_turn_start(turns, call->exchange, is_chat, call->owner, id);
 }
 
 static void post_chat(void *turns, const struct route_call *call)

@@ -5,8 +5,8 @@
 #include "core/base/buf.h"
 #include "core/engine/engine.h"
 #include "server/api_error.h"
-#include "server/chat_turn.h"
 #include "server/conversations.h"
+#include "server/generation.h"
 #include "server/http_exchange.h"
 #include "server/http_server.h"
 #include "server/info_reply.h"
@@ -70,8 +70,8 @@ static void get_metrics(void *arg, const struct route_call *call)
     engine_read_counters(info->engine, &counters);
     struct info_counts counts = {
         .n_connections_open = http_server_n_open(info->http),
-        .n_turns = chat_turns_count(info->turns),
-        .n_turns_waiting = chat_turns_count_waiting(info->turns),
+        .n_turns = generations_count(info->generations),
+        .n_turns_waiting = generations_count_waiting(info->generations),
         .n_conversations = conversations_count(info->conversations),
     };
     struct buf body;

@@ -7,17 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct chat_turns;
 struct conversations;
 struct engine;
 struct err;
+struct generations;
 struct http_server;
 struct routes;
 
 struct info_routes {
     const struct routes *routes; /* is it draining? */
     const struct engine *engine;
-    const struct chat_turns *turns;
+    const struct generations *generations;
     const struct conversations *conversations;
     const struct http_server *http;
     int64_t started; /* Unix time */

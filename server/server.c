@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 #include "server/chat_turn.h"
 #include "server/conversations.h"
 #include "server/event_loop.h"
+#include "server/generation.h"
 #include "server/http_server.h"
 #include "server/info_routes.h"
 #include "server/listener.h"
@@ -25,7 +27,7 @@
 
 enum {
     MAX_CORS_ORIGINS = 64,
-    MAX_TURNS = 1024,         /* generations at once, the waiting ones included */
+    MAX_GENERATIONS = 1024,   /* at once, the waiting ones included */
     MAX_CONVERSATIONS = 4096, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
     CLOSING_TICK_MS = 20,
@@ -40,7 +42,8 @@ struct server {
     struct auth *auth;
     struct chat_template *chat_template;
     struct conversations *conversations;
-    struct chat_turns *turns;
+    struct generations *generations;
+    struct chat_turns turns;
     struct http_server *http;
     struct routes routes;
     struct info_routes info;
@@ -72,7 +75,7 @@ static void on_all_said(void *arg)
 static void on_patience_end(void *arg)
 {
     struct server *server = arg;
-    chat_turns_stop(server->turns);
+    generations_stop(server->generations);
 }
 
 static void on_signal(void *arg)
@@ -80,17 +83,17 @@ static void on_signal(void *arg)
     struct server *server = arg;
     if (server->routes.is_draining) {
         log_info("stopping at once");
-        chat_turns_stop(server->turns);
+        generations_stop(server->generations);
         return;
     }
-    log_info("stopping: %d answers may take up to %d s to end", chat_turns_count(server->turns),
-             server->options->drain_seconds);
+    log_info("stopping: %d answers may take up to %d s to end",
+             generations_count(server->generations), server->options->drain_seconds);
     sd_notify_send("STOPPING=1");
     server->routes.is_draining = true;
     http_server_quiesce(server->http);
     event_timer_start(server->drain_timer, server->options->drain_seconds * 1000, 0);
-    chat_turns_on_empty(server->turns, on_all_said, server);
-    if (chat_turns_count(server->turns) == 0)
+    generations_on_empty(server->generations, on_all_said, server);
+    if (generations_count(server->generations) == 0)
         on_all_said(server);
 }
 
@@ -99,7 +102,7 @@ static void on_signal(void *arg)
 static void on_event(void *arg, struct engine_event *event)
 {
     struct server *server = arg;
-    chat_turns_on_event(server->turns, event);
+    generations_on_event(server->generations, event);
 }
 
 static void forget(void *arg, uint64_t session)
@@ -118,7 +121,7 @@ static bool open_engine(struct server *server, struct err *err)
         .n_sinks = options->sinks,
         .mode = options->mode,
         .kv_type = options->kv_type,
-        .max_requests = MAX_TURNS,
+        .max_requests = MAX_GENERATIONS,
     };
     if (options->model[0] == '\0')
         return err_set(err, ERR_INVALID,
@@ -148,8 +151,8 @@ static int max_sessions(const struct server *server)
     size_t bytes = server->options->kv_memory_bytes;
     if (bytes == 0)
         bytes = memory_budget_for_sessions(info->file_bytes);
-    size_t n = info->session_bytes > 0 ? bytes / info->session_bytes : MAX_TURNS;
-    return n < 1 ? 1 : n > MAX_TURNS ? MAX_TURNS : (int)n;
+    size_t n = info->session_bytes > 0 ? bytes / info->session_bytes : MAX_GENERATIONS;
+    return n < 1 ? 1 : n > MAX_GENERATIONS ? MAX_GENERATIONS : (int)n;
 }
 
 static bool open_conversations(struct server *server, struct err *err)
@@ -176,13 +179,20 @@ static bool open_conversations(struct server *server, struct err *err)
     return true;
 }
 
-static bool open_turns(struct server *server, struct err *err)
+static bool open_generations(struct server *server, struct err *err)
 {
     const struct options *options = server->options;
-    struct chat_turns_options turns_options = {
+    struct generations_options generations_options = {
         .loop = server->loop,
         .engine = server->engine,
         .conversations = server->conversations,
+        .max = MAX_GENERATIONS,
+    };
+    if (!generations_open(&server->generations, &generations_options, err))
+        return false;
+    const struct engine_info *info = engine_info(server->engine);
+    server->turns = (struct chat_turns){
+        .generations = server->generations,
         .defaults =
             {
                 .max_tokens = options->max_tokens,
@@ -195,10 +205,12 @@ static bool open_turns(struct server *server, struct err *err)
                         .repetition_penalty = options->repeat_penalty,
                     },
             },
-        .max_turns = MAX_TURNS,
+        .model_name = info->model_name,
         .ping_after_s = options->ping_seconds,
     };
-    return chat_turns_open(&server->turns, &turns_options, err);
+    snprintf(server->turns.fingerprint, sizeof server->turns.fingerprint, "fp_sinkd-%s-%s",
+             SINKD_VERSION, kv_type_name(info->kv_type));
+    return true;
 }
 
 static bool open_auth(struct server *server, struct err *err)
@@ -233,12 +245,12 @@ static bool add_routes(struct server *server, struct err *err)
     server->routes.auth = server->auth;
     server->info = (struct info_routes){
         .engine = server->engine,
-        .turns = server->turns,
+        .generations = server->generations,
         .conversations = server->conversations,
         .http = server->http,
         .started = (int64_t)time(NULL),
     };
-    return chat_routes_add(&server->routes, server->turns, err) &&
+    return chat_routes_add(&server->routes, &server->turns, err) &&
            info_routes_add(&server->routes, &server->info, err);
 }
 
@@ -278,8 +290,8 @@ bool server_open(struct server **out, const struct options *options, struct err 
     /* What can be refused is refused before the model is read; the model is checked before the
      * network opens. */
     if (!event_loop_open(&server->loop, err) || !open_auth(server, err) ||
-        !open_engine(server, err) || !open_conversations(server, err) || !open_turns(server, err) ||
-        !open_stopping(server, err) || !open_http(server, err)) {
+        !open_engine(server, err) || !open_conversations(server, err) ||
+        !open_generations(server, err) || !open_stopping(server, err) || !open_http(server, err)) {
         server_close(&server);
         return false;
     }
@@ -297,7 +309,7 @@ void server_close(struct server **server_ptr)
     chat_template_close(&server->chat_template);
     engine_close(&server->engine);
     mailbox_close(&server->mailbox);
-    chat_turns_close(&server->turns);
+    generations_close(&server->generations);
     event_timer_close(&server->drain_timer);
     event_timer_close(&server->flush_timer);
     event_loop_close(&server->loop);

@@ -27,12 +27,7 @@ static void check_request(const struct chat_request *request)
     check(sampling->temperature >= 0 && sampling->temperature <= 2);
     check(sampling->top_p >= 0 && sampling->top_p <= 1 && sampling->top_k >= 0);
     check(sampling->repetition_penalty > 0);
-    size_t n_bytes = 0;
-    for (size_t i = 0; i < request->n_messages; i++) {
-        check(request->messages[i].content == buf_text(&request->text) + n_bytes);
-        n_bytes += request->messages[i].len;
-    }
-    check(!request->is_chat || (request->n_messages > 0 && n_bytes == request->text.len));
+    check(request->is_chat ? request->messages.n > 0 : request->prompt.len > 0);
 }
 
 static void check_error(const struct api_error *error)

@@ -43,10 +43,10 @@ static void what_is_not_said_is_the_default(void **state)
 {
     (void)state;
     assert_true(parse_with(""));
-    assert_int_equal(request.n_messages, 1);
-    assert_int_equal(request.messages[0].role, CHAT_USER);
-    assert_int_equal(request.messages[0].len, 2);
-    assert_memory_equal(request.messages[0].content, "Hi", 2);
+    assert_int_equal(request.messages.n, 1);
+    assert_int_equal(request.messages.items[0].role, CHAT_USER);
+    assert_int_equal(request.messages.items[0].len, 2);
+    assert_memory_equal(request.messages.items[0].content, "Hi", 2);
     assert_false(request.generation.is_streaming);
     assert_int_equal(request.generation.max_tokens, 100);
     assert_int_equal(request.generation.sampling.top_k, 40);
@@ -212,14 +212,14 @@ static void messages_are_read_in_all_forms(void **state)
               "{\"type\":\"input_text\",\"text\":\"b\\u0000\\u20ac\"}]},"
               "{\"role\":\"assistant\",\"content\":null},{\"role\":\"tool\",\"content\":\"t\"},"
               "{\"role\":\"user\",\"content\":\"\"},{\"role\":\"user\",\"content\":[]}]}"));
-    assert_int_equal(request.n_messages, 6);
-    assert_int_equal(request.messages[0].role, CHAT_SYSTEM);
-    assert_int_equal(request.messages[1].len, 6);
-    assert_memory_equal(request.messages[1].content, "ab\0\xe2\x82\xac", 6);
-    assert_int_equal(request.messages[2].len, 0);
-    assert_int_equal(request.messages[3].role, CHAT_TOOL);
-    assert_memory_equal(request.messages[3].content, "t", 1);
-    assert_int_equal(request.messages[5].len, 0);
+    assert_int_equal(request.messages.n, 6);
+    assert_int_equal(request.messages.items[0].role, CHAT_SYSTEM);
+    assert_int_equal(request.messages.items[1].len, 6);
+    assert_memory_equal(request.messages.items[1].content, "ab\0\xe2\x82\xac", 6);
+    assert_int_equal(request.messages.items[2].len, 0);
+    assert_int_equal(request.messages.items[3].role, CHAT_TOOL);
+    assert_memory_equal(request.messages.items[3].content, "t", 1);
+    assert_int_equal(request.messages.items[5].len, 0);
     chat_request_done(&request);
 }
 
@@ -293,7 +293,7 @@ static void what_is_not_one_json_object_is_refused(void **state)
     memcpy(body, open, sizeof open - 1);
     memcpy(body + 2 * N - 4, "\"}]}", 4);
     assert_true(parse(body));
-    assert_int_equal(request.messages[0].len, 2 * N - (sizeof open - 1) - 4 + 1);
+    assert_int_equal(request.messages.items[0].len, 2 * N - (sizeof open - 1) - 4 + 1);
     chat_request_done(&request);
     free(body);
 }
@@ -320,7 +320,7 @@ static void completion_takes_one_string(void **state)
                                                      &defaults, &request, &error);
         assert_int_equal(is_good, cases[i].code == NULL);
         if (is_good) {
-            assert_string_equal(buf_text(&request.text), "Once");
+            assert_string_equal(buf_text(&request.prompt), "Once");
             chat_request_done(&request);
         } else {
             assert_string_equal(error.code, cases[i].code);

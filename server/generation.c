@@ -1,0 +1,578 @@
+#include "server/generation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "server/api_error.h"
+#include "server/conversations.h"
+#include "server/event_loop.h"
+
+enum {
+    MAX_GENERATIONS = 65536, /* a place in the table is the low 16 bits of an id */
+    MAX_ANSWER_BYTES = 64 * 1024 * 1024,
+    TICK_MS = 1000,
+    LOCKED_RETRY_S = 1,
+};
+
+enum generation_state {
+    GENERATION_IS_NEW,
+    GENERATION_AWAITS_CONVERSATION, /* whose last listener has left and which is about to stop */
+    GENERATION_TOKENIZES,           /* a worker thread makes tokens of the prompt */
+    GENERATION_AWAITS_SESSION,      /* all sessions that fit in memory are speaking */
+    GENERATION_SPEAKS,              /* the engine has it, and owes a final event */
+};
+
+struct generation {
+    struct generation *next, *previous; /* in order of arrival */
+    struct generations *all;
+    uint64_t id;
+    enum generation_state state;
+    const struct generation_listener *listener; /* NULL: it has left, or had its last call */
+    void *arg;
+    char request_id[65];
+    int owner;
+    char *conversation_id; /* as the client names it; NULL for none */
+    bool is_raw;
+    struct message_log messages;
+    struct buf prompt;
+    struct generation_request request;
+
+    struct conversation_plan plan;
+    bool has_plan;
+    struct token_list tokens; /* to be fed; the engine's once it speaks */
+    struct err tokens_err;    /* why there are none */
+    int64_t n_fed;
+    int32_t last_token;
+
+    bool has_started; /* on_start was called */
+    struct buf text;
+};
+
+struct generations {
+    struct generations_options options;
+    struct generation *first, *last;
+    struct generation **table; /* [max] */
+    int n;
+    uint64_t n_started;
+    bool has_ended;              /* some generation has: others may go on */
+    bool is_walking;             /* some function goes through the list ... */
+    struct generation *upcoming; /* ... and comes to this one next */
+    struct event_timer *tick;
+    void (*on_empty)(void *arg);
+    void *on_empty_arg;
+};
+
+/* ---- the table ---- */
+
+static struct generation *find(const struct generations *all, uint64_t id)
+{
+    uint64_t slot = id & (MAX_GENERATIONS - 1);
+    struct generation *one = slot < (uint64_t)all->options.max ? all->table[slot] : NULL;
+    return one != NULL && one->id == id ? one : NULL;
+}
+
+static void link_last(struct generations *all, struct generation *one)
+{
+    one->previous = all->last;
+    if (all->last != NULL)
+        all->last->next = one;
+    else
+        all->first = one;
+    all->last = one;
+}
+
+static void unlink_one(struct generations *all, struct generation *one)
+{
+    if (all->upcoming == one)
+        all->upcoming = one->next;
+    if (one->next != NULL)
+        one->next->previous = one->previous;
+    else
+        all->last = one->previous;
+    if (one->previous != NULL)
+        one->previous->next = one->next;
+    else
+        all->first = one->next;
+}
+
+static struct generation *walk_next(struct generations *all)
+{
+    struct generation *one = all->upcoming;
+    if (one != NULL)
+        all->upcoming = one->next;
+    return one;
+}
+
+/* Goes through all, though any may be freed on the way. One walk at a time. */
+static struct generation *walk_first(struct generations *all)
+{
+    all->upcoming = all->first;
+    return walk_next(all);
+}
+
+static void drop_words(struct generation *one)
+{
+    message_log_done(&one->messages);
+    buf_done(&one->prompt);
+}
+
+static void generation_free(struct generation *one)
+{
+    struct generations *all = one->all;
+    all->table[one->id & (MAX_GENERATIONS - 1)] = NULL;
+    all->n--;
+    all->has_ended = true;
+    unlink_one(all, one);
+
+    if (one->has_plan)
+        conversations_abandon(all->options.conversations, &one->plan);
+    drop_words(one);
+    generation_request_done(&one->request);
+    token_list_done(&one->tokens);
+    buf_done(&one->text);
+    free(one->conversation_id);
+    free(one);
+}
+
+struct generation *generation_new(struct generations *all, struct generation_ask *ask,
+                                  struct api_error *error)
+{
+    int slot = 0;
+    while (slot < all->options.max && all->table[slot] != NULL)
+        slot++;
+    struct generation *one = slot < all->options.max ? calloc(1, sizeof *one) : NULL;
+    char *conversation_id = ask->conversation_id == NULL ? NULL : strdup(ask->conversation_id);
+    if (one == NULL || (ask->conversation_id != NULL && conversation_id == NULL)) {
+        free(one);
+        free(conversation_id);
+        api_error_set(error, 429, "server_busy", NULL,
+                      "The server has as many requests as it can take; try again later.");
+        return NULL;
+    }
+    one->all = all;
+    one->id = ++all->n_started << 16 | (uint64_t)slot;
+    one->listener = ask->listener;
+    one->arg = ask->arg;
+    snprintf(one->request_id, sizeof one->request_id, "%s", ask->request_id);
+    one->owner = ask->owner;
+    one->conversation_id = conversation_id;
+    one->is_raw = ask->is_raw;
+    one->messages = ask->messages;
+    message_log_init(&ask->messages);
+    one->prompt = ask->prompt;
+    buf_init(&ask->prompt);
+    one->request = ask->request;
+    ask->request.stops = NULL;
+    ask->request.n_stops = 0;
+    token_list_init(&one->tokens);
+    buf_init(&one->text);
+
+    all->table[slot] = one;
+    all->n++;
+    link_last(all, one);
+    return one;
+}
+
+/* ---- what the listener hears ---- */
+
+/* The last that it hears. */
+static void tell_failure(struct generation *one, const struct api_error *error)
+{
+    const struct generation_listener *listener = one->listener;
+    one->listener = NULL;
+    if (listener != NULL)
+        listener->on_fail(one->arg, error);
+}
+
+static void refuse(struct generation *one, const struct api_error *error)
+{
+    tell_failure(one, error);
+    generation_free(one);
+}
+
+static void refuse_err(struct generation *one, const struct err *err)
+{
+    struct api_error error;
+    api_error_from(&error, err);
+    refuse(one, &error);
+}
+
+/* May free the generation, when it does not speak. */
+static void tell_start(struct generation *one)
+{
+    if (one->has_started || one->listener == NULL)
+        return;
+    one->has_started = true;
+    /* A token sees the window's other tokens and itself; what lies further back is evicted. */
+    int64_t n_evicted =
+        one->plan.keep + one->n_fed - (engine_info(one->all->options.engine)->n_window - 1);
+    struct generation_start start = {
+        .conversation_id = conversation_plan_id(&one->plan),
+        .match = conversation_match_name(one->plan.match),
+        .n_cached = one->plan.keep,
+        .n_new = one->n_fed,
+        .n_evicted = n_evicted > 0 ? n_evicted : 0,
+    };
+    one->listener->on_start(one->arg, &start);
+}
+
+/* Ends it as soon as that is possible. May free it. */
+static void wind_up(struct generation *one)
+{
+    switch (one->state) {
+    case GENERATION_IS_NEW:
+    case GENERATION_AWAITS_CONVERSATION:
+    case GENERATION_AWAITS_SESSION:
+        generation_free(one);
+        return;
+    case GENERATION_TOKENIZES:
+        conversations_leave(&one->plan);
+        return;
+    case GENERATION_SPEAKS:
+        conversations_leave(&one->plan);
+        engine_cancel(one->all->options.engine, one->id);
+        return;
+    }
+}
+
+/* ---- from the words to the engine ---- */
+
+static void submit(struct generation *one)
+{
+    struct generation_request *asked = &one->request;
+    struct engine_request request;
+    struct err err;
+    engine_request_init(&request);
+    request.id = one->id;
+    request.session = one->plan.session;
+    request.keep = one->plan.keep;
+    request.max_tokens = asked->max_tokens;
+    request.ignore_end = asked->ignore_end;
+    request.sampling = asked->sampling;
+    request.tokens = one->tokens;
+    request.stops = asked->stops;
+    request.n_stops = asked->n_stops;
+
+    if (!engine_submit(one->all->options.engine, &request, &err)) {
+        refuse_err(one, &err); /* tokens and stops are still the generation's */
+        return;
+    }
+    token_list_init(&one->tokens);
+    asked->stops = NULL;
+    asked->n_stops = 0;
+    one->state = GENERATION_SPEAKS;
+    tell_start(one);
+}
+
+static void take_session(struct generation *one)
+{
+    if (conversations_take_session(one->all->options.conversations, &one->plan)) {
+        submit(one);
+    } else {
+        one->state = GENERATION_AWAITS_SESSION;
+        tell_start(one);
+    }
+}
+
+/* On a worker thread. Megabytes of text take a second; the loop must not. */
+static void tokenize(void *arg)
+{
+    struct generation *one = arg;
+    const struct conversation_plan *plan = &one->plan;
+    tokenizer_encode(engine_tokenizer(one->all->options.engine), &plan->prompt, plan->begin,
+                     plan->is_start, &one->tokens, &one->tokens_err);
+}
+
+static void settle(struct generations *all);
+
+static void on_tokenized(void *arg)
+{
+    struct generation *one = arg;
+    struct generations *all = one->all;
+    if (one->listener == NULL) {
+        generation_free(one);
+    } else if (one->tokens_err.code != ERR_NONE) {
+        refuse_err(one, &one->tokens_err);
+    } else {
+        one->n_fed = (int64_t)one->tokens.n;
+        one->last_token = one->tokens.n > 0 ? one->tokens.ids[one->tokens.n - 1] : -1;
+        take_session(one);
+    }
+    settle(all);
+}
+
+static void make_tokens(struct generation *one)
+{
+    struct err err;
+    one->state = GENERATION_TOKENIZES;
+    if (one->plan.replay < 0) {
+        if (!event_loop_work(one->all->options.loop, tokenize, on_tokenized, one, &err))
+            refuse_err(one, &err);
+        return;
+    }
+    if (!token_list_push(&one->tokens, one->plan.replay, &err)) {
+        refuse_err(one, &err);
+        return;
+    }
+    one->n_fed = 1;
+    one->last_token = one->plan.replay;
+    take_session(one);
+}
+
+static enum conversations_status find_conversation(struct generation *one, struct err *err)
+{
+    if (one->is_raw)
+        return conversations_begin_raw(buf_text(&one->prompt), one->prompt.len, &one->plan, err);
+    size_t n = one->messages.n;
+    struct chat_message *messages = calloc(n, sizeof *messages);
+    if (messages == NULL) {
+        err_no_memory(err, "the conversation");
+        return CONVERSATIONS_FAILED;
+    }
+    for (size_t i = 0; i < n; i++)
+        messages[i] = message_log_view(&one->messages, i);
+    struct conversation_ask ask = {
+        .owner = one->owner,
+        .id = one->conversation_id,
+        .messages = messages,
+        .n_messages = n,
+    };
+    enum conversations_status status =
+        conversations_begin(one->all->options.conversations, &ask, &one->plan, err);
+    free(messages);
+    return status;
+}
+
+static void begin(struct generation *one)
+{
+    struct err err;
+    struct api_error error;
+    switch (find_conversation(one, &err)) {
+    case CONVERSATIONS_READY:
+        one->has_plan = true;
+        drop_words(one);
+        make_tokens(one);
+        break;
+    case CONVERSATIONS_LEAVING:
+        one->state = GENERATION_AWAITS_CONVERSATION;
+        break;
+    case CONVERSATIONS_BUSY:
+        api_error_set(&error, 409, "conversation_locked", NULL,
+                      "Another request is speaking in this conversation; wait for its end.");
+        error.retry_after_s = LOCKED_RETRY_S;
+        refuse(one, &error);
+        break;
+    case CONVERSATIONS_FAILED:
+        refuse_err(one, &err);
+        break;
+    }
+}
+
+/* After generations have ended: lets those that waited for it go on, first come first served. What
+ * ends during a walk, in a listener's call, is settled after it. */
+static void settle(struct generations *all)
+{
+    if (!all->has_ended || all->is_walking)
+        return;
+    all->is_walking = true;
+    while (all->has_ended) {
+        all->has_ended = false;
+        for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
+            if (one->state == GENERATION_AWAITS_CONVERSATION)
+                begin(one);
+            else if (one->state == GENERATION_AWAITS_SESSION)
+                take_session(one);
+        }
+    }
+    all->is_walking = false;
+    if (all->n == 0 && all->on_empty != NULL)
+        all->on_empty(all->on_empty_arg);
+}
+
+void generation_run(struct generation *one)
+{
+    struct generations *all = one->all;
+    begin(one);
+    settle(all);
+}
+
+void generation_leave(struct generation *one)
+{
+    struct generations *all = one->all;
+    one->listener = NULL;
+    wind_up(one);
+    settle(all);
+}
+
+/* ---- from the engine to the listener ---- */
+
+static void on_text(struct generation *one, const struct engine_event *event)
+{
+    buf_append(&one->text, event->text.data, event->text.len);
+    if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
+        engine_cancel(one->all->options.engine, one->id);
+    if (one->listener == NULL)
+        return;
+    struct generation_delta delta = {.text = event->text.data, .len = event->text.len};
+    one->listener->on_delta(one->arg, &delta);
+}
+
+static void tell_end(struct generation *one, const struct engine_event *event)
+{
+    const struct engine_info *info = engine_info(one->all->options.engine);
+    struct generation_end end = {
+        .finish = event->finish,
+        .usage = event->usage,
+        .conversation_id = conversation_plan_id(&one->plan),
+        .match = conversation_match_name(one->plan.match),
+        .n_window = info->n_window,
+        .n_sinks = info->n_sinks,
+        .text = buf_text(&one->text),
+        .len = one->text.len,
+    };
+    const struct generation_listener *listener = one->listener;
+    one->listener = NULL;
+    if (listener != NULL)
+        listener->on_finish(one->arg, &end);
+}
+
+static void log_end(const struct generation *one, const struct engine_event *event)
+{
+    const struct engine_usage *usage = &event->usage;
+    static const char *const ends[] = {"stop", "length", "cancelled"};
+    log_info("%s: %s, %lld tokens cached, %d read in %.0f ms, %d generated at %.1f/s, %s",
+             one->request_id, conversation_match_name(one->plan.match), (long long)usage->n_cached,
+             usage->n_prompt, (double)usage->prefill_ns / 1e6, usage->n_generated,
+             usage->decode_ns > 0 ? usage->n_generated * 1e9 / (double)usage->decode_ns : 0,
+             ends[event->finish]);
+}
+
+static void on_finished(struct generation *one, const struct engine_event *event)
+{
+    log_end(one, event);
+    tell_end(one, event);
+    struct conversation_result result = {
+        .usage = &event->usage,
+        .n_fed = one->n_fed,
+        .last_token = one->last_token,
+        .text = buf_text(&one->text),
+        .len = one->text.len,
+        .is_cancelled = event->finish == ENGINE_FINISH_CANCELLED,
+    };
+    one->has_plan = false;
+    if (one->text.failed)
+        conversations_fail(one->all->options.conversations, &one->plan);
+    else
+        conversations_end(one->all->options.conversations, &one->plan, &result);
+    generation_free(one);
+}
+
+static void on_failed(struct generation *one, const struct engine_event *event)
+{
+    log_info("%s: failed: %s", one->request_id, event->err.text);
+    bool is_unharmed = event->err.code != ERR_MEMORY && event->err.code != ERR_INTERNAL;
+    if (!is_unharmed) {
+        one->has_plan = false;
+        conversations_fail(one->all->options.conversations, &one->plan);
+    }
+    refuse_err(one, &event->err);
+}
+
+void generations_on_event(void *all_arg, struct engine_event *event)
+{
+    struct generations *all = all_arg;
+    struct generation *one = find(all, event->request);
+    if (one != NULL && event->kind == ENGINE_EVENT_TEXT)
+        on_text(one, event);
+    else if (one != NULL && event->kind == ENGINE_EVENT_FINISHED)
+        on_finished(one, event);
+    else if (one != NULL)
+        on_failed(one, event);
+    engine_event_free(event);
+    settle(all);
+}
+
+/* ---- all of them ---- */
+
+static void on_tick(void *arg)
+{
+    struct generations *all = arg;
+    all->is_walking = true;
+    for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
+        if (one->listener != NULL)
+            one->listener->on_tick(one->arg);
+    }
+    all->is_walking = false;
+    settle(all);
+}
+
+bool generations_open(struct generations **out, const struct generations_options *options,
+                      struct err *err)
+{
+    struct generations *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        return err_no_memory(err, "the requests");
+    all->options = *options;
+    if (all->options.max > MAX_GENERATIONS)
+        all->options.max = MAX_GENERATIONS;
+    all->table = calloc((size_t)all->options.max, sizeof(struct generation *));
+    if (all->table == NULL) {
+        err_no_memory(err, "the requests");
+        goto fail;
+    }
+    if (!event_timer_open(&all->tick, options->loop, on_tick, all, err))
+        goto fail;
+    event_timer_start(all->tick, TICK_MS, TICK_MS);
+    *out = all;
+    return true;
+
+fail:
+    generations_close(&all);
+    return false;
+}
+
+void generations_close(struct generations **all)
+{
+    if (*all != NULL) {
+        event_timer_close(&(*all)->tick);
+        free((*all)->table);
+        free(*all);
+    }
+    *all = NULL;
+}
+
+void generations_on_empty(struct generations *all, void (*fn)(void *arg), void *arg)
+{
+    all->on_empty = fn;
+    all->on_empty_arg = arg;
+}
+
+void generations_stop(struct generations *all)
+{
+    struct api_error error;
+    api_error_set(&error, 503, "server_shutting_down", NULL, "The server is shutting down.");
+    all->is_walking = true;
+    for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
+        tell_failure(one, &error);
+        wind_up(one);
+    }
+    all->is_walking = false;
+    settle(all);
+}
+
+int generations_count(const struct generations *all)
+{
+    return all->n;
+}
+
+int generations_count_waiting(const struct generations *all)
+{
+    int n = 0;
+    for (const struct generation *one = all->first; one != NULL; one = one->next)
+        n +=
+            one->state == GENERATION_AWAITS_CONVERSATION || one->state == GENERATION_AWAITS_SESSION;
+    return n;
+}

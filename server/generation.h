@@ -1,0 +1,119 @@
+/* generation.h - one run of the model for a request, from its words to its last token: the file to
+ * read first here.
+ *
+ * Finds the conversation that goes on, makes tokens of what it lacks on a worker thread, waits for
+ * a session if need be, hands all to the engine and tells a listener what comes of it. A generation
+ * lives until the engine has sent its final event, even when nobody listens any more; its
+ * conversation is busy for that time. Not here: HTTP, JSON, what an answer looks like on the wire.
+ *
+ * Owner: struct generations. Thread: loop (but for one function, which makes tokens of a prompt on
+ * a worker thread and touches nothing else). */
+#ifndef SERVER_GENERATION_H
+#define SERVER_GENERATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/buf.h"
+#include "core/engine/engine.h"
+#include "server/generation_request.h"
+#include "server/message_log.h"
+
+struct api_error;
+struct conversations;
+struct err;
+struct event_loop;
+struct generation;
+struct generations;
+
+/* What is known before the prompt is read. */
+struct generation_start {
+    const char *conversation_id; /* NULL for a session that is not kept */
+    const char *match;           /* "new", "append", ... */
+    int64_t n_cached;            /* tokens that the session has already */
+    int64_t n_new;               /* tokens to be read */
+    int64_t n_evicted;           /* of all these, those that the first answered token cannot see */
+};
+
+/* A piece of the answer: whole UTF-8 sequences, never empty. */
+struct generation_delta {
+    const char *text;
+    size_t len;
+};
+
+/* How it ended. */
+struct generation_end {
+    enum engine_finish finish;
+    struct engine_usage usage;
+    const char *conversation_id; /* NULL for a session that is not kept */
+    const char *match;
+    int n_window;
+    int n_sinks;
+    const char *text; /* the whole answer */
+    size_t len;
+};
+
+/* Who wants to know. Borrowed pointers hold for the call. on_finish or on_fail is the last call,
+ * and exactly one of them comes unless the listener leaves. All but these two may leave, and all
+ * may start other generations. */
+struct generation_listener {
+    /* Once, as soon as nothing but the model is waited for. */
+    void (*on_start)(void *arg, const struct generation_start *start);
+    void (*on_delta)(void *arg, const struct generation_delta *delta);
+    /* About once a second while it lives: a stream that is silent for long is given up by clients
+     * and proxies. */
+    void (*on_tick)(void *arg);
+    void (*on_finish)(void *arg, const struct generation_end *end);
+    /* Also before on_start: a refusal. The error is the client's to read. */
+    void (*on_fail)(void *arg, const struct api_error *error);
+};
+
+/* What is asked for. */
+struct generation_ask {
+    const struct generation_listener *listener; /* lives as long as the generation */
+    void *arg;
+    const char *request_id;      /* for the log; copied */
+    int owner;                   /* the API key's number */
+    const char *conversation_id; /* the client's name for it, NULL for none; copied */
+    bool is_raw;
+    struct message_log messages; /* at least one; the whole history */
+    struct buf prompt;           /* is_raw: this instead, which is no conversation */
+    struct generation_request request;
+};
+
+struct generations_options {
+    struct event_loop *loop;
+    struct engine *engine;
+    struct conversations *conversations;
+    int max; /* at once; more are refused */
+};
+
+bool generations_open(struct generations **out, const struct generations_options *options,
+                      struct err *err);
+/* There must be none left. */
+void generations_close(struct generations **all);
+
+/* Takes the ask's messages, prompt and request over; NULL and *error when there are too many (the
+ * ask is then as it was). Nothing happens before generation_run. */
+struct generation *generation_new(struct generations *all, struct generation_ask *ask,
+                                  struct api_error *error);
+/* Sets it going. The listener may be called, to its last call, before this returns. */
+void generation_run(struct generation *generation);
+/* Nobody listens any more: ends as soon as that is possible. The pointer is dead for the caller,
+ * and the listener is not called again. */
+void generation_leave(struct generation *generation);
+
+/* A mailbox_event_fn. */
+void generations_on_event(void *all, struct engine_event *event);
+
+/* Calls fn(arg) whenever the last one has ended. */
+void generations_on_empty(struct generations *all, void (*fn)(void *arg), void *arg);
+
+/* Ends all as soon as the engine can; their listeners are told. */
+void generations_stop(struct generations *all);
+
+int generations_count(const struct generations *all);
+int generations_count_waiting(const struct generations *all);
+
+#endif

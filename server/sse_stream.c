@@ -1,0 +1,40 @@
+#include "server/sse_stream.h"
+
+#include <stddef.h>
+
+#include "core/base/buf.h"
+#include "core/base/clock.h"
+#include "server/http_exchange.h"
+
+void sse_stream_begin(struct sse_stream *stream, struct http_exchange *exchange)
+{
+    stream->exchange = exchange;
+    stream->last_write_ns = clock_now_ns();
+    http_exchange_begin_stream(exchange, "text/event-stream; charset=utf-8");
+}
+
+bool sse_stream_write(struct sse_stream *stream, struct buf *frames)
+{
+    stream->last_write_ns = clock_now_ns();
+    bool is_read = http_exchange_write(stream->exchange, frames);
+    if (!is_read)
+        stream->exchange = NULL;
+    buf_done(frames);
+    return is_read;
+}
+
+bool sse_stream_ping(struct sse_stream *stream, int after_s)
+{
+    if (clock_now_ns() - stream->last_write_ns < (int64_t)after_s * 1000 * 1000 * 1000)
+        return true;
+    struct buf ping;
+    buf_init(&ping);
+    buf_append_text(&ping, ": ping\n\n");
+    return sse_stream_write(stream, &ping);
+}
+
+void sse_stream_end(struct sse_stream *stream)
+{
+    http_exchange_end(stream->exchange);
+    stream->exchange = NULL;
+}

@@ -1,0 +1,28 @@
+/* sse_stream.h - a reply as server-sent events, frame by frame.
+ *
+ * Owner: the turn that answers (embedded). Borrows the exchange. Thread: loop. */
+#ifndef SERVER_SSE_STREAM_H
+#define SERVER_SSE_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct buf;
+struct http_exchange;
+
+struct sse_stream {
+    struct http_exchange *exchange; /* NULL: not begun, ended, or its reader is gone */
+    int64_t last_write_ns;
+};
+
+/* Sends the headers; frames follow. */
+void sse_stream_begin(struct sse_stream *stream, struct http_exchange *exchange);
+/* Sends whole frames and empties `frames`. False when the client reads too slowly: its stream is
+ * cut, and the exchange gone. */
+bool sse_stream_write(struct sse_stream *stream, struct buf *frames);
+/* A comment, when nothing was sent for so long: clients and proxies give up on a silent server.
+ * False as above. */
+bool sse_stream_ping(struct sse_stream *stream, int after_s);
+void sse_stream_end(struct sse_stream *stream);
+
+#endif
