@@ -4,6 +4,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/thread_pool.h"
+#include "core/engine/admission.h"
 #include "core/engine/scheduler.h"
 #include "core/engine/session_table.h"
 #include "core/engine/turn.h"
@@ -18,9 +19,7 @@ struct batcher {
     struct session_table *sessions;
     struct batcher_options options;
 
-    struct turn *waiting; /* oldest first */
-    struct turn **last_waiting;
-    int n_waiting;
+    struct admission waiting;
     struct turn **turns; /* [max_turns] running; the first n_turns are set */
     int n_turns;
 
@@ -61,7 +60,7 @@ bool batcher_open(struct batcher **out, const struct model *model,
     batcher->tokenizer = tokenizer;
     batcher->pool = pool;
     batcher->options = *options;
-    batcher->last_waiting = &batcher->waiting;
+    admission_init(&batcher->waiting);
     batcher->last_event = &batcher->events;
     if (!allocate(batcher, model, err)) {
         batcher_close(&batcher);
@@ -103,15 +102,12 @@ struct engine_event *batcher_take_events(struct batcher *batcher)
 
 void batcher_add(struct batcher *batcher, struct turn *turn)
 {
-    turn->next = NULL;
-    *batcher->last_waiting = turn;
-    batcher->last_waiting = &turn->next;
-    batcher->n_waiting++;
+    admission_add(&batcher->waiting, turn);
 }
 
 void batcher_cancel(struct batcher *batcher, uint64_t request_id)
 {
-    for (struct turn *turn = batcher->waiting; turn != NULL; turn = turn->next) {
+    for (struct turn *turn = admission_first(&batcher->waiting); turn != NULL; turn = turn->next) {
         if (turn->request.id == request_id)
             turn->is_cancelled = true;
     }
@@ -123,7 +119,7 @@ void batcher_cancel(struct batcher *batcher, uint64_t request_id)
 
 void batcher_cancel_all(struct batcher *batcher)
 {
-    for (struct turn *turn = batcher->waiting; turn != NULL; turn = turn->next)
+    for (struct turn *turn = admission_first(&batcher->waiting); turn != NULL; turn = turn->next)
         turn->is_cancelled = true;
     for (int i = 0; i < batcher->n_turns; i++)
         batcher->turns[i]->is_cancelled = true;
@@ -142,7 +138,7 @@ void batcher_forget(struct batcher *batcher, uint64_t session_id)
 
 bool batcher_is_idle(const struct batcher *batcher)
 {
-    return batcher->n_turns == 0 && batcher->n_waiting == 0;
+    return batcher->n_turns == 0 && batcher->waiting.n_waiting == 0;
 }
 
 /* A throw-away session has no name of the caller's: its request's number, with the top bit set,
@@ -152,9 +148,10 @@ static uint64_t session_id_of(const struct engine_request *request)
     return request->session != 0 ? request->session : request->id | (uint64_t)1 << 63;
 }
 
-static struct session_entry *find_or_open_session(struct batcher *batcher, uint64_t id,
-                                                  struct err *err)
+static struct session_entry *
+find_or_open_session(struct batcher *batcher, const struct engine_request *request, struct err *err)
 {
+    uint64_t id = session_id_of(request);
     struct session_entry *entry = session_table_find(batcher->sessions, id);
     if (entry != NULL)
         return entry;
@@ -166,6 +163,8 @@ static struct session_entry *find_or_open_session(struct batcher *batcher, uint6
     entry = session_table_add(batcher->sessions, id, session, err);
     if (entry == NULL)
         session_close(&session);
+    else
+        entry->owner = request->owner;
     return entry;
 }
 
@@ -177,14 +176,23 @@ static void release_session(struct batcher *batcher, struct session_entry *entry
         session_table_remove(batcher->sessions, entry);
 }
 
-static bool begin_turn(struct batcher *batcher, struct turn *turn, struct err *err)
+static bool check_source(const struct batcher *batcher, const struct engine_request *request,
+                         const struct admission_start *start, struct err *err)
 {
-    struct engine_request *request = &turn->request;
-    struct session_entry *entry = find_or_open_session(batcher, session_id_of(request), err);
-    if (entry == NULL)
-        return false;
+    if (request->source == 0)
+        return true;
+    if (start->source == NULL)
+        return err_set(err, ERR_NOT_FOUND, "the session to copy from is gone");
+    return session_table_find(batcher->sessions, session_id_of(request)) == NULL ||
+           err_set(err, ERR_INVALID, "only a new session can begin as a copy");
+}
+
+static bool begin_in(struct session_entry *entry, struct engine_request *request,
+                     const struct admission_start *start, struct err *err)
+{
     struct session_turn said = {
-        .keep = request->keep,
+        .source = start->source == NULL ? NULL : start->source->session,
+        .keep = start->keep,
         .prompt = request->tokens,
         .max_tokens = request->max_tokens,
         .ignore_end = request->ignore_end,
@@ -192,33 +200,46 @@ static bool begin_turn(struct batcher *batcher, struct turn *turn, struct err *e
         .stops = request->stops,
         .n_stops = request->n_stops,
     };
-    if (!session_begin(entry->session, &said, err)) {
-        if (entry->turn == NULL && turn->request.session == 0)
+    token_list_drop(&said.prompt, (size_t)start->n_copied);
+    bool has_begun = session_begin(entry->session, &said, err);
+    request->tokens = said.prompt;
+    return has_begun;
+}
+
+static bool begin_turn(struct batcher *batcher, struct turn *turn,
+                       const struct admission_start *start, struct err *err)
+{
+    struct engine_request *request = &turn->request;
+    struct session_entry *entry = check_source(batcher, request, start, err)
+                                      ? find_or_open_session(batcher, request, err)
+                                      : NULL;
+    if (entry == NULL)
+        return false;
+    bool is_new = entry->turn == NULL && session_position(entry->session) == 0;
+    if (!begin_in(entry, request, start, err)) {
+        if (is_new)
             session_table_remove(batcher->sessions, entry);
         return false;
     }
-    token_list_init(&request->tokens);
     entry->turn = turn;
     turn->entry = entry;
     turn->n_evicted_before = kv_cache_evicted(session_cache(entry->session));
     turn->admitted_ns = clock_now_ns();
     batcher->turns[batcher->n_turns++] = turn;
-    batcher->counters.n_cached_tokens += (uint64_t)said.keep;
+    batcher->counters.n_cached_tokens += (uint64_t)start->keep;
+    if (start->source != NULL && start->source != entry)
+        batcher->counters.n_copied_tokens += (uint64_t)start->keep;
     return true;
 }
 
 static void admit_waiting(struct batcher *batcher)
 {
-    while (batcher->waiting != NULL && batcher->n_turns < batcher->options.max_turns) {
-        struct turn *turn = batcher->waiting;
-        batcher->waiting = turn->next;
-        if (batcher->waiting == NULL)
-            batcher->last_waiting = &batcher->waiting;
-        batcher->n_waiting--;
-        turn->next = NULL;
-
+    struct admission_start start;
+    struct turn *turn;
+    while (batcher->n_turns < batcher->options.max_turns &&
+           (turn = admission_take(&batcher->waiting, batcher->sessions, &start)) != NULL) {
         struct err err;
-        if (!turn->is_cancelled && begin_turn(batcher, turn, &err))
+        if (!turn->is_cancelled && begin_turn(batcher, turn, &start, &err))
             continue;
         if (turn->is_cancelled)
             err_set(&err, ERR_STOPPED, "the request was cancelled before it began");
@@ -375,6 +396,6 @@ void batcher_read_counters(const struct batcher *batcher, struct engine_counters
 {
     *out = batcher->counters;
     out->n_active = batcher->n_turns;
-    out->n_waiting = batcher->n_waiting;
+    out->n_waiting = batcher->waiting.n_waiting;
     out->n_sessions = session_table_count(batcher->sessions);
 }

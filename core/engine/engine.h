@@ -58,10 +58,16 @@ struct engine_info {
 
 struct engine_request {
     uint64_t id;      /* the caller's name for it, unique among unfinished requests; not 0 */
+    int owner;        /* whose it is: sessions of different owners never share anything */
     uint64_t session; /* the caller's name for the session; opened on first use; 0: one that
                          is forgotten when the request ends */
+    uint64_t source;  /* another session that this one, a new one, begins as a copy of: `keep` then
+                         counts its tokens. It is only read, may be speaking, and is waited for
+                         while it reads its prompt or waits to. 0: none */
     int64_t keep;     /* tokens of the session to keep; later ones are taken back. Must be
-                         its position or a place that engine_can_rewind allows; 0 clears */
+                         its position or a place that engine_can_rewind allows; 0 clears: then the
+                         engine begins with whatever another session of the same owner has read of
+                         the same tokens */
     struct token_list tokens; /* the prompt: fed after the kept tokens; at least one */
     int max_tokens;           /* generated at most; >= 1 */
     bool ignore_end;          /* go on past end-of-turn tokens */
@@ -80,11 +86,12 @@ enum engine_event_kind {
     ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences, never empty */
     ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
     ENGINE_EVENT_FAILED,   /* final: the turn could not begin (the session is as it was; also when
-                              it was cancelled while it waited) or ran out of memory */
+                              it was cancelled while it waited, or its source is gone or has gone on
+                              too far: ERR_NOT_FOUND, ERR_INVALID) or ran out of memory */
 };
 
 struct engine_usage {
-    int64_t n_cached; /* tokens of the session that were kept */
+    int64_t n_cached; /* tokens that were kept, or copied from another session */
     int n_prompt;     /* prompt tokens that had to be fed */
     int n_generated;  /* tokens chosen, the end-of-turn token included */
     int64_t position; /* tokens in the session now: `keep` for the next request. A turn cancelled
@@ -146,7 +153,8 @@ struct engine_counters {
     uint64_t n_steps;
     uint64_t n_prompt_tokens;
     uint64_t n_generated_tokens;
-    uint64_t n_cached_tokens;
+    uint64_t n_cached_tokens; /* kept or copied instead of computed ... */
+    uint64_t n_copied_tokens; /* ... of these, copied from another session */
     uint64_t n_evicted_tokens;
     int n_active;   /* requests being prefilled or decoded */
     int n_waiting;  /* requests accepted and not yet active */

@@ -15,9 +15,9 @@ struct session_table {
 
 /* Callers number sessions as they like, mostly 1, 2, 3: multiply to spread any pattern
  * (Fibonacci hashing, Knuth vol. 3, 6.4). */
-static struct session_entry **bucket_of(struct session_table *table, uint64_t id)
+static size_t bucket_of(uint64_t id)
 {
-    return &table->buckets[(id * 0x9E3779B97F4A7C15u) >> 52];
+    return (id * 0x9E3779B97F4A7C15u) >> 52;
 }
 
 bool session_table_open(struct session_table **out, struct err *err)
@@ -44,7 +44,7 @@ void session_table_close(struct session_table **table_ptr)
 
 struct session_entry *session_table_find(const struct session_table *table, uint64_t id)
 {
-    struct session_entry *entry = *bucket_of((struct session_table *)table, id);
+    struct session_entry *entry = table->buckets[bucket_of(id)];
     while (entry != NULL && entry->id != id)
         entry = entry->next;
     return entry;
@@ -58,7 +58,7 @@ struct session_entry *session_table_add(struct session_table *table, uint64_t id
         err_no_memory(err, "a session");
         return NULL;
     }
-    struct session_entry **bucket = bucket_of(table, id);
+    struct session_entry **bucket = &table->buckets[bucket_of(id)];
     entry->id = id;
     entry->session = session;
     entry->next = *bucket;
@@ -69,13 +69,24 @@ struct session_entry *session_table_add(struct session_table *table, uint64_t id
 
 void session_table_remove(struct session_table *table, struct session_entry *entry)
 {
-    struct session_entry **link = bucket_of(table, entry->id);
+    struct session_entry **link = &table->buckets[bucket_of(entry->id)];
     while (*link != entry)
         link = &(*link)->next;
     *link = entry->next;
     table->count--;
     session_close(&entry->session);
     free(entry);
+}
+
+struct session_entry *session_table_next(const struct session_table *table,
+                                         const struct session_entry *entry)
+{
+    if (entry != NULL && entry->next != NULL)
+        return entry->next;
+    size_t bucket = entry == NULL ? 0 : bucket_of(entry->id) + 1;
+    while (bucket < N_BUCKETS && table->buckets[bucket] == NULL)
+        bucket++;
+    return bucket < N_BUCKETS ? table->buckets[bucket] : NULL;
 }
 
 int session_table_count(const struct session_table *table)

@@ -14,6 +14,7 @@ struct turn;
 
 struct session_entry {
     uint64_t id; /* not 0 */
+    int owner;   /* see struct engine_request */
     struct session *session;
     struct turn *turn; /* the turn it is speaking; NULL when idle */
     bool is_forgotten; /* to be removed when its turn ends */
@@ -29,6 +30,9 @@ struct session_entry *session_table_find(const struct session_table *table, uint
 /* Takes `session` over on success; `id` must not be in the table. NULL on ERR_MEMORY. */
 struct session_entry *session_table_add(struct session_table *table, uint64_t id,
                                         struct session *session, struct err *err);
+/* The entry after `entry`, the first after NULL; NULL at the end. In no order. */
+struct session_entry *session_table_next(const struct session_table *table,
+                                         const struct session_entry *entry);
 /* Closes the session and frees the entry. */
 void session_table_remove(struct session_table *table, struct session_entry *entry);
 

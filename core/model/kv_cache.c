@@ -245,6 +245,37 @@ int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
     return cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
 }
 
+/* The same rows of each layer and head. */
+static void copy_rows(struct kv_cache *to, const struct kv_cache *from, size_t first, size_t n)
+{
+    size_t n_heads = (size_t)from->shape.n_layers * (size_t)from->shape.n_kv_heads;
+    for (size_t i = first; n > 0 && i < n_heads * from->n_rows; i += from->n_rows) {
+        memcpy(to->k + i * to->k_bytes, from->k + i * from->k_bytes, n * from->k_bytes);
+        memcpy(to->v + i * to->v_bytes, from->v + i * from->v_bytes, n * from->v_bytes);
+        if (from->k_scale != NULL) {
+            memcpy(to->k_scale + i, from->k_scale + i, n * sizeof(float));
+            memcpy(to->v_scale + i, from->v_scale + i, n * sizeof(float));
+        }
+    }
+}
+
+void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t position)
+{
+    int64_t n_sinks = from->shape.n_sinks;
+    copy_rows(to, from, 0, (size_t)(position < n_sinks ? position : n_sinks));
+    if (position > from->ring_from) {
+        size_t n = (size_t)(position - from->ring_from);
+        size_t slot = (size_t)((from->ring_from - n_sinks) % from->n_ring);
+        size_t n_before_wrap = (size_t)from->n_ring - slot;
+        n_before_wrap = n < n_before_wrap ? n : n_before_wrap;
+        copy_rows(to, from, (size_t)n_sinks + slot, n_before_wrap);
+        copy_rows(to, from, (size_t)n_sinks, n - n_before_wrap);
+    }
+    to->position = from->position;
+    to->ring_from = from->ring_from;
+    kv_cache_rewind(to, position);
+}
+
 static size_t row_index(const struct kv_cache *cache, int layer, int head, int row)
 {
     size_t head_index = (size_t)layer * (size_t)cache->shape.n_kv_heads + (size_t)head;

@@ -72,6 +72,11 @@ void kv_cache_rewind(struct kv_cache *cache, int64_t position);
 /* Going back to any position from here to the current one is exact, and so is 0. */
 int64_t kv_cache_rewind_limit(const struct kv_cache *cache);
 
+/* Makes `to` what `from` was when `position` tokens were fed: the same rows, so later results are
+ * the same bit for bit. Both of one shape; kv_cache_can_rewind(from, position) must hold. What can
+ * be taken back of `from` can then be taken back of `to`. */
+void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t position);
+
 /* Row `row` of one layer and head, for kv_store and attention. The scale pointers are NULL unless
  * KV_Q8. Rows of a head are contiguous. */
 void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row);

@@ -19,6 +19,8 @@ struct session {
     struct kv_cache *cache;
     enum session_mode mode;
     int n_window;
+    struct token_list start; /* the cache's first tokens, as many as it has rows, for
+                                session_common_prefix */
     enum session_state state;
 
     /* The turn. */
@@ -46,8 +48,11 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
     session->tokenizer = tokenizer;
     session->mode = mode;
     session->n_window = shape->n_window;
-    if (!kv_cache_open(&session->cache, shape, err)) {
-        free(session);
+    session->start.max = (size_t)shape->n_window + (size_t)shape->n_slack;
+    session->start.ids = calloc(session->start.max, sizeof *session->start.ids);
+    bool has_start = session->start.ids != NULL || err_no_memory(err, "a session");
+    if (!has_start || !kv_cache_open(&session->cache, shape, err)) {
+        session_close(&session);
         return false;
     }
     *out = session;
@@ -70,6 +75,7 @@ void session_close(struct session **session_ptr)
     if (session == NULL)
         return;
     drop_turn(session);
+    token_list_done(&session->start);
     kv_cache_close(&session->cache);
     free(session);
     *session_ptr = NULL;
@@ -85,6 +91,11 @@ struct kv_cache *session_cache(struct session *session)
     return session->cache;
 }
 
+int64_t session_position(const struct session *session)
+{
+    return kv_cache_position(session->cache);
+}
+
 static bool check_turn(const struct session *session, const struct session_turn *turn,
                        struct err *err)
 {
@@ -92,7 +103,8 @@ static bool check_turn(const struct session *session, const struct session_turn 
         return err_set(err, ERR_LIMIT, "this conversation is still answering");
     if (turn->prompt.n == 0)
         return err_set(err, ERR_INVALID, "the prompt is empty");
-    if (!kv_cache_can_rewind(session->cache, turn->keep))
+    const struct session *source = turn->source != NULL ? turn->source : session;
+    if (!kv_cache_can_rewind(source->cache, turn->keep))
         return err_set(err, ERR_INVALID, "the session cannot go back to token %lld",
                        (long long)turn->keep);
     if (session->mode == SESSION_MODE_DENSE &&
@@ -102,6 +114,11 @@ static bool check_turn(const struct session *session, const struct session_turn 
                        "is %d: streaming mode has no limit",
                        (long long)(turn->keep + (int64_t)turn->prompt.n), session->n_window);
     return true;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Recompute reads the most recent N tokens again before each choice. The list never needs to be
@@ -116,6 +133,23 @@ static bool reserve_history(struct session_turn *turn, int n_window, struct err 
     turn->prompt.ids = ids;
     turn->prompt.max = (size_t)n_window;
     return true;
+}
+
+static void rewind_to(struct session *session, int64_t position)
+{
+    kv_cache_rewind(session->cache, position);
+    if ((size_t)position < session->start.n)
+        session->start.n = (size_t)position;
+}
+
+static void begin_with(struct session *session, const struct session *source, int64_t position)
+{
+    if (source != NULL && source != session) {
+        kv_cache_copy(session->cache, source->cache, position);
+        session->start.n = source->start.n;
+        memcpy(session->start.ids, source->start.ids, source->start.n * sizeof *source->start.ids);
+    }
+    rewind_to(session, position);
 }
 
 static void read_window_again(struct session *session)
@@ -149,7 +183,7 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
         return false;
     }
 
-    kv_cache_rewind(session->cache, turn->keep);
+    begin_with(session, turn->source, turn->keep);
     session->keep = turn->keep;
     session->n_prompt = (int)turn->prompt.n;
     session->prompt = turn->prompt;
@@ -164,6 +198,36 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     if (session->mode == SESSION_MODE_RECOMPUTE)
         read_window_again(session);
     return true;
+}
+
+static size_t same_at_start(const int32_t *a, size_t n_a, const int32_t *b, size_t n_b)
+{
+    size_t n = n_a < n_b ? n_a : n_b;
+    size_t n_same = 0;
+    while (n_same < n && a[n_same] == b[n_same])
+        n_same++;
+    return n_same;
+}
+
+struct session_prefix session_common_prefix(const struct session *session, const int32_t *ids,
+                                            size_t n)
+{
+    const struct token_list *start = &session->start;
+    struct session_prefix prefix = {0};
+    if (session->mode == SESSION_MODE_RECOMPUTE)
+        return prefix;
+    size_t n_same = same_at_start(start->ids, start->n, ids, n);
+    prefix.now = (int64_t)n_same;
+    if (!kv_cache_can_rewind(session->cache, prefix.now)) /* then to any place among the sinks */
+        prefix.now = min_i64(prefix.now, kv_cache_shape(session->cache)->n_sinks);
+    prefix.soon = prefix.now;
+    bool goes_on = session->state == SESSION_READING && n_same == start->n &&
+                   kv_cache_position(session->cache) == (int64_t)n_same;
+    if (goes_on)
+        prefix.soon += (int64_t)same_at_start(session->prompt.ids + session->n_prompt_fed,
+                                              session->prompt.n - session->n_prompt_fed,
+                                              ids + n_same, n - n_same);
+    return prefix;
 }
 
 int session_n_pending(const struct session *session)
@@ -185,9 +249,20 @@ int32_t session_pending(const struct session *session, int i)
     return session->chosen;
 }
 
+/* The next n pending tokens are in the cache now. Recompute never keeps any. */
+static void remember_start(struct session *session, int n)
+{
+    struct token_list *start = &session->start;
+    int64_t before = kv_cache_position(session->cache) - n;
+    bool is_start = session->mode != SESSION_MODE_RECOMPUTE && before == (int64_t)start->n;
+    for (int i = 0; i < n && is_start && start->n < start->max; i++)
+        start->ids[start->n++] = session_pending(session, i);
+}
+
 void session_fed(struct session *session, int n)
 {
     int64_t position = kv_cache_position(session->cache);
+    remember_start(session, n);
     if (session->state == SESSION_READING) {
         session->n_prompt_fed += (size_t)n;
         if (session->n_prompt_fed == session->prompt.n) {
@@ -247,17 +322,17 @@ void session_choose(struct session *session, float *logits, struct buf *out)
 static size_t settle_cache(struct session *session, bool is_all_fed)
 {
     if (session->mode == SESSION_MODE_RECOMPUTE) {
-        kv_cache_rewind(session->cache, 0);
+        rewind_to(session, 0);
         return 0;
     }
     if (session->state == SESSION_READING) {
         int64_t before = kv_cache_can_rewind(session->cache, session->keep) ? session->keep : 0;
-        kv_cache_rewind(session->cache, before);
+        rewind_to(session, before);
         return 0;
     }
     if (is_all_fed || !kv_cache_can_rewind(session->cache, session->cut.position))
         return session->n_said;
-    kv_cache_rewind(session->cache, session->cut.position);
+    rewind_to(session, session->cut.position);
     return session->cut.text_len;
 }
 

@@ -23,7 +23,8 @@ struct session;
 
 /* What a turn asks for. session_begin takes `prompt` over; the rest is copied. */
 struct session_turn {
-    int64_t keep; /* tokens to keep: the position, a place to rewind to, or 0 */
+    const struct session *source; /* whose tokens to begin with, of the same shape; NULL: its own */
+    int64_t keep;                 /* tokens to keep: the position, a place to rewind to, or 0 */
     struct token_list prompt;
     int max_tokens;
     bool ignore_end;
@@ -60,10 +61,19 @@ void session_close(struct session **session);
 
 enum session_state session_state(const struct session *session);
 struct kv_cache *session_cache(struct session *session);
+int64_t session_position(const struct session *session);
 
 /* ERR_INVALID when there is a turn already, the prompt is empty or `keep` cannot be reached; the
- * session and *turn are then as before. */
+ * session and *turn are then as before. A source may be in a turn of its own; it is only read. */
 bool session_begin(struct session *session, struct session_turn *turn, struct err *err);
+
+/* How many of these tokens, from the first on, the session begins with. */
+struct session_prefix {
+    int64_t now;  /* a place to keep: what follows there can be fed */
+    int64_t soon; /* the same when its pending prompt is in; >= now */
+};
+struct session_prefix session_common_prefix(const struct session *session, const int32_t *ids,
+                                            size_t n);
 
 /* Tokens that wait to be fed: the rest of the prompt, or the one chosen last. */
 int session_n_pending(const struct session *session);

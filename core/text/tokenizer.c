@@ -45,6 +45,13 @@ bool token_list_push(struct token_list *list, int32_t id, struct err *err)
     return true;
 }
 
+void token_list_drop(struct token_list *list, size_t n)
+{
+    list->n -= n;
+    if (n > 0)
+        memmove(list->ids, list->ids + n, list->n * sizeof *list->ids);
+}
+
 static bool is_text(struct gguf_text text, const char *word)
 {
     return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;

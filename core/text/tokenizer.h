@@ -24,6 +24,7 @@ struct token_list {
 void token_list_init(struct token_list *list);
 void token_list_done(struct token_list *list);
 bool token_list_push(struct token_list *list, int32_t id, struct err *err);
+void token_list_drop(struct token_list *list, size_t n); /* the first n <= list->n */
 
 /* Copies what it needs: `file` may be closed afterwards. The vocabulary is untrusted. */
 bool tokenizer_open(struct tokenizer **out, const struct gguf *file, struct err *err);

@@ -65,9 +65,17 @@ class Sessions(unittest.TestCase):
         self.assertGreaterEqual(cached_of(second), first.json["usage"]["prompt_tokens"])
 
     def test_two_names_do_not_share_a_session(self):
-        self.turn([], "alice", "My secret is blue")
-        other = self.turn([], "bob", "My secret is blue")
-        self.assertEqual(cached_of(other), 0)
+        """They begin with the same words, which are read once; then each has its own."""
+        alice, bob = [], []
+        first = self.turn(alice, "alice", "My secret is blue")
+        other = self.turn(bob, "bob", "My secret is blue")
+        self.assertEqual(other.json["session"]["match"], "new")
+        self.assertEqual(cached_of(other), first.json["usage"]["prompt_tokens"] - 1)
+        self.assertEqual(answer_of(other), answer_of(first))
+        for messages, name in (alice, "alice"), (bob, "bob"):
+            reply = self.turn(messages, name, f"And {name}'s own")
+            self.assertEqual(reply.json["session"]["match"], "append")
+            self.assertEqual(reply.json["session"]["id"], name)
 
 
 class Endless(unittest.TestCase):

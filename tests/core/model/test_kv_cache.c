@@ -194,6 +194,102 @@ static void test_far_positions(void **state)
     kv_cache_close(&cache);
 }
 
+/* Marks the row that a token gets in every layer and head. */
+static void write_rows(struct kv_cache *cache, int n_tokens)
+{
+    const struct kv_shape *shape = kv_cache_shape(cache);
+    for (int i = 0; i < n_tokens; i++) {
+        struct kv_view view = kv_cache_view(cache, i);
+        for (int layer = 0; layer < shape->n_layers; layer++) {
+            for (int head = 0; head < shape->n_kv_heads; head++) {
+                int mark = (int)view.position * 3 + layer * 5 + head * 7;
+                memset(kv_cache_k(cache, layer, head, view.row), mark,
+                       (size_t)shape->head_dim_k * kv_type_bytes(shape->type));
+                memset(kv_cache_v(cache, layer, head, view.row), mark + 1,
+                       (size_t)shape->head_dim_v * kv_type_bytes(shape->type));
+                if (shape->type == KV_Q8) {
+                    *kv_cache_k_scale(cache, layer, head, view.row) = (float)mark;
+                    *kv_cache_v_scale(cache, layer, head, view.row) = (float)(mark + 1);
+                }
+            }
+        }
+    }
+    kv_cache_advance(cache, n_tokens);
+}
+
+static void assert_same_row(struct kv_cache *a, struct kv_cache *b, int row)
+{
+    const struct kv_shape *shape = kv_cache_shape(a);
+    for (int layer = 0; layer < shape->n_layers; layer++) {
+        for (int head = 0; head < shape->n_kv_heads; head++) {
+            assert_memory_equal(kv_cache_k(a, layer, head, row), kv_cache_k(b, layer, head, row),
+                                (size_t)shape->head_dim_k * kv_type_bytes(shape->type));
+            assert_memory_equal(kv_cache_v(a, layer, head, row), kv_cache_v(b, layer, head, row),
+                                (size_t)shape->head_dim_v * kv_type_bytes(shape->type));
+            if (shape->type == KV_Q8) {
+                assert_true(*kv_cache_k_scale(a, layer, head, row) ==
+                            *kv_cache_k_scale(b, layer, head, row));
+                assert_true(*kv_cache_v_scale(a, layer, head, row) ==
+                            *kv_cache_v_scale(b, layer, head, row));
+            }
+        }
+    }
+}
+
+/* What the next query sees of both is the same. */
+static void assert_same_sight(struct kv_cache *a, struct kv_cache *b)
+{
+    struct kv_view view = kv_cache_view(a, 0), view_b = kv_cache_view(b, 0);
+    assert_memory_equal(&view, &view_b, sizeof view);
+    for (int s = 0; s < view.n_segments; s++) {
+        for (int i = 0; i < view.segments[s].n_rows; i++) {
+            int row = view.segments[s].first_row + i;
+            if (row != view.row) /* its own, not yet written */
+                assert_same_row(a, b, row);
+        }
+    }
+}
+
+static void test_a_copy_is_what_the_other_was(void **state)
+{
+    (void)state;
+    for (int type = KV_F32; type <= KV_Q8; type++) {
+        struct kv_shape shape = {.n_layers = 2,
+                                 .n_kv_heads = 2,
+                                 .head_dim_k = 6,
+                                 .head_dim_v = 10,
+                                 .type = (enum kv_type)type,
+                                 .n_sinks = 3,
+                                 .n_window = 11,
+                                 .n_slack = 4};
+        struct kv_cache *from = NULL, *copy = NULL, *literal = NULL;
+        assert_true(kv_cache_open(&from, &shape, NULL) && kv_cache_open(&copy, &shape, NULL));
+        for (int64_t t = 1; t <= 40; t++) {
+            write_rows(from, 1);
+            for (int64_t back = 0; back <= t; back++) {
+                if (!kv_cache_can_rewind(from, back))
+                    continue;
+                kv_cache_copy(copy, from, back);
+                assert_true(kv_cache_open(&literal, &shape, NULL));
+                for (int64_t i = 0; i < back; i++)
+                    write_rows(literal, 1);
+                assert_int_equal(kv_cache_position(copy), back);
+                assert_same_sight(copy, literal);
+                for (int64_t p = 0; p <= back; p++)
+                    assert_int_equal(kv_cache_can_rewind(copy, p), kv_cache_can_rewind(from, p));
+                for (int i = 0; i < 9; i++) {
+                    write_rows(copy, 2);
+                    write_rows(literal, 2);
+                    assert_same_sight(copy, literal);
+                }
+                kv_cache_close(&literal);
+            }
+        }
+        kv_cache_close(&from);
+        kv_cache_close(&copy);
+    }
+}
+
 /* Each row of each layer and head is its own memory, inside the block. */
 static void test_rows_do_not_overlap(void **state)
 {
@@ -293,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_rewind_is_allowed_exactly_when_it_is_exact),
         cmocka_unit_test(test_slack_can_always_be_taken_back),
         cmocka_unit_test(test_far_positions),
+        cmocka_unit_test(test_a_copy_is_what_the_other_was),
         cmocka_unit_test(test_rows_do_not_overlap),
         cmocka_unit_test(test_impossible_shapes),
     };

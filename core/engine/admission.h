@@ -1,0 +1,40 @@
+/* admission.h - turns that wait, which of them begins next, and what it begins with.
+ *
+ * First come, first served; but a turn whose prompt begins as one that is being read right now
+ * waits for that part, and then copies it. Owner: the batcher. Thread: engine. */
+#ifndef CORE_ENGINE_ADMISSION_H
+#define CORE_ENGINE_ADMISSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct session_table;
+struct session_entry;
+struct turn;
+
+struct admission {
+    struct turn *first; /* oldest first */
+    struct turn **last;
+    int n_waiting;
+};
+
+void admission_init(struct admission *admission);
+
+/* Takes `turn` over. */
+void admission_add(struct admission *admission, struct turn *turn);
+
+/* NULL ends the list; turns go on being the admission's. */
+struct turn *admission_first(const struct admission *admission);
+
+/* Where a turn begins: `keep` tokens of `source`, or of its own session (NULL). */
+struct admission_start {
+    struct session_entry *source;
+    int64_t keep;
+    int64_t n_copied; /* first tokens of the prompt that these stand for: not to be fed */
+};
+
+/* Gives up the next turn that can begin now or is cancelled; NULL when there is none. */
+struct turn *admission_take(struct admission *admission, const struct session_table *sessions,
+                            struct admission_start *out);
+
+#endif
