@@ -6,6 +6,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/log.h"
+#include "server/access_log.h"
 #include "server/api_error.h"
 #include "server/chat_reply.h"
 #include "server/chat_request.h"
@@ -97,6 +98,7 @@ static void on_finish(void *arg, const struct generation_end *end)
     struct chat_turn *turn = arg;
     struct buf bytes;
     buf_init(&bytes);
+    access_log_note_generation(turn->exchange, end);
     if (turn->is_streaming) {
         chat_reply_finish(&turn->reply, end, &bytes);
         if (sse_stream_write(&turn->stream, &bytes))

@@ -9,6 +9,8 @@
 #include "server/api_error.h"
 #include "server/conversations.h"
 #include "server/event_loop.h"
+#include "server/generation_meter.h"
+#include "server/metrics.h"
 
 enum {
     MAX_GENERATIONS = 65536, /* a place in the table is the low 16 bits of an id */
@@ -49,6 +51,7 @@ struct generation {
 
     bool has_started; /* on_start was called */
     struct buf text;
+    struct generation_meter meter;
 };
 
 struct generations {
@@ -169,6 +172,7 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     ask->request.n_stops = 0;
     token_list_init(&one->tokens);
     buf_init(&one->text);
+    generation_meter_begin(&one->meter, all->options.metrics);
 
     all->table[slot] = one;
     all->n++;
@@ -189,6 +193,7 @@ static void tell_failure(struct generation *one, const struct api_error *error)
 
 static void refuse(struct generation *one, const struct api_error *error)
 {
+    generation_meter_end(&one->meter, GENERATION_FAILED, NULL);
     tell_failure(one, error);
     generation_free(one);
 }
@@ -264,6 +269,7 @@ static void submit(struct generation *one)
     asked->stops = NULL;
     asked->n_stops = 0;
     one->state = GENERATION_SPEAKS;
+    generation_meter_submitted(&one->meter);
     tell_start(one);
 }
 
@@ -353,6 +359,7 @@ static void begin(struct generation *one)
     switch (find_conversation(one, &err)) {
     case CONVERSATIONS_READY:
         one->has_plan = true;
+        metrics_match(one->all->options.metrics, conversation_match_name(one->plan.match));
         drop_words(one);
         make_tokens(one);
         break;
@@ -403,6 +410,7 @@ void generation_leave(struct generation *one)
 {
     struct generations *all = one->all;
     one->listener = NULL;
+    generation_meter_left(&one->meter);
     wind_up(one);
     settle(all);
 }
@@ -412,6 +420,7 @@ void generation_leave(struct generation *one)
 static void on_text(struct generation *one, const struct engine_event *event)
 {
     buf_append(&one->text, event->text.data, event->text.len);
+    generation_meter_text(&one->meter, event->n_tokens);
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
         engine_cancel(one->all->options.engine, one->id);
     if (one->listener == NULL)
@@ -443,16 +452,19 @@ static void log_end(const struct generation *one, const struct engine_event *eve
 {
     const struct engine_usage *usage = &event->usage;
     static const char *const ends[] = {"stop", "length", "cancelled"};
-    log_info("%s: %s, %lld tokens cached, %d read in %.0f ms, %d generated at %.1f/s, %s",
-             one->request_id, conversation_match_name(one->plan.match), (long long)usage->n_cached,
-             usage->n_prompt, (double)usage->prefill_ns / 1e6, usage->n_generated,
-             usage->decode_ns > 0 ? usage->n_generated * 1e9 / (double)usage->decode_ns : 0,
-             ends[event->finish]);
+    /* Who still listens says it in the line about the request. */
+    log_write(one->listener == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+              "%s: %s, %lld tokens cached, %d read in %.0f ms, %d generated at %.1f/s, %s",
+              one->request_id, conversation_match_name(one->plan.match), (long long)usage->n_cached,
+              usage->n_prompt, (double)usage->prefill_ns / 1e6, usage->n_generated,
+              usage->decode_ns > 0 ? usage->n_generated * 1e9 / (double)usage->decode_ns : 0,
+              ends[event->finish]);
 }
 
 static void on_finished(struct generation *one, const struct engine_event *event)
 {
     log_end(one, event);
+    generation_meter_end(&one->meter, (enum generation_outcome)event->finish, &event->usage);
     tell_end(one, event);
     struct conversation_result result = {
         .usage = &event->usage,

@@ -26,6 +26,7 @@ struct err;
 struct event_loop;
 struct generation;
 struct generations;
+struct metrics;
 
 /* What is known before the prompt is read. */
 struct generation_start {
@@ -86,7 +87,8 @@ struct generations_options {
     struct event_loop *loop;
     struct engine *engine;
     struct conversations *conversations;
-    int max; /* at once; more are refused */
+    struct metrics *metrics; /* NULL: nobody counts */
+    int max;                 /* at once; more are refused */
 };
 
 bool generations_open(struct generations **out, const struct generations_options *options,

@@ -15,6 +15,7 @@ struct http_connection *http_deadlines_add(struct http_deadlines *deadlines, int
     if (deadlines->first != NULL)
         deadlines->first->previous = connection;
     deadlines->first = connection;
+    deadlines->n++;
     http_connection_expect(connection, timeout_ms, true);
     return connection;
 }
@@ -27,6 +28,7 @@ void http_deadlines_remove(struct http_deadlines *deadlines, struct http_connect
         connection->previous->next = connection->next;
     else
         deadlines->first = connection->next;
+    deadlines->n--;
     free(connection);
 }
 

@@ -18,6 +18,7 @@ struct http_connection {
 
 struct http_deadlines {
     struct http_connection *first;
+    int n;
 };
 
 /* NULL when there is no memory. */

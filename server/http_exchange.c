@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/base/clock.h"
 #include "server/api_error.h"
 #include "server/event_loop.h"
 #include "server/http_deadlines.h"
@@ -93,6 +94,7 @@ struct http_exchange *http_exchange_new(struct http_exchanges *all,
         return NULL;
     exchange->all = all;
     exchange->connection = connection;
+    exchange->begun_ns = clock_now_ns();
     exchange->deadline = info->socket_context;
     exchange->next = all->first;
     if (all->first != NULL)
@@ -116,6 +118,9 @@ void http_exchange_free(struct http_exchange *exchange)
 
     for (int i = 0; i < exchange->n_headers; i++)
         free(exchange->headers[i].value);
+    for (size_t i = 0; i < exchange->n_notes; i++)
+        free(exchange->notes[i].text);
+    free(exchange->notes);
     all->n_body_bytes -= exchange->body.len;
     buf_done(&exchange->body);
     buf_done(&exchange->out);
@@ -150,6 +155,51 @@ const struct buf *http_exchange_body(const struct http_exchange *exchange)
 const char *http_exchange_request_id(const struct http_exchange *exchange)
 {
     return exchange->request_id;
+}
+
+void http_exchange_set_endpoint(struct http_exchange *exchange, const char *endpoint)
+{
+    exchange->endpoint = endpoint;
+}
+
+const char *http_exchange_endpoint(const struct http_exchange *exchange)
+{
+    return exchange->endpoint != NULL ? exchange->endpoint : "other";
+}
+
+void http_exchange_note(struct http_exchange *exchange, const char *key, const char *text,
+                        int64_t number)
+{
+    struct note *notes = reallocarray(exchange->notes, exchange->n_notes + 1, sizeof *notes);
+    char *copy = text == NULL ? NULL : strdup(text);
+    if (notes != NULL)
+        exchange->notes = notes;
+    if (notes == NULL || (text != NULL && copy == NULL)) {
+        free(copy);
+        return;
+    }
+    notes[exchange->n_notes++] =
+        (struct note){.field = {.key = key, .text = copy, .number = number}, .text = copy};
+}
+
+int http_exchange_status(const struct http_exchange *exchange)
+{
+    return exchange->status;
+}
+
+int64_t http_exchange_age_ns(const struct http_exchange *exchange)
+{
+    return clock_now_ns() - exchange->begun_ns;
+}
+
+size_t http_exchange_n_notes(const struct http_exchange *exchange)
+{
+    return exchange->n_notes;
+}
+
+struct log_field http_exchange_note_at(const struct http_exchange *exchange, size_t i)
+{
+    return exchange->notes[i].field;
 }
 
 void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg)

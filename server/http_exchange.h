@@ -10,6 +10,10 @@
 #define SERVER_HTTP_EXCHANGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/log.h"
 
 struct api_error;
 struct buf;
@@ -25,6 +29,20 @@ const char *http_exchange_query(const struct http_exchange *exchange, const char
 const struct buf *http_exchange_body(const struct http_exchange *exchange);
 /* The client's own X-Request-Id when it is sane, else a random one. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);
+
+/* Which endpoint this is, for the counters; of static storage. "other" until it is known. */
+void http_exchange_set_endpoint(struct http_exchange *exchange, const char *endpoint);
+const char *http_exchange_endpoint(const struct http_exchange *exchange);
+
+/* Something to be said about it in the log when it is over: a word, or with a NULL text a number.
+ * `key` is of static storage, `text` is copied. Left out when there is no memory. */
+void http_exchange_note(struct http_exchange *exchange, const char *key, const char *text,
+                        int64_t number);
+/* For on_done (http_server.h): 499 when the client left before the reply was complete. */
+int http_exchange_status(const struct http_exchange *exchange);
+int64_t http_exchange_age_ns(const struct http_exchange *exchange);
+size_t http_exchange_n_notes(const struct http_exchange *exchange);
+struct log_field http_exchange_note_at(const struct http_exchange *exchange, size_t i);
 
 /* Calls fn(arg) once if the client leaves before the reply is finished. */
 void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg);

@@ -25,6 +25,11 @@ struct reply_header {
     char *value;
 };
 
+struct note {
+    struct log_field field;
+    char *text; /* owned */
+};
+
 struct http_exchange {
     struct http_exchange *next, *previous; /* of all open ones */
     struct http_exchange *next_waking;
@@ -34,7 +39,9 @@ struct http_exchange {
     struct http_connection *deadline;
     struct event_watch *watch; /* only while the reply is not complete */
     const char *method, *path; /* the connection's memory */
+    const char *endpoint;      /* NULL: not known */
     char request_id[65];
+    int64_t begun_ns;
     struct buf body;
     size_t n_body_bytes; /* received, the dropped ones included */
 
@@ -49,6 +56,8 @@ struct http_exchange {
     int status;
     struct reply_header headers[HTTP_EXCHANGE_MAX_HEADERS];
     int n_headers;
+    struct note *notes; /* [n_notes] */
+    size_t n_notes;
     struct buf out;   /* the reply's body, or what of a stream is not yet sent */
     size_t out_begin; /* bytes of `out` already handed on */
 

@@ -33,6 +33,7 @@ enum {
     MAX_OVERRUN = 4,
     MAX_BODIES_BYTES = 256 * 1024 * 1024, /* of all requests that are being received */
     MAX_CLOSING_TURNS = 100,
+    STATUS_CLIENT_GONE = 499, /* never sent; nginx's number */
 };
 
 struct http_server {
@@ -230,12 +231,15 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
                          enum MHD_RequestTerminationCode code)
 {
     (void)connection;
-    (void)code;
     struct http_server *server = arg;
     struct http_exchange *exchange = *request_ctx;
     if (exchange == NULL)
         return;
     http_exchange_tell_gone(exchange);
+    if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        exchange->status = STATUS_CLIENT_GONE;
+    if (server->options.on_done != NULL)
+        server->options.on_done(server->options.done_arg, exchange);
     http_connection_expect(exchange->deadline, server->options.idle_timeout_ms, true);
     http_exchange_free(exchange);
     *request_ctx = NULL;
@@ -408,6 +412,11 @@ void http_server_close(struct http_server **server_ptr)
 int http_server_port(const struct http_server *server)
 {
     return server->port;
+}
+
+int http_server_n_connections(const struct http_server *server)
+{
+    return server->deadlines.n;
 }
 
 int http_server_n_open(const struct http_server *server)

@@ -28,6 +28,8 @@ struct http_server_options {
     http_exchange_fn *on_head;    /* the head is read, the body is not: may reply at once */
     http_exchange_fn *on_request; /* the body is complete: reply now, later, or begin a stream */
     void *arg;
+    http_exchange_fn *on_done; /* the reply is sent or the client gone; NULL: nobody asks */
+    void *done_arg;
 };
 
 /* Listens from here on; requests are handled while the loop runs. */
@@ -39,6 +41,7 @@ void http_server_close(struct http_server **server);
 int http_server_port(const struct http_server *server);
 /* Requests whose reply is not yet on its way to the client in full. */
 int http_server_n_open(const struct http_server *server);
+int http_server_n_connections(const struct http_server *server);
 /* No new connections; idle ones are closed, and others when their reply is sent. */
 void http_server_quiesce(struct http_server *server);
 

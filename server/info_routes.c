@@ -10,6 +10,7 @@
 #include "server/http_exchange.h"
 #include "server/http_server.h"
 #include "server/info_reply.h"
+#include "server/metrics.h"
 #include "server/routes.h"
 
 static const char json_media[] = "application/json";
@@ -68,16 +69,21 @@ static void get_metrics(void *arg, const struct route_call *call)
     const struct info_routes *info = arg;
     struct engine_counters counters;
     engine_read_counters(info->engine, &counters);
-    struct info_counts counts = {
-        .n_connections_open = http_server_n_open(info->http),
-        .n_turns = generations_count(info->generations),
-        .n_turns_waiting = generations_count_waiting(info->generations),
+    struct metrics_now now = {
+        .engine = engine_info(info->engine),
+        .counters = &counters,
+        .n_requests = http_server_n_open(info->http),
+        .n_connections = http_server_n_connections(info->http),
+        .n_generations = generations_count(info->generations),
+        .n_waiting = generations_count_waiting(info->generations),
         .n_conversations = conversations_count(info->conversations),
+        .is_draining = info->routes->is_draining,
+        .started = (double)info->started,
     };
     struct buf body;
     buf_init(&body);
-    info_reply_metrics(&counters, &counts, &body);
-    http_exchange_reply(call->exchange, 200, "text/plain; version=0.0.4", &body);
+    metrics_write(info->metrics, &now, &body);
+    http_exchange_reply(call->exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
 bool info_routes_add(struct routes *routes, struct info_routes *info, struct err *err)

@@ -12,6 +12,7 @@ struct engine;
 struct err;
 struct generations;
 struct http_server;
+struct metrics;
 struct routes;
 
 struct info_routes {
@@ -20,6 +21,7 @@ struct info_routes {
     const struct generations *generations;
     const struct conversations *conversations;
     const struct http_server *http;
+    const struct metrics *metrics;
     int64_t started; /* Unix time */
 };
 

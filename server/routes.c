@@ -210,9 +210,11 @@ void routes_on_head(void *routes_arg, struct http_exchange *exchange)
     }
     struct api_error error;
     struct match match;
-    if (find(routes, exchange, &match, &error) &&
-        check_key(routes, exchange, match.route, &error) && check_encoding(exchange, &error) &&
-        check_draining(routes, match.route, &error))
+    bool is_found = find(routes, exchange, &match, &error);
+    if (is_found)
+        http_exchange_set_endpoint(exchange, match.route->path);
+    if (is_found && check_key(routes, exchange, match.route, &error) &&
+        check_encoding(exchange, &error) && check_draining(routes, match.route, &error))
         return;
     if (match.allow[0] != '\0' && match.route == NULL)
         http_exchange_add_header(exchange, "Allow", match.allow);

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
+#include "server/access_log.h"
 #include "server/auth.h"
 #include "server/chat_routes.h"
 #include "server/chat_turn.h"
@@ -21,6 +22,7 @@
 #include "server/listener.h"
 #include "server/mailbox.h"
 #include "server/memory_budget.h"
+#include "server/metrics.h"
 #include "server/options.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
@@ -47,6 +49,8 @@ struct server {
     struct http_server *http;
     struct routes routes;
     struct info_routes info;
+    struct metrics *metrics;
+    struct access_log access_log;
     struct event_timer *drain_timer; /* the end of patience with running answers */
     struct event_timer *flush_timer; /* polls for the last replies to be out */
     int n_flush_ticks;
@@ -186,6 +190,7 @@ static bool open_generations(struct server *server, struct err *err)
         .loop = server->loop,
         .engine = server->engine,
         .conversations = server->conversations,
+        .metrics = server->metrics,
         .max = MAX_GENERATIONS,
     };
     if (!generations_open(&server->generations, &generations_options, err))
@@ -248,6 +253,7 @@ static bool add_routes(struct server *server, struct err *err)
         .generations = server->generations,
         .conversations = server->conversations,
         .http = server->http,
+        .metrics = server->metrics,
         .started = (int64_t)time(NULL),
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&
@@ -268,7 +274,10 @@ static bool open_http(struct server *server, struct err *err)
         .on_head = routes_on_head,
         .on_request = routes_on_request,
         .arg = &server->routes,
+        .on_done = access_log_on_done,
+        .done_arg = &server->access_log,
     };
+    server->access_log.metrics = server->metrics;
     return split_cors_origins(server, err) &&
            http_server_open(&server->http, server->loop, &options, err) && add_routes(server, err);
 }
@@ -289,8 +298,8 @@ bool server_open(struct server **out, const struct options *options, struct err 
     server->options = options;
     /* What can be refused is refused before the model is read; the model is checked before the
      * network opens. */
-    if (!event_loop_open(&server->loop, err) || !open_auth(server, err) ||
-        !open_engine(server, err) || !open_conversations(server, err) ||
+    if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
+        !open_auth(server, err) || !open_engine(server, err) || !open_conversations(server, err) ||
         !open_generations(server, err) || !open_stopping(server, err) || !open_http(server, err)) {
         server_close(&server);
         return false;
@@ -314,6 +323,7 @@ void server_close(struct server **server_ptr)
     event_timer_close(&server->flush_timer);
     event_loop_close(&server->loop);
     auth_close(&server->auth);
+    metrics_close(&server->metrics);
     free(server);
     *server_ptr = NULL;
 }

@@ -34,6 +34,15 @@ struct batcher {
     struct engine_counters counters;
 };
 
+static void init_counters(struct engine_counters *counters)
+{
+    static const double seconds[] = {0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08,
+                                     0.1,   0.15,  0.2,  0.3,  0.5,  1,    2.5,  10};
+    static const double tokens[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+    histogram_init(&counters->step_seconds, seconds, (int)(sizeof seconds / sizeof seconds[0]));
+    histogram_init(&counters->step_tokens, tokens, (int)(sizeof tokens / sizeof tokens[0]));
+}
+
 static bool allocate(struct batcher *batcher, const struct model *model, struct err *err)
 {
     size_t n_turns = (size_t)batcher->options.max_turns;
@@ -62,6 +71,7 @@ bool batcher_open(struct batcher **out, const struct model *model,
     batcher->options = *options;
     admission_init(&batcher->waiting);
     batcher->last_event = &batcher->events;
+    init_counters(&batcher->counters);
     if (!allocate(batcher, model, err)) {
         batcher_close(&batcher);
         return false;
@@ -389,7 +399,8 @@ void batcher_step(struct batcher *batcher)
     end_finished(batcher);
     send_texts(batcher);
     batcher->counters.n_steps++;
-    batcher->counters.last_step_ns = clock_now_ns() - begin;
+    histogram_add(&batcher->counters.step_tokens, n_tokens, 1);
+    histogram_add(&batcher->counters.step_seconds, (double)(clock_now_ns() - begin) / 1e9, 1);
 }
 
 void batcher_read_counters(const struct batcher *batcher, struct engine_counters *out)

@@ -17,6 +17,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/histogram.h"
 #include "core/kernels/kernels.h"
 #include "core/session/session_mode.h"
 #include "core/text/sampler.h"
@@ -159,7 +160,8 @@ struct engine_counters {
     int n_active;   /* requests being prefilled or decoded */
     int n_waiting;  /* requests accepted and not yet active */
     int n_sessions; /* sessions held in memory */
-    int64_t last_step_ns;
+    struct histogram step_seconds;
+    struct histogram step_tokens; /* of all sessions together */
 };
 void engine_read_counters(const struct engine *engine, struct engine_counters *out);
 
