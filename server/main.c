@@ -42,6 +42,7 @@ int main(int argc, char **argv)
         return 0;
     }
     log_set_level(options.log_level);
+    log_set_format(options.log_format);
     signal(SIGPIPE, SIG_IGN); /* a client that leaves is no reason to die */
     raise_file_limit();
 

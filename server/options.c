@@ -9,7 +9,7 @@
 
 #include "core/base/err.h"
 
-enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, MODE, LOG_LEVEL };
+enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, MODE, LOG_LEVEL, LOG_FORMAT };
 
 struct option {
     const char *name; /* --name, SINKD_NAME, "name = value" */
@@ -60,6 +60,8 @@ static const struct option table[] = {
     {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "N",
      "on SIGTERM, wait this long for answers to end"},
     {"log-level", LOG_LEVEL, AT(log_level), 0, 0, "info", "LEVEL", "error, warning, info or debug"},
+    {"log-format", LOG_FORMAT, AT(log_format), 0, 0, "text", "FORMAT",
+     "text, or json: one object per line"},
     {"config", TEXT, AT(config), 0, 0, "", "FILE", "read more options from this file"},
     {"version", SWITCH, AT(show_version), 0, 0, "no", NULL, "print the version and exit"},
     {"help", SWITCH, AT(show_help), 0, 0, "no", NULL, "print this and exit"},
@@ -135,6 +137,8 @@ static bool parse_value(const struct option *option, const char *value, struct o
     case LOG_LEVEL:
         return log_level_parse(value, field) ||
                invalid(err, value, "one of error, warning, info, debug");
+    case LOG_FORMAT:
+        return log_format_parse(value, field) || invalid(err, value, "one of text, json");
     default:
         if (!parse_number(option, value, &number, err))
             return false;

@@ -46,6 +46,7 @@ struct options {
     int ping_seconds;
     int drain_seconds;
     enum log_level log_level;
+    enum log_format log_format;
 };
 
 /* Reads all sources. With show_help or show_version set the rest may be unchecked. */
