@@ -205,11 +205,18 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
         .keep = start->keep,
         .prompt = request->tokens,
         .max_tokens = request->max_tokens,
+        .min_tokens = request->min_tokens,
         .ignore_end = request->ignore_end,
         .sampling = request->sampling,
         .stops = request->stops,
         .n_stops = request->n_stops,
+        .shown = request->shown,
+        .n_shown = request->n_shown,
+        .wants_reports = request->wants_reports,
+        .n_top = request->n_top,
     };
+    said.sampling.biases = request->biases;
+    said.sampling.n_biases = request->n_biases;
     token_list_drop(&said.prompt, (size_t)start->n_copied);
     bool has_begun = session_begin(entry->session, &said, err);
     request->tokens = said.prompt;
@@ -258,10 +265,17 @@ static void admit_waiting(struct batcher *batcher)
     }
 }
 
+static void take_reports(struct turn *turn)
+{
+    if (turn->request.wants_reports && !session_take_reports(turn->entry->session, &turn->reports))
+        turn->text.failed = true;
+}
+
 static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_finish finish)
 {
     struct session_outcome outcome;
     session_end(turn->entry->session, &turn->text, &outcome);
+    take_reports(turn);
     release_session(batcher, turn->entry, turn);
     if (outcome.n_evicted > turn->n_evicted_before)
         batcher->counters.n_evicted_tokens +=
@@ -361,6 +375,7 @@ static void choose_one(void *arg, int part, int n_parts, int thread)
     struct turn *turn = batcher->choosers[part];
     session_choose(turn->entry->session, forward_logits(batcher->forward, part), &turn->text);
     turn->n_text_tokens++;
+    take_reports(turn);
 }
 
 static void choose_tokens(struct batcher *batcher)

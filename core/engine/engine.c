@@ -331,6 +331,7 @@ void engine_request_done(struct engine_request *request)
     for (int i = 0; i < request->n_stops; i++)
         free(request->stops[i]);
     free(request->stops);
+    free(request->biases);
     engine_request_init(request);
 }
 
@@ -349,6 +350,11 @@ static bool check_request(const struct engine *engine, const struct engine_reque
     }
     if (request->tokens.n > INT_MAX || request->max_tokens < 1 || request->keep < 0)
         return err_set(err, ERR_INVALID, "max_tokens must be at least 1");
+    if (request->min_tokens < 0 || request->min_tokens > request->max_tokens)
+        return err_set(err, ERR_INVALID, "min_tokens must be from 0 to max_tokens");
+    if (request->n_top < 0 || request->n_top > TOKEN_REPORT_MAX_TOP || request->n_shown < 0 ||
+        request->n_shown > DETOKENIZER_MAX_SHOWN || request->n_biases < 0)
+        return err_set(err, ERR_INTERNAL, "a list of the request has an impossible length");
     if (request->n_stops < 0 || request->n_stops > DETOKENIZER_MAX_STOPS)
         return err_set(err, ERR_INVALID, "at most %d stop strings are possible",
                        (int)DETOKENIZER_MAX_STOPS);

@@ -20,7 +20,9 @@
 #include "core/base/histogram.h"
 #include "core/kernels/kernels.h"
 #include "core/session/session_mode.h"
+#include "core/text/detokenizer.h"
 #include "core/text/sampler.h"
+#include "core/text/token_report.h"
 #include "core/text/tokenizer.h"
 
 struct engine;
@@ -69,12 +71,19 @@ struct engine_request {
                          its position or a place that engine_can_rewind allows; 0 clears: then the
                          engine begins with whatever another session of the same owner has read of
                          the same tokens */
-    struct token_list tokens; /* the prompt: fed after the kept tokens; at least one */
-    int max_tokens;           /* generated at most; >= 1 */
-    bool ignore_end;          /* go on past end-of-turn tokens */
-    struct sampler_settings sampling;
+    struct token_list tokens;         /* the prompt: fed after the kept tokens; at least one */
+    int max_tokens;                   /* generated at most; >= 1 */
+    int min_tokens;                   /* no end-of-turn token before so many; 0 .. max_tokens */
+    bool ignore_end;                  /* go on past end-of-turn tokens */
+    struct sampler_settings sampling; /* its biases are not used: they are ... */
+    struct token_bias *biases;        /* ... these: malloc'ed array; NULL for none */
+    int n_biases;
     char **stops; /* malloc'ed array of malloc'ed strings, each with at least one byte */
     int n_stops;  /* 0 .. DETOKENIZER_MAX_STOPS */
+    int32_t shown[DETOKENIZER_MAX_SHOWN]; /* [n_shown] control tokens that read as their names */
+    int n_shown;
+    bool wants_reports; /* text events say how likely each token was, and ... */
+    int n_top;          /* ... the so many most likely ones: 0 .. TOKEN_REPORT_MAX_TOP */
 };
 
 enum engine_finish {
@@ -84,7 +93,8 @@ enum engine_finish {
 };
 
 enum engine_event_kind {
-    ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences, never empty */
+    ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences. Empty only when the last
+                              tokens of a turn have reports but no text */
     ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
     ENGINE_EVENT_FAILED,   /* final: the turn could not begin (the session is as it was; also when
                               it was cancelled while it waited, or its source is gone or has gone on
@@ -111,11 +121,12 @@ struct engine_event {
     struct engine_event *next;
     uint64_t request;
     enum engine_event_kind kind;
-    struct buf text;           /* ENGINE_EVENT_TEXT */
-    int n_tokens;              /* ENGINE_EVENT_TEXT: tokens chosen since the last text event */
-    enum engine_finish finish; /* ENGINE_EVENT_FINISHED */
-    struct engine_usage usage; /* ENGINE_EVENT_FINISHED */
-    struct err err;            /* ENGINE_EVENT_FAILED */
+    struct buf text; /* ENGINE_EVENT_TEXT */
+    int n_tokens;    /* ENGINE_EVENT_TEXT: tokens chosen since the last text event */
+    struct token_report_list reports; /* ENGINE_EVENT_TEXT: of the tokens whose text ends in it */
+    enum engine_finish finish;        /* ENGINE_EVENT_FINISHED */
+    struct engine_usage usage;        /* ENGINE_EVENT_FINISHED */
+    struct err err;                   /* ENGINE_EVENT_FAILED */
 };
 
 /* All events of one step, in order; the receiver frees each with engine_event_free. Called on the

@@ -15,6 +15,7 @@ void engine_event_free(struct engine_event *event)
     if (event == NULL)
         return;
     buf_done(&event->text);
+    token_report_list_done(&event->reports);
     free(event);
 }
 
@@ -42,6 +43,7 @@ void turn_free(struct turn **turn_ptr)
         return;
     engine_request_done(&turn->request);
     buf_done(&turn->text);
+    token_report_list_done(&turn->reports);
     engine_event_free(turn->last_text);
     engine_event_free(turn->final);
     free(turn);
@@ -53,7 +55,9 @@ static void move_text(struct turn *turn, struct engine_event *event)
     event->kind = ENGINE_EVENT_TEXT;
     event->text = turn->text;
     event->n_tokens = turn->n_text_tokens;
+    event->reports = turn->reports;
     buf_init(&turn->text);
+    token_report_list_init(&turn->reports);
     turn->n_text_tokens = 0;
 }
 
@@ -71,7 +75,7 @@ static struct engine_event *take_final(struct turn *turn)
 {
     struct engine_event *final = turn->final;
     turn->final = NULL;
-    if (turn->text.len == 0)
+    if (turn->text.len == 0 && turn->reports.n == 0)
         return final;
 
     struct engine_event *text = turn->last_text;

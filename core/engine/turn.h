@@ -21,7 +21,8 @@ struct turn {
 
     struct buf text; /* said and not yet sent */
     int n_text_tokens;
-    struct engine_event *last_text; /* spare, for what the end brings to light */
+    struct token_report_list reports; /* of these, when wanted */
+    struct engine_event *last_text;   /* spare, for what the end brings to light */
     struct engine_event *final;
 
     int64_t n_evicted_before; /* of the session, when the turn began */

@@ -1,5 +1,6 @@
 #include "core/session/session.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ struct session {
     size_t n_prompt_fed;
     int n_prompt; /* tokens of it that are the caller's */
     int max_tokens;
+    int min_tokens;
     bool ignore_end;
     struct sampler *sampler;
     struct detokenizer detokenizer;
@@ -37,6 +39,13 @@ struct session {
     size_t n_said;     /* bytes given out */
     bool is_clean_cut; /* nothing is held back after `chosen` */
     struct clean_cut cut;
+
+    bool wants_reports;
+    int n_top;
+    float *raw_logits;                /* [n_vocab], when reports are wanted */
+    struct token_report_list reports; /* not yet taken */
+    size_t n_ready;                   /* of these, those whose text is out */
+    bool has_lost_report;             /* for want of memory */
 };
 
 bool session_open(struct session **out, const struct kv_shape *shape, enum session_mode mode,
@@ -66,6 +75,8 @@ static void drop_turn(struct session *session)
     token_list_done(&session->prompt);
     sampler_close(&session->sampler);
     detokenizer_done(&session->detokenizer);
+    free(session->raw_logits);
+    session->raw_logits = NULL;
     session->state = SESSION_IDLE;
 }
 
@@ -76,6 +87,7 @@ void session_close(struct session **session_ptr)
         return;
     drop_turn(session);
     token_list_done(&session->start);
+    token_report_list_done(&session->reports);
     kv_cache_close(&session->cache);
     free(session);
     *session_ptr = NULL;
@@ -168,20 +180,35 @@ static void remember_chosen(struct session *session)
     history->ids[history->n++] = session->chosen;
 }
 
+static bool open_speech(struct session *session, const struct session_turn *turn, struct err *err)
+{
+    size_t n_vocab = (size_t)tokenizer_n_vocab(session->tokenizer);
+    float *raw_logits = turn->wants_reports ? malloc(n_vocab * sizeof *raw_logits) : NULL;
+    if (turn->wants_reports && raw_logits == NULL)
+        return err_no_memory(err, "the log probabilities");
+    if (!sampler_open(&session->sampler, &turn->sampling, (int)n_vocab, err)) {
+        free(raw_logits);
+        return false;
+    }
+    if (!detokenizer_init(&session->detokenizer, session->tokenizer,
+                          (const char *const *)turn->stops, turn->n_stops, err)) {
+        free(raw_logits);
+        sampler_close(&session->sampler);
+        return false;
+    }
+    detokenizer_show(&session->detokenizer, turn->shown, turn->n_shown);
+    session->raw_logits = raw_logits;
+    return true;
+}
+
 bool session_begin(struct session *session, struct session_turn *turn, struct err *err)
 {
     if (!check_turn(session, turn, err))
         return false;
     if (session->mode == SESSION_MODE_RECOMPUTE && !reserve_history(turn, session->n_window, err))
         return false;
-    if (!sampler_open(&session->sampler, &turn->sampling, tokenizer_n_vocab(session->tokenizer),
-                      err))
+    if (!open_speech(session, turn, err))
         return false;
-    if (!detokenizer_init(&session->detokenizer, session->tokenizer,
-                          (const char *const *)turn->stops, turn->n_stops, err)) {
-        sampler_close(&session->sampler);
-        return false;
-    }
 
     begin_with(session, turn->source, turn->keep);
     session->keep = turn->keep;
@@ -190,7 +217,13 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     token_list_init(&turn->prompt);
     session->n_prompt_fed = 0;
     session->max_tokens = turn->max_tokens;
+    session->min_tokens = turn->min_tokens;
     session->ignore_end = turn->ignore_end;
+    session->wants_reports = turn->wants_reports;
+    session->n_top = turn->n_top;
+    session->reports.n = 0;
+    session->n_ready = 0;
+    session->has_lost_report = false;
     session->n_generated = 0;
     session->n_said = 0;
     session->is_clean_cut = false;
@@ -294,10 +327,74 @@ static void speak_by_reading(struct session *session)
     read_window_again(session);
 }
 
+static void ban_ends(const struct session *session, float *logits)
+{
+    int n_vocab = tokenizer_n_vocab(session->tokenizer);
+    for (int32_t id = 0; id < n_vocab; id++) {
+        if (tokenizer_is_end(session->tokenizer, id))
+            logits[id] = -INFINITY;
+    }
+}
+
+static int32_t choose(struct session *session, float *logits)
+{
+    if (session->wants_reports)
+        memcpy(session->raw_logits, logits,
+               (size_t)tokenizer_n_vocab(session->tokenizer) * sizeof *logits);
+    if (session->n_generated < session->min_tokens)
+        ban_ends(session, logits);
+    session->n_generated++;
+    return sampler_choose(session->sampler, logits);
+}
+
+/* Text is given out in the order of its tokens, so the ready ones come first. */
+static void report(struct session *session, int32_t id, size_t text_begin)
+{
+    struct token_report one = {
+        .text_begin = text_begin,
+        .text_end = session->n_said + session->detokenizer.held.len,
+    };
+    if (one.text_end < text_begin) /* a stop string took it away */
+        one.text_end = text_begin;
+    token_report_measure(&one, session->raw_logits, tokenizer_n_vocab(session->tokenizer), id,
+                         session->n_top);
+    if (!token_report_list_append(&session->reports, &one, 1))
+        session->has_lost_report = true;
+    while (session->n_ready < session->reports.n &&
+           session->reports.items[session->n_ready].text_end <= session->n_said)
+        session->n_ready++;
+}
+
+/* At the end of a turn: what was said in part counts as said. */
+static void settle_reports(struct session *session)
+{
+    while (session->n_ready < session->reports.n) {
+        struct token_report *one = &session->reports.items[session->n_ready];
+        bool is_said = one->text_begin < session->n_said;
+        if (!is_said && (one->text_begin != one->text_end || one->text_begin > session->n_said))
+            break;
+        if (one->text_end > session->n_said)
+            one->text_end = session->n_said;
+        session->n_ready++;
+    }
+    session->reports.n = session->n_ready;
+}
+
+bool session_take_reports(struct session *session, struct token_report_list *out)
+{
+    struct token_report_list *mine = &session->reports;
+    if (session->has_lost_report || !token_report_list_append(out, mine->items, session->n_ready))
+        return false;
+    mine->n -= session->n_ready;
+    if (mine->n > 0)
+        memmove(mine->items, mine->items + session->n_ready, mine->n * sizeof *mine->items);
+    session->n_ready = 0;
+    return true;
+}
+
 void session_choose(struct session *session, float *logits, struct buf *out)
 {
-    int32_t id = sampler_choose(session->sampler, logits);
-    session->n_generated++;
+    int32_t id = choose(session, logits);
     if (!session->ignore_end && tokenizer_is_end(session->tokenizer, id)) {
         session->state = SESSION_SAID_STOP;
         return;
@@ -306,8 +403,11 @@ void session_choose(struct session *session, float *logits, struct buf *out)
     session->chosen = id;
 
     size_t before = out->len;
+    size_t text_begin = session->n_said + session->detokenizer.held.len;
     bool is_stopped = detokenizer_push(&session->detokenizer, id, out);
     session->n_said += out->len - before;
+    if (session->wants_reports)
+        report(session, id, text_begin);
     session->is_clean_cut = session->detokenizer.held.len == 0 && !is_stopped;
     if (is_stopped)
         session->state = SESSION_SAID_STOP;
@@ -341,6 +441,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     size_t before = out->len;
     detokenizer_flush(&session->detokenizer, out);
     session->n_said += out->len - before;
+    settle_reports(session);
 
     bool is_cut_while_reading =
         session->state == SESSION_READING && session->mode != SESSION_MODE_RECOMPUTE;

@@ -14,6 +14,7 @@
 #include "core/base/buf.h"
 #include "core/session/session_mode.h"
 #include "core/text/sampler.h"
+#include "core/text/token_report.h"
 #include "core/text/tokenizer.h"
 
 struct err;
@@ -29,8 +30,13 @@ struct session_turn {
     int max_tokens;
     bool ignore_end;
     struct sampler_settings sampling;
+    int min_tokens; /* no end-of-turn token before so many */
     char *const *stops;
     int n_stops;
+    const int32_t *shown; /* [n_shown] control tokens that read as their names (detokenizer_show) */
+    int n_shown;
+    bool wants_reports; /* of each token, with the n_top most likely ones (token_report.h) */
+    int n_top;
 };
 
 enum session_state {
@@ -86,6 +92,10 @@ bool session_is_ready_to_choose(const struct session *session);
 /* Chooses the next token from logits [n_vocab] (overwritten) and appends the text that is safe to
  * send to *out. Changes the state to SPEAKING, SAID_STOP or SAID_ALL. */
 void session_choose(struct session *session, float *logits, struct buf *out);
+/* Moves to *out the reports of tokens whose text has been given out; after session_end also that of
+ * a token cut by a stop string, but none of what the cut took away. False when there is no memory.
+ */
+bool session_take_reports(struct session *session, struct token_report_list *out);
 
 /* Ends the turn in any state: appends held-back text to *out, takes back tokens whose text was not
  * said, and reports. A turn that ends before its first token leaves the cache as it was before

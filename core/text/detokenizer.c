@@ -161,10 +161,26 @@ static void take_byte(struct detokenizer *detokenizer, char c, struct buf *out)
     take_text(detokenizer, sequence, len, out);
 }
 
+void detokenizer_show(struct detokenizer *detokenizer, const int32_t *ids, int n)
+{
+    detokenizer->n_shown = n < DETOKENIZER_MAX_SHOWN ? n : DETOKENIZER_MAX_SHOWN;
+    for (int i = 0; i < detokenizer->n_shown; i++)
+        detokenizer->shown[i] = ids[i];
+}
+
+static const char *find_piece(const struct detokenizer *detokenizer, int32_t id, size_t *out_len)
+{
+    for (int i = 0; i < detokenizer->n_shown; i++) {
+        if (detokenizer->shown[i] == id)
+            return tokenizer_name(detokenizer->tokenizer, id, out_len);
+    }
+    return tokenizer_piece(detokenizer->tokenizer, id, out_len);
+}
+
 bool detokenizer_push(struct detokenizer *detokenizer, int32_t id, struct buf *out)
 {
     size_t len;
-    const char *piece = tokenizer_piece(detokenizer->tokenizer, id, &len);
+    const char *piece = find_piece(detokenizer, id, &len);
     size_t i = 0;
     while (i < len && !detokenizer->is_stopped) {
         size_t end = i;

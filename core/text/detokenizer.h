@@ -15,7 +15,7 @@
 struct err;
 struct tokenizer;
 
-enum { DETOKENIZER_MAX_STOPS = 16 };
+enum { DETOKENIZER_MAX_STOPS = 16, DETOKENIZER_MAX_SHOWN = 16 };
 
 struct detokenizer {
     const struct tokenizer *tokenizer;
@@ -29,6 +29,8 @@ struct detokenizer {
     } stops[DETOKENIZER_MAX_STOPS];
     int n_stops;
     bool is_stopped; /* a stop string was met; later tokens give nothing */
+    int32_t shown[DETOKENIZER_MAX_SHOWN];
+    int n_shown;
 };
 
 /* Copies the stop strings (UTF-8, none empty, at most DETOKENIZER_MAX_STOPS). Whichever is complete
@@ -37,6 +39,10 @@ struct detokenizer {
 bool detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *tokenizer,
                       const char *const *stops, int n_stops, struct err *err);
 void detokenizer_done(struct detokenizer *detokenizer);
+
+/* Control tokens (at most DETOKENIZER_MAX_SHOWN) that from now on read as their names,
+ * "[TOOL_CALLS]", instead of as nothing. Copied. */
+void detokenizer_show(struct detokenizer *detokenizer, const int32_t *ids, int n);
 
 /* Adds one token; appends what is safe now to *out. True when a stop string is complete: its text
  * and all after it are dropped. */

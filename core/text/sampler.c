@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/err.h"
 
@@ -18,6 +19,7 @@ struct sampler {
     uint32_t *counts;             /* [n_vocab] times generated; NULL without penalties */
     int32_t *seen;                /* [n_vocab], n_seen filled: ids with a count */
     int n_seen;
+    struct token_bias *biases; /* [settings.n_biases] */
 };
 
 /* Splitmix64 (Steele, Lea, Flood 2014): spreads a small seed over the whole state. */
@@ -75,24 +77,22 @@ static bool has_penalties(const struct sampler_settings *s)
            s->frequency_penalty != 0.0f;
 }
 
-bool sampler_open(struct sampler **out, const struct sampler_settings *settings, int n_vocab,
-                  struct err *err)
+static bool check_biases(const struct sampler_settings *s, int n_vocab, struct err *err)
 {
-    if (!check_settings(settings, err))
-        return false;
-    if (n_vocab < 1)
-        return err_set(err, ERR_INVALID, "a sampler needs a vocabulary of at least one token");
+    for (int i = 0; i < s->n_biases; i++) {
+        int32_t id = s->biases[i].id;
+        if (id < 0 || id >= n_vocab)
+            return err_set(err, ERR_INVALID, "logit_bias: there is no token %d, only 0 to %d",
+                           (int)id, n_vocab - 1);
+        if (!isfinite(s->biases[i].bias))
+            return err_set(err, ERR_INVALID, "logit_bias must be numbers");
+    }
+    return true;
+}
 
-    struct sampler *sampler = calloc(1, sizeof *sampler);
-    if (sampler == NULL)
-        return err_no_memory(err, "a sampler");
-    sampler->settings = *settings;
-    sampler->n_vocab = n_vocab;
-    uint64_t seed = settings->seed;
-    for (int i = 0; i < 4; i++)
-        sampler->state[i] = splitmix(&seed);
-
-    size_t n = (size_t)n_vocab;
+static bool allocate(struct sampler *sampler, const struct sampler_settings *settings)
+{
+    size_t n = (size_t)sampler->n_vocab;
     sampler->candidates = malloc(n * sizeof *sampler->candidates);
     bool is_complete = sampler->candidates != NULL;
     if (has_penalties(settings)) {
@@ -100,7 +100,34 @@ bool sampler_open(struct sampler **out, const struct sampler_settings *settings,
         sampler->seen = malloc(n * sizeof *sampler->seen);
         is_complete = is_complete && sampler->counts != NULL && sampler->seen != NULL;
     }
-    if (!is_complete) {
+    if (settings->n_biases > 0) {
+        size_t n_bytes = (size_t)settings->n_biases * sizeof *sampler->biases;
+        sampler->biases = malloc(n_bytes);
+        if (sampler->biases != NULL)
+            memcpy(sampler->biases, settings->biases, n_bytes);
+        is_complete = is_complete && sampler->biases != NULL;
+    }
+    return is_complete;
+}
+
+bool sampler_open(struct sampler **out, const struct sampler_settings *settings, int n_vocab,
+                  struct err *err)
+{
+    if (n_vocab < 1)
+        return err_set(err, ERR_INVALID, "a sampler needs a vocabulary of at least one token");
+    if (!check_settings(settings, err) || !check_biases(settings, n_vocab, err))
+        return false;
+
+    struct sampler *sampler = calloc(1, sizeof *sampler);
+    if (sampler == NULL)
+        return err_no_memory(err, "a sampler");
+    sampler->settings = *settings;
+    sampler->settings.biases = NULL;
+    sampler->n_vocab = n_vocab;
+    uint64_t seed = settings->seed;
+    for (int i = 0; i < 4; i++)
+        sampler->state[i] = splitmix(&seed);
+    if (!allocate(sampler, settings)) {
         sampler_close(&sampler);
         return err_no_memory(err, "a sampler");
     }
@@ -115,6 +142,7 @@ void sampler_close(struct sampler **sampler)
     free((*sampler)->candidates);
     free((*sampler)->counts);
     free((*sampler)->seen);
+    free((*sampler)->biases);
     free(*sampler);
     *sampler = NULL;
 }
@@ -125,6 +153,14 @@ void sampler_accept(struct sampler *sampler, int32_t id)
         return;
     if (sampler->counts[id]++ == 0)
         sampler->seen[sampler->n_seen++] = id;
+}
+
+static void add_biases(const struct sampler *sampler, float *logits)
+{
+    for (int i = 0; i < sampler->settings.n_biases; i++) {
+        struct token_bias bias = sampler->biases[i];
+        logits[bias.id] = bias.bias <= SAMPLER_BAN ? -INFINITY : logits[bias.id] + bias.bias;
+    }
 }
 
 static void penalize(const struct sampler *sampler, float *logits)
@@ -246,6 +282,7 @@ static int keep_likely(struct candidate *c, int n, float min_p)
 int32_t sampler_choose(struct sampler *sampler, float *logits)
 {
     const struct sampler_settings *s = &sampler->settings;
+    add_biases(sampler, logits);
     penalize(sampler, logits);
     if (s->temperature == 0.0f || s->top_p == 0.0f)
         return choose_largest(logits, sampler->n_vocab);

@@ -1,8 +1,9 @@
 /* sampler.h - logits to the next token.
  *
- * Order: penalties; with temperature 0 the largest logit; else temperature, top_k, top_p, min_p,
- * then one draw from what is left. The random numbers depend on the seed only, so the same settings
- * on the same logits give the same token. Owner: the session that speaks. Thread: engine. */
+ * Order: biases, penalties; with temperature 0 the largest logit; else temperature, top_k, top_p,
+ * min_p, then one draw from what is left. The random numbers depend on the seed only, so the same
+ * settings on the same logits give the same token. Owner: the session that speaks. Thread: engine.
+ */
 #ifndef CORE_TEXT_SAMPLER_H
 #define CORE_TEXT_SAMPLER_H
 
@@ -13,6 +14,13 @@
 struct err;
 struct sampler;
 
+/* A number that is added to one token's logit; SAMPLER_BAN or less: the token is never chosen. */
+struct token_bias {
+    int32_t id;
+    float bias;
+};
+#define SAMPLER_BAN (-100.0F)
+
 struct sampler_settings {
     float temperature;        /* >= 0; 0 takes the most likely token */
     float top_p;              /* 0 .. 1; 1 for all; 0 like temperature 0 */
@@ -22,6 +30,8 @@ struct sampler_settings {
     float presence_penalty;   /* -2 .. 2: subtracted once for a token already generated */
     float frequency_penalty;  /* -2 .. 2: subtracted for each time it was generated */
     uint64_t seed;
+    const struct token_bias *biases; /* [n_biases], NULL for none; sampler_open copies them */
+    int n_biases;
 };
 
 bool sampler_open(struct sampler **out, const struct sampler_settings *settings, int n_vocab,

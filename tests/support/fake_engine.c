@@ -247,6 +247,7 @@ void engine_request_done(struct engine_request *request)
     for (int i = 0; i < request->n_stops; i++)
         free(request->stops[i]);
     free(request->stops);
+    free(request->biases);
     engine_request_init(request);
 }
 
@@ -355,8 +356,10 @@ bool engine_can_rewind(const struct engine_usage *last, int64_t keep)
 
 void engine_event_free(struct engine_event *event)
 {
-    if (event != NULL)
+    if (event != NULL) {
+        token_report_list_done(&event->reports);
         buf_done(&event->text);
+    }
     free(event);
 }
 

@@ -173,6 +173,96 @@ static void a_stop_string_is_neither_said_nor_kept(void **state)
     session_close(&session);
 }
 
+/* All reports of a turn, taken at each step and at its end, and its text. */
+static void speak_with_reports(struct session_turn turn, struct token_report_list *reports,
+                               struct buf *text)
+{
+    struct session *session = open_session();
+    struct session_outcome outcome;
+    turn.wants_reports = true;
+    turn.n_top = 3;
+    begin(session, turn);
+    bool goes_on = true;
+    while (goes_on) {
+        goes_on = step(session, text);
+        assert_true(session_take_reports(session, reports));
+        for (size_t i = 0; i < reports->n; i++)
+            assert_true(reports->items[i].text_end <= text->len);
+    }
+    session_end(session, text, &outcome);
+    assert_true(session_take_reports(session, reports));
+    session_close(&session);
+}
+
+static void each_token_that_is_said_is_reported_with_its_text(void **state)
+{
+    (void)state;
+    struct token_report_list reports = {0}, cut_reports = {0};
+    struct buf text = {0}, cut_text = {0}, plain_text = {0};
+    speak_with_reports(make_turn(0, 20, 24), &reports, &text);
+    assert_int_equal(reports.n, 24);
+    size_t end = 0;
+    for (size_t i = 0; i < reports.n; i++) {
+        assert_int_equal(reports.items[i].text_begin, end);
+        end = reports.items[i].text_end;
+        /* Greedy: the chosen one is the most likely one. */
+        assert_int_equal(reports.items[i].top[0].id, reports.items[i].chosen.id);
+        assert_int_equal(reports.items[i].n_top, 3);
+    }
+    assert_int_equal(end, text.len);
+
+    /* Asking for reports changes nothing that is said. */
+    struct session *session = open_session();
+    begin(session, make_turn(0, 20, 24));
+    finish(session, &plain_text);
+    assert_int_equal(plain_text.len, text.len);
+    assert_memory_equal(plain_text.data, text.data, text.len);
+    session_close(&session);
+
+    /* What a stop string takes away is not reported. */
+    char stop[4] = {0};
+    memcpy(stop, text.data + 6, 3);
+    char *stops[] = {stop};
+    struct session_turn turn = make_turn(0, 20, 24);
+    turn.stops = stops;
+    turn.n_stops = 1;
+    speak_with_reports(turn, &cut_reports, &cut_text);
+    assert_true(cut_reports.n < reports.n);
+    for (size_t i = 0; i < cut_reports.n; i++) {
+        assert_int_equal(cut_reports.items[i].chosen.id, reports.items[i].chosen.id);
+        assert_true(cut_reports.items[i].text_end <= cut_text.len);
+    }
+    assert_true(cut_text.len == 0 || cut_reports.items[cut_reports.n - 1].text_end == cut_text.len);
+    token_report_list_done(&reports);
+    token_report_list_done(&cut_reports);
+    buf_done(&text);
+    buf_done(&cut_text);
+    buf_done(&plain_text);
+}
+
+static void an_end_does_not_come_before_min_tokens(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf text = {0};
+    struct token_bias bias = {tokenizer_eos(tiny.tokenizer), 100};
+    struct session_turn turn = make_turn(0, 20, 12);
+    turn.ignore_end = false;
+    turn.sampling.biases = &bias;
+    turn.sampling.n_biases = 1;
+    begin(session, turn);
+    assert_int_equal(finish(session, &text).n_generated, 1);
+    turn = make_turn(0, 20, 12);
+    turn.ignore_end = false;
+    turn.sampling.biases = &bias;
+    turn.sampling.n_biases = 1;
+    turn.min_tokens = 5;
+    begin(session, turn);
+    assert_int_equal(finish(session, &text).n_generated, 6);
+    buf_done(&text);
+    session_close(&session);
+}
+
 static void a_turn_cut_while_reading_leaves_no_trace(void **state)
 {
     (void)state;
@@ -312,6 +402,8 @@ int main(void)
         cmocka_unit_test(a_turn_ends_at_its_length),
         cmocka_unit_test(the_same_turn_says_the_same_after_a_rewind),
         cmocka_unit_test(a_stop_string_is_neither_said_nor_kept),
+        cmocka_unit_test(each_token_that_is_said_is_reported_with_its_text),
+        cmocka_unit_test(an_end_does_not_come_before_min_tokens),
         cmocka_unit_test(a_turn_cut_while_reading_leaves_no_trace),
         cmocka_unit_test(refuses_what_it_cannot_begin),
         cmocka_unit_test(recompute_says_the_same_until_the_window_is_full),

@@ -59,6 +59,23 @@ static const char *stream(const char *bytes, const char *const *stops, int n_sto
     return result;
 }
 
+static void a_control_token_reads_as_its_name_when_asked(void **state)
+{
+    (void)state;
+    struct detokenizer detokenizer;
+    struct buf out;
+    const int32_t shown[] = {EMPTY};
+    buf_init(&out);
+    init(&detokenizer, NULL, 0);
+    detokenizer_push(&detokenizer, EMPTY, &out);
+    assert_int_equal(out.len, 0);
+    detokenizer_show(&detokenizer, shown, 1);
+    detokenizer_push(&detokenizer, EMPTY, &out);
+    assert_string_equal(buf_text(&out), "<|x|>");
+    detokenizer_done(&detokenizer);
+    buf_done(&out);
+}
+
 static void an_incomplete_character_is_held_back(void **state)
 {
     (void)state;
@@ -221,6 +238,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_incomplete_character_is_held_back),
+        cmocka_unit_test(a_control_token_reads_as_its_name_when_asked),
         cmocka_unit_test(broken_sequences_become_replacements),
         cmocka_unit_test(stop_strings_end_the_text),
         cmocka_unit_test(of_several_the_first_to_be_complete_wins),

@@ -240,6 +240,37 @@ static void a_large_vocabulary(void **state)
     free(logits);
 }
 
+static void biases_force_and_ban(void **state)
+{
+    (void)state;
+    float logits[N];
+    for (int i = 0; i < N; i++)
+        logits[i] = (float)i;
+    struct token_bias biases[] = {{15, -100}, {14, -2.5F}, {3, 9.75F}};
+    struct sampler_settings greedy = PLAIN;
+    greedy.temperature = 0;
+    greedy.biases = biases;
+    greedy.n_biases = 1;
+    assert_int_equal(choose_once(greedy, logits, N), 14);
+    greedy.n_biases = 2;
+    assert_int_equal(choose_once(greedy, logits, N), 13);
+    greedy.n_biases = 3; /* 3 + 9.75 is less than 13 */
+    assert_int_equal(choose_once(greedy, logits, N), 13);
+    biases[2].bias = 100;
+    assert_int_equal(choose_once(greedy, logits, N), 3);
+
+    struct token_bias banned[N];
+    double expected[N] = {0};
+    for (int i = 0; i < N; i++)
+        banned[i] = (struct token_bias){i, i < 2 ? 0 : -100};
+    struct sampler_settings settings = PLAIN;
+    settings.biases = banned;
+    settings.n_biases = N;
+    expected[0] = 1 / (1 + exp(1));
+    expected[1] = 1 - expected[0];
+    check_distribution(settings, logits, expected, N);
+}
+
 static void wrong_settings_are_refused(void **state)
 {
     (void)state;
@@ -264,7 +295,15 @@ static void wrong_settings_are_refused(void **state)
         assert_null(sampler);
     }
     struct sampler *sampler = NULL;
-    assert_false(sampler_open(&sampler, &PLAIN, 0, NULL));
+    struct err err = {0};
+    assert_false(sampler_open(&sampler, &PLAIN, 0, &err));
+    static const struct token_bias biases[] = {{-1, 1}, {N, 1}, {0, NAN}, {0, INFINITY}};
+    for (size_t i = 0; i < sizeof biases / sizeof biases[0]; i++) {
+        struct sampler_settings settings = PLAIN;
+        settings.biases = &biases[i];
+        settings.n_biases = 1;
+        assert_false(sampler_open(&sampler, &settings, N, &err));
+    }
 }
 
 int main(void)
@@ -277,6 +316,7 @@ int main(void)
         cmocka_unit_test(the_seed_alone_decides),
         cmocka_unit_test(penalties),
         cmocka_unit_test(a_large_vocabulary),
+        cmocka_unit_test(biases_force_and_ban),
         cmocka_unit_test(wrong_settings_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
