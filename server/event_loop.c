@@ -33,6 +33,7 @@ struct event_loop {
     bool is_kicked;
     struct signal_hook signals[MAX_SIGNALS];
     int n_signals;
+    int n_works; /* under way on other threads */
 };
 
 struct event_timer {
@@ -55,6 +56,7 @@ struct event_wake {
 
 struct work {
     uv_work_t request;
+    struct event_loop *loop;
     event_fn *work;
     event_fn *done;
     void *arg;
@@ -220,6 +222,7 @@ static void on_work_done(uv_work_t *request, int status)
 {
     (void)status; /* never cancelled */
     struct work *work = request->data;
+    work->loop->n_works--;
     work->done(work->arg);
     free(work);
 }
@@ -230,14 +233,21 @@ bool event_loop_work(struct event_loop *loop, event_fn *fn, event_fn *done, void
     struct work *work = calloc(1, sizeof *work);
     if (work == NULL)
         return err_no_memory(err, "a piece of work");
-    *work = (struct work){.work = fn, .done = done, .arg = arg};
+    *work = (struct work){.loop = loop, .work = fn, .done = done, .arg = arg};
     work->request.data = work;
     int status = uv_queue_work(&loop->uv, &work->request, on_work, on_work_done);
     if (status != 0) {
         free(work);
         return fail(err, "start a piece of work", status);
     }
+    loop->n_works++;
     return true;
+}
+
+void event_loop_finish_work(struct event_loop *loop)
+{
+    while (loop->n_works > 0)
+        uv_run(&loop->uv, UV_RUN_ONCE);
 }
 
 /* In each of the structs below the handle comes first, so the handle's memory is the object's. */

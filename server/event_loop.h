@@ -42,6 +42,9 @@ bool event_loop_on_signal(struct event_loop *loop, int signal_number, event_fn *
 bool event_loop_work(struct event_loop *loop, event_fn *work, event_fn *done, void *arg,
                      struct err *err);
 
+/* Returns when all such work is done; the loop runs meanwhile. */
+void event_loop_finish_work(struct event_loop *loop);
+
 bool event_timer_open(struct event_timer **out, struct event_loop *loop, event_fn *fn, void *arg,
                       struct err *err);
 void event_timer_close(struct event_timer **timer);

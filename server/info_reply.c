@@ -1,13 +1,17 @@
 #include "server/info_reply.h"
 
+#include "core/base/buf.h"
+#include "server/generation_request.h"
 #include "server/json_text.h"
 
 void info_reply_model(const struct engine_info *info, int64_t created, struct buf *out)
 {
     buf_append_text(out, "{\"id\":");
     json_text_append_string(out, info->model_name);
-    buf_append_format(out, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sinkd\"",
-                      (long long)created);
+    buf_append_format(out,
+                      ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sinkd\","
+                      "\"context_length\":%d,\"max_model_len\":%d",
+                      (long long)created, info->n_window, info->n_window);
     buf_append_text(out, ",\"meta\":{\"architecture\":");
     json_text_append_string(out, info->architecture);
     buf_append_format(out,
@@ -23,4 +27,41 @@ void info_reply_models(const struct engine_info *info, int64_t created, struct b
     buf_append_text(out, "{\"object\":\"list\",\"data\":[");
     info_reply_model(info, created, out);
     buf_append_text(out, "]}");
+}
+
+static void append_token(struct buf *out, const struct tokenizer *tokenizer, int32_t id)
+{
+    size_t len = 0;
+    const char *name = id < 0 ? "" : tokenizer_name(tokenizer, id, &len);
+    json_text_append(out, name, len);
+}
+
+void info_reply_props(const struct engine_info *info, const struct tokenizer *tokenizer,
+                      const struct generation_defaults *defaults, int max_sessions, struct buf *out)
+{
+    const struct sampler_settings *sampling = &defaults->sampling;
+    buf_append_format(out,
+                      "{\"default_generation_settings\":{\"n_ctx\":%d,\"params\":{"
+                      "\"n_predict\":%d,\"temperature\":%g,\"top_k\":%d,\"top_p\":%g,"
+                      "\"min_p\":%g,\"repeat_penalty\":%g}},",
+                      info->n_window, defaults->max_tokens, (double)sampling->temperature,
+                      sampling->top_k, (double)sampling->top_p, (double)sampling->min_p,
+                      (double)sampling->repetition_penalty);
+    buf_append_format(out, "\"total_slots\":%d,\"model_alias\":", max_sessions);
+    json_text_append_string(out, info->model_name);
+    buf_append_text(out, ",\"model_path\":"); /* not where it lies: that is nobody's business */
+    json_text_append_string(out, info->model_name);
+    buf_append_text(out, ",\"chat_template\":");
+    json_text_append(out, info->chat_template == NULL ? "" : info->chat_template,
+                     info->chat_template_len);
+    buf_append_text(out, ",\"bos_token\":");
+    append_token(out, tokenizer, tokenizer_bos(tokenizer));
+    buf_append_text(out, ",\"eos_token\":");
+    append_token(out, tokenizer, tokenizer_eos(tokenizer));
+    buf_append_format(out,
+                      ",\"modalities\":{\"vision\":false,\"audio\":false},\"n_threads\":%d,"
+                      "\"mode\":\"%s\",\"window\":%d,\"sinks\":%d,"
+                      "\"build_info\":\"sinkd " SINKD_VERSION "\"}",
+                      info->n_threads, session_mode_name(info->mode), info->n_window,
+                      info->n_sinks);
 }

@@ -8,9 +8,15 @@
 #include "core/engine/engine.h"
 
 struct buf;
+struct generation_defaults;
 
 /* One model object, or a list with this one in it. */
 void info_reply_model(const struct engine_info *info, int64_t created, struct buf *out);
 void info_reply_models(const struct engine_info *info, int64_t created, struct buf *out);
+
+/* What llama.cpp's clients ask GET /props for. */
+void info_reply_props(const struct engine_info *info, const struct tokenizer *tokenizer,
+                      const struct generation_defaults *defaults, int max_sessions,
+                      struct buf *out);
 
 #endif

@@ -86,6 +86,37 @@ static void get_metrics(void *arg, const struct route_call *call)
     http_exchange_reply(call->exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &body);
 }
 
+static void get_props(void *arg, const struct route_call *call)
+{
+    const struct info_routes *info = arg;
+    struct buf body;
+    buf_init(&body);
+    info_reply_props(engine_info(info->engine), engine_tokenizer(info->engine), info->defaults,
+                     info->max_sessions, &body);
+    http_exchange_reply(call->exchange, 200, json_media, &body);
+}
+
+static void get_version(void *arg, const struct route_call *call)
+{
+    (void)arg;
+    struct buf body;
+    buf_init(&body);
+    buf_append_text(&body, "{\"version\":\"" SINKD_VERSION "\"}");
+    http_exchange_reply(call->exchange, 200, json_media, &body);
+}
+
+/* What other servers of this API have and a chat model on a CPU does badly or not at all. 400,
+ * because clients repeat a request that was answered with 5xx. */
+static void refuse(void *arg, const struct route_call *call)
+{
+    (void)arg;
+    struct api_error error;
+    api_error_set(&error, 400, "unsupported_endpoint", NULL,
+                  "This server generates text only; it does not support %.100s.",
+                  http_exchange_path(call->exchange));
+    http_exchange_reply_error(call->exchange, &error);
+}
+
 bool info_routes_add(struct routes *routes, struct info_routes *info, struct err *err)
 {
     static const struct route table[] = {
@@ -96,6 +127,15 @@ bool info_routes_add(struct routes *routes, struct info_routes *info, struct err
         {"GET", "/livez", get_health, ROUTE_PUBLIC},
         {"GET", "/readyz", get_ready, ROUTE_PUBLIC},
         {"GET", "/metrics", get_metrics, ROUTE_KEYED},
+        {"GET", "/props", get_props, ROUTE_KEYED},
+        {"GET", "/version", get_version, ROUTE_PUBLIC},
+        {"POST", "/embeddings", refuse, ROUTE_KEYED},
+        {"POST", "/embedding", refuse, ROUTE_KEYED},
+        {"POST", "/rerank", refuse, ROUTE_KEYED},
+        {"POST", "/moderations", refuse, ROUTE_KEYED},
+        {"POST", "/images/{...}", refuse, ROUTE_KEYED},
+        {"POST", "/audio/{...}", refuse, ROUTE_KEYED},
+        {"POST", "/infill", refuse, ROUTE_KEYED},
     };
     info->routes = routes;
     return routes_add(routes, table, sizeof table / sizeof table[0], info, err);

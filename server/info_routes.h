@@ -1,4 +1,4 @@
-/* info_routes.h - the endpoints about the daemon itself: models, health, metrics.
+/* info_routes.h - the endpoints about the daemon itself: models, health, metrics, properties.
  *
  * Owner: the daemon. Thread: loop. */
 #ifndef SERVER_INFO_ROUTES_H
@@ -11,6 +11,7 @@ struct conversations;
 struct engine;
 struct err;
 struct generations;
+struct generation_defaults;
 struct http_server;
 struct metrics;
 struct routes;
@@ -22,7 +23,9 @@ struct info_routes {
     const struct conversations *conversations;
     const struct http_server *http;
     const struct metrics *metrics;
-    int64_t started; /* Unix time */
+    const struct generation_defaults *defaults;
+    int max_sessions; /* in memory at once */
+    int64_t started;  /* Unix time */
 };
 
 /* `info` is borrowed. */

@@ -26,6 +26,7 @@
 #include "server/options.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
+#include "server/text_routes.h"
 
 enum {
     MAX_CORS_ORIGINS = 64,
@@ -49,6 +50,7 @@ struct server {
     struct http_server *http;
     struct routes routes;
     struct info_routes info;
+    struct text_routes text;
     struct metrics *metrics;
     struct access_log access_log;
     struct event_timer *drain_timer; /* the end of patience with running answers */
@@ -254,10 +256,18 @@ static bool add_routes(struct server *server, struct err *err)
         .conversations = server->conversations,
         .http = server->http,
         .metrics = server->metrics,
+        .defaults = &server->turns.defaults,
+        .max_sessions = max_sessions(server),
         .started = (int64_t)time(NULL),
     };
+    server->text = (struct text_routes){
+        .loop = server->loop,
+        .engine = server->engine,
+        .chat_template = server->chat_template,
+    };
     return chat_routes_add(&server->routes, &server->turns, err) &&
-           info_routes_add(&server->routes, &server->info, err);
+           info_routes_add(&server->routes, &server->info, err) &&
+           text_routes_add(&server->routes, &server->text, err);
 }
 
 static bool open_http(struct server *server, struct err *err)
@@ -314,6 +324,8 @@ void server_close(struct server **server_ptr)
     if (server == NULL)
         return;
     http_server_close(&server->http);
+    if (server->loop != NULL)
+        event_loop_finish_work(server->loop); /* it may read what the engine owns */
     conversations_close(&server->conversations);
     chat_template_close(&server->chat_template);
     engine_close(&server->engine);

@@ -1,0 +1,25 @@
+/* text_routes.h - endpoints about text and tokens: /tokenize, /detokenize, /apply-template,
+ * /chat/completions/input_tokens.
+ *
+ * Tokens are made on a worker thread, because a body may hold megabytes. Thread: loop. */
+#ifndef SERVER_TEXT_ROUTES_H
+#define SERVER_TEXT_ROUTES_H
+
+#include <stdbool.h>
+
+struct chat_template;
+struct engine;
+struct err;
+struct event_loop;
+struct routes;
+
+struct text_routes {
+    struct event_loop *loop;
+    const struct engine *engine;
+    const struct chat_template *chat_template;
+};
+
+/* `text` is borrowed. */
+bool text_routes_add(struct routes *routes, struct text_routes *text, struct err *err);
+
+#endif
