@@ -245,6 +245,30 @@ int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
     return cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
 }
 
+/* Rows that a cache holds: the sinks, then the ring up to its wrap and after it. */
+struct kv_stretches {
+    struct {
+        size_t first, n;
+    } of[3];
+};
+
+static struct kv_stretches live_rows(const struct kv_cache *cache)
+{
+    size_t n_sinks = (size_t)cache->shape.n_sinks;
+    struct kv_stretches rows = {0};
+    rows.of[0].n = (size_t)cache->position < n_sinks ? (size_t)cache->position : n_sinks;
+    if (cache->position <= cache->ring_from)
+        return rows;
+    size_t n = (size_t)(cache->position - cache->ring_from);
+    size_t slot = (size_t)(cache->ring_from - cache->shape.n_sinks) % (size_t)cache->n_ring;
+    size_t n_before_wrap = (size_t)cache->n_ring - slot;
+    rows.of[1].first = n_sinks + slot;
+    rows.of[1].n = n < n_before_wrap ? n : n_before_wrap;
+    rows.of[2].first = n_sinks;
+    rows.of[2].n = n - rows.of[1].n;
+    return rows;
+}
+
 /* The same rows of each layer and head. */
 static void copy_rows(struct kv_cache *to, const struct kv_cache *from, size_t first, size_t n)
 {
@@ -261,19 +285,79 @@ static void copy_rows(struct kv_cache *to, const struct kv_cache *from, size_t f
 
 void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t position)
 {
-    int64_t n_sinks = from->shape.n_sinks;
-    copy_rows(to, from, 0, (size_t)(position < n_sinks ? position : n_sinks));
-    if (position > from->ring_from) {
-        size_t n = (size_t)(position - from->ring_from);
-        size_t slot = (size_t)((from->ring_from - n_sinks) % from->n_ring);
-        size_t n_before_wrap = (size_t)from->n_ring - slot;
-        n_before_wrap = n < n_before_wrap ? n : n_before_wrap;
-        copy_rows(to, from, (size_t)n_sinks + slot, n_before_wrap);
-        copy_rows(to, from, (size_t)n_sinks, n - n_before_wrap);
+    struct kv_state state = kv_cache_state(from);
+    kv_cache_set_state(to, &state);
+    kv_cache_rewind(to, position); /* what comes later is not worth copying */
+    struct kv_stretches rows = live_rows(to);
+    for (int i = 0; i < 3; i++)
+        copy_rows(to, from, rows.of[i].first, rows.of[i].n);
+}
+
+struct kv_state kv_cache_state(const struct kv_cache *cache)
+{
+    return (struct kv_state){.n_sinks = cache->shape.n_sinks,
+                             .position = cache->position,
+                             .ring_from = cache->ring_from};
+}
+
+static void set_sinks(struct kv_cache *cache, int n_sinks)
+{
+    cache->shape.n_sinks = n_sinks;
+    cache->n_ring = cache->shape.n_window - n_sinks + cache->shape.n_slack;
+}
+
+bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state)
+{
+    const int64_t max_position = (int64_t)1 << 52;
+    if (state->n_sinks < 0 || state->n_sinks >= cache->shape.n_window || state->position < 0 ||
+        state->position > max_position || state->ring_from < state->n_sinks ||
+        state->ring_from > max_i64(state->n_sinks, state->position))
+        return false;
+    struct kv_cache after = *cache;
+    set_sinks(&after, state->n_sinks);
+    after.position = state->position;
+    after.ring_from = state->ring_from;
+    if (state->position - state->ring_from > after.n_ring ||
+        !kv_cache_can_rewind(&after, state->position))
+        return false;
+    *cache = after;
+    return true;
+}
+
+static bool walk_part(char *part, size_t row_bytes, const struct kv_stretches *rows,
+                      kv_cache_bytes_fn *fn, void *arg)
+{
+    for (int i = 0; i < 3; i++) {
+        if (rows->of[i].n > 0 &&
+            !fn(arg, part + rows->of[i].first * row_bytes, rows->of[i].n * row_bytes))
+            return false;
     }
-    to->position = from->position;
-    to->ring_from = from->ring_from;
-    kv_cache_rewind(to, position);
+    return true;
+}
+
+bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg)
+{
+    struct kv_stretches rows = live_rows(cache);
+    size_t n_heads = (size_t)cache->shape.n_layers * (size_t)cache->shape.n_kv_heads;
+    for (size_t i = 0; i < n_heads * cache->n_rows; i += cache->n_rows) {
+        if (!walk_part(cache->k + i * cache->k_bytes, cache->k_bytes, &rows, fn, arg) ||
+            !walk_part(cache->v + i * cache->v_bytes, cache->v_bytes, &rows, fn, arg))
+            return false;
+        if (cache->k_scale != NULL &&
+            (!walk_part((char *)(cache->k_scale + i), sizeof(float), &rows, fn, arg) ||
+             !walk_part((char *)(cache->v_scale + i), sizeof(float), &rows, fn, arg)))
+            return false;
+    }
+    return true;
+}
+
+uint64_t kv_cache_live_bytes(const struct kv_cache *cache)
+{
+    struct kv_stretches rows = live_rows(cache);
+    uint64_t n_rows = rows.of[0].n + rows.of[1].n + rows.of[2].n;
+    uint64_t n_heads = (uint64_t)cache->shape.n_layers * (uint64_t)cache->shape.n_kv_heads;
+    size_t n_scales = cache->k_scale == NULL ? 0 : 2 * sizeof(float);
+    return n_rows * n_heads * (cache->k_bytes + cache->v_bytes + n_scales);
 }
 
 static size_t row_index(const struct kv_cache *cache, int layer, int head, int row)

@@ -77,6 +77,25 @@ int64_t kv_cache_rewind_limit(const struct kv_cache *cache);
  * be taken back of `from` can then be taken back of `to`. */
 void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t position);
 
+/* All that a cache is besides its shape and its rows. */
+struct kv_state {
+    int n_sinks;      /* as the shape says, unless kv_cache_set_sinks changed it */
+    int64_t position; /* tokens fed */
+    int64_t
+        ring_from; /* the oldest token outside the sinks that can still be seen after a rewind */
+};
+struct kv_state kv_cache_state(const struct kv_cache *cache);
+/* Takes a state over; its rows are then what kv_cache_walk goes through. False, and nothing has
+ * changed, when no cache of this shape can be in that state. */
+bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state);
+
+/* Calls fn for stretches of memory that hold, all together, each row that can still be seen and
+ * nothing else; for the same shape and state always in the same order and sizes. Stops at the first
+ * false and returns it. */
+typedef bool kv_cache_bytes_fn(void *arg, void *bytes, size_t len);
+bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg);
+uint64_t kv_cache_live_bytes(const struct kv_cache *cache); /* of all these stretches */
+
 /* Row `row` of one layer and head, for kv_store and attention. The scale pointers are NULL unless
  * KV_Q8. Rows of a head are contiguous. */
 void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row);

@@ -459,3 +459,32 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     };
     drop_turn(session);
 }
+
+struct session_saved session_saved(const struct session *session)
+{
+    return (struct session_saved){.cache = kv_cache_state(session->cache),
+                                  .n_start = session->start.n,
+                                  .n_row_bytes = kv_cache_live_bytes(session->cache)};
+}
+
+bool session_restore(struct session *session, const struct session_saved *saved)
+{
+    if (saved->n_start > session->start.max || saved->cache.position < 0 ||
+        saved->n_start > (uint64_t)saved->cache.position ||
+        !kv_cache_set_state(session->cache, &saved->cache))
+        return false;
+    session->start.n = (size_t)saved->n_start;
+    return true;
+}
+
+bool session_walk(struct session *session, kv_cache_bytes_fn *fn, void *arg)
+{
+    size_t n_bytes = session->start.n * sizeof *session->start.ids;
+    return (n_bytes == 0 || fn(arg, session->start.ids, n_bytes)) &&
+           kv_cache_walk(session->cache, fn, arg);
+}
+
+void session_clear(struct session *session)
+{
+    rewind_to(session, 0);
+}

@@ -12,14 +12,13 @@
 #include <stdint.h>
 
 #include "core/base/buf.h"
+#include "core/model/kv_cache.h"
 #include "core/session/session_mode.h"
 #include "core/text/sampler.h"
 #include "core/text/token_report.h"
 #include "core/text/tokenizer.h"
 
 struct err;
-struct kv_cache;
-struct kv_shape;
 struct session;
 
 /* What a turn asks for. session_begin takes `prompt` over; the rest is copied. */
@@ -96,6 +95,20 @@ void session_choose(struct session *session, float *logits, struct buf *out);
  * a token cut by a stop string, but none of what the cut took away. False when there is no memory.
  */
 bool session_take_reports(struct session *session, struct token_report_list *out);
+
+/* What an idle session is, for snapshot.c: this, and the bytes that session_walk goes through. */
+struct session_saved {
+    struct kv_state cache;
+    uint64_t n_start;     /* first tokens of the text that it remembers */
+    uint64_t n_row_bytes; /* of the cache's rows; follows from `cache` */
+};
+struct session_saved session_saved(const struct session *session);
+/* False, and nothing has changed, when a session like this one cannot be so. On true session_walk
+ * must fill it in before anything else. */
+bool session_restore(struct session *session, const struct session_saved *saved);
+bool session_walk(struct session *session, kv_cache_bytes_fn *fn, void *arg);
+/* An idle session forgets all that it read. */
+void session_clear(struct session *session);
 
 /* Ends the turn in any state: appends held-back text to *out, takes back tokens whose text was not
  * said, and reports. A turn that ends before its first token leaves the cache as it was before
