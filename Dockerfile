@@ -4,7 +4,8 @@
 #     docker run -p 127.0.0.1:8080:8080 -v /path/to/model.gguf:/model.gguf:ro sinkd --no-auth
 #
 # --no-auth says that whoever reaches the port may use it; for others than this machine mount a key
-# file and give --api-key-file instead. The daemon writes nothing to disk: --read-only is fine.
+# file and give --api-key-file instead. The daemon writes nothing to disk (--read-only is fine), but
+# for stored conversations: -v sinkd:/var/lib/sinkd and --state-dir /var/lib/sinkd keep them.
 # Both stages are the same Debian, so that it runs on the libraries that it was built with.
 
 FROM debian:bookworm-slim AS build
@@ -18,9 +19,11 @@ RUN make all
 FROM debian:bookworm-slim
 RUN apt-get update -qq \
     && apt-get install -qq -y --no-install-recommends \
-        libmicrohttpd12 libuv1 libjansson4 libinih1 libutf8proc2 libopenblas0-pthread \
+        libmicrohttpd12 libuv1 libjansson4 libinih1 libutf8proc2 libsqlite3-0 \
+        libnettle8 libopenblas0-pthread \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/sinkd /usr/local/bin/sinkd
+RUN install -d -m 700 -o 65532 -g 65532 /var/lib/sinkd
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM

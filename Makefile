@@ -26,7 +26,7 @@ STD      := -std=c17 -fno-math-errno -pthread $(EXTRA)
 LDFLAGS  += -pthread $(EXTRA)
 
 CORE_LIBS   := -lutf8proc -lm -ldl
-SERVER_LIBS := -lmicrohttpd -luv -ljansson -linih
+SERVER_LIBS := -lmicrohttpd -luv -ljansson -linih -lsqlite3 -lnettle
 
 CORE_SRC    := $(wildcard core/*/*.c)
 EVAL_SRC    := $(filter-out eval/main.c,$(wildcard eval/*.c))

@@ -6,7 +6,7 @@
 set -eu
 
 build="gcc libc6-dev make libmicrohttpd-dev libuv1-dev libjansson-dev libinih-dev libutf8proc-dev
-       libopenblas0-pthread"
+       libsqlite3-dev nettle-dev libopenblas0-pthread"
 test="$build libcmocka-dev python3 curl"
 lint="$build clang-format clang-tidy clang libclang-rt-dev shellcheck libcmocka-dev"
 
@@ -29,7 +29,7 @@ packages_of() {
 
 # Succeeds when a program can be built here, whatever the packages are called.
 can_build() {
-    headers="microhttpd.h uv.h jansson.h ini.h utf8proc.h"
+    headers="microhttpd.h uv.h jansson.h ini.h utf8proc.h sqlite3.h nettle/sha2.h"
     case " $sets " in *" test "* | *" ci "*) headers="$headers cmocka.h" ;; esac
     {
         printf '#include <%s>\n' stdarg.h stddef.h setjmp.h stdint.h
@@ -45,7 +45,7 @@ for set in $sets; do wanted="$wanted $(packages_of "$set")"; done
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     can_build && exit 0
     say "this system has no apt; please install a C compiler, make, libmicrohttpd, libuv, jansson," \
-        "inih, utf8proc, OpenBLAS (and cmocka, python3 for the tests) with their headers:" \
+        "inih, utf8proc, SQLite, nettle, OpenBLAS (and cmocka, python3 for the tests) with their headers:" \
         "README.md has the commands for Fedora, Arch, Alpine and openSUSE"
     exit 1
 fi

@@ -14,7 +14,7 @@ bool api_error_set(struct api_error *error, int status, const char *code, const 
                    const char *format, ...)
 {
     *error = (struct api_error){.status = status, .code = code};
-    if (status == 429 || status == 503)
+    if (status == 429 || status == 503 || status == 507)
         error->retry_after_s = RETRY_AFTER_S;
     if (param != NULL)
         snprintf(error->param, sizeof error->param, "%s", param);
@@ -37,6 +37,8 @@ void api_error_from(struct api_error *error, const struct err *err)
         [ERR_UNSUPPORTED] = {400, "unsupported_value"},
         [ERR_MEMORY] = {503, "out_of_memory"},
         [ERR_LIMIT] = {429, "server_busy"},
+        [ERR_FULL] = {507, "insufficient_storage"},
+        [ERR_IO] = {503, "storage_unavailable"},
         [ERR_STOPPED] = {503, "server_shutting_down"},
     };
     size_t n_answers = sizeof answers / sizeof answers[0];

@@ -1,6 +1,7 @@
 #include "server/auth.h"
 
 #include <errno.h>
+#include <nettle/sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,4 +133,20 @@ int auth_find_owner(const struct auth *auth, const char *authorization, const ch
             owner = i;
     }
     return owner;
+}
+
+void auth_read_digest(const struct auth *auth, int owner, struct auth_digest *out)
+{
+    if (!auth->is_required || owner < 0 || owner >= auth->n_keys) {
+        snprintf(out->hex, sizeof out->hex, "anyone");
+        return;
+    }
+    struct sha256_ctx sha;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    const char *key = auth->keys[owner].bytes;
+    sha256_init(&sha);
+    sha256_update(&sha, strnlen(key, KEY_SIZE), (const uint8_t *)key);
+    sha256_digest(&sha, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(out->hex + 2 * i, 3, "%02x", digest[i]);
 }

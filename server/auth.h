@@ -20,4 +20,11 @@ bool auth_is_required(const struct auth *auth);
  * when it is not known. Without required keys everybody is 0. */
 int auth_find_owner(const struct auth *auth, const char *authorization, const char *api_key);
 
+/* What stands for a key on disk: it outlives the order of the keys in the file, and cannot be
+ * turned back into the key. */
+struct auth_digest {
+    char hex[65]; /* SHA-256; "anyone" without keys */
+};
+void auth_read_digest(const struct auth *auth, int owner, struct auth_digest *out);
+
 #endif

@@ -9,7 +9,19 @@
 
 #include "core/base/err.h"
 
-enum kind { TEXT, INTEGER, DECIMAL, BYTES, SWITCH, KV_TYPE, MODE, LOG_LEVEL, LOG_FORMAT };
+enum kind {
+    TEXT,
+    INTEGER,
+    DECIMAL,
+    BYTES,
+    SPAN,
+    SWITCH,
+    KV_TYPE,
+    MODE,
+    DURABILITY,
+    LOG_LEVEL,
+    LOG_FORMAT,
+};
 
 struct option {
     const char *name; /* --name, SINKD_NAME, "name = value" */
@@ -55,6 +67,12 @@ static const struct option table[] = {
     {"min-p", DECIMAL, AT(min_p), 0, 1, "0.05", "X", "the same"},
     {"top-k", INTEGER, AT(top_k), 0, INT_MAX, "40", "N", "the same; 0 for all"},
     {"repeat-penalty", DECIMAL, AT(repeat_penalty), 0.01, 100, "1", "X", "the same; 1 for none"},
+    {"state-dir", TEXT, AT(state_dir), 0, 0, "", "DIR",
+     "keep stored conversations and responses here; without it they end with the daemon"},
+    {"durability", DURABILITY, AT(durability), 0, 0, "always", "WHEN",
+     "always: a stored turn survives a power cut; everysec: but for the last second"},
+    {"response-ttl", SPAN, AT(response_ttl_s), 0, 1e10, "30d", "TIME",
+     "forget stored responses after 30d, 12h, 90m or 60s; 0: never"},
     {"ping-seconds", INTEGER, AT(ping_seconds), 1, 3600, "12", "N",
      "in a silent stream, send a comment this often; proxies give up at 15 and more"},
     {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "N",
@@ -81,6 +99,22 @@ static bool parse_text(const char *value, char *out, struct err *err)
     return true;
 }
 
+static bool read_unit_of_time(char **end, double *number)
+{
+    static const struct {
+        char name;
+        int seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (units[i].name == **end) {
+            *number *= units[i].seconds;
+            ++*end;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool parse_number(const struct option *option, const char *value, double *out,
                          struct err *err)
 {
@@ -90,6 +124,8 @@ static bool parse_number(const struct option *option, const char *value, double 
         option->kind == DECIMAL ? strtod(value, &end) : (double)strtoll(value, &end, 10);
     if (end == value || errno != 0)
         return invalid(err, value, "a number");
+    if (option->kind == SPAN && *end != '\0' && !read_unit_of_time(&end, &number))
+        return invalid(err, value, "a time like 30d, 12h, 90m or 60s");
     if (option->kind == BYTES && *end != '\0') {
         const char *unit = strchr("kmgt", tolower((unsigned char)*end));
         if (unit == NULL)
@@ -134,6 +170,9 @@ static bool parse_value(const struct option *option, const char *value, struct o
     case MODE:
         return session_mode_parse(value, field) ||
                invalid(err, value, "one of streaming, window, recompute, dense");
+    case DURABILITY:
+        return store_durability_parse(value, field) ||
+               invalid(err, value, "one of always, everysec");
     case LOG_LEVEL:
         return log_level_parse(value, field) ||
                invalid(err, value, "one of error, warning, info, debug");
@@ -147,6 +186,8 @@ static bool parse_value(const struct option *option, const char *value, struct o
         *(int *)field = (int)number;
     else if (option->kind == BYTES)
         *(size_t *)field = (size_t)number;
+    else if (option->kind == SPAN)
+        *(int64_t *)field = (int64_t)number;
     else
         *(float *)field = (float)number;
     return true;

@@ -14,6 +14,7 @@
 #include "core/base/log.h"
 #include "core/kernels/kernels.h"
 #include "core/session/session_mode.h"
+#include "server/store_db.h"
 
 struct err;
 
@@ -43,6 +44,9 @@ struct options {
     float min_p;
     int top_k;
     float repeat_penalty;
+    char state_dir[OPTIONS_MAX_TEXT]; /* empty: nothing is kept on disk */
+    enum store_durability durability;
+    int64_t response_ttl_s; /* 0: for ever */
     int ping_seconds;
     int drain_seconds;
     enum log_level log_level;

@@ -123,6 +123,7 @@ static bool find(const struct routes *routes, const struct http_exchange *exchan
     const char *path = http_exchange_path(exchange);
     match->route = NULL;
     match->allow[0] = '\0';
+    memset(match->params, 0, sizeof match->params);
     if (strlen(path) > ROUTES_MAX_PATH)
         return api_error_set(error, 414, "uri_too_long", NULL, "The path is longer than %d bytes.",
                              ROUTES_MAX_PATH);

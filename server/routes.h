@@ -17,8 +17,9 @@ enum { ROUTES_MAX_PARAMS = 4, ROUTES_MAX_GROUPS = 16, ROUTES_MAX_PATH = 2048 };
 /* One request to an endpoint. Valid until the handler returns, but for the exchange. */
 struct route_call {
     struct http_exchange *exchange;
-    int owner;                             /* whose key was shown (auth.h); 0 without keys */
-    const char *params[ROUTES_MAX_PARAMS]; /* what stands for each {} of the path, decoded */
+    int owner; /* whose key was shown (auth.h); 0 without keys */
+    const char
+        *params[ROUTES_MAX_PARAMS]; /* what stands for each {} of the path, decoded; then NULLs */
 };
 
 typedef void route_fn(void *arg, const struct route_call *call);

@@ -26,6 +26,7 @@
 #include "server/options.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
+#include "server/stateful_api.h"
 #include "server/text_routes.h"
 
 enum {
@@ -43,6 +44,7 @@ struct server {
     struct mailbox *mailbox;
     struct engine *engine;
     struct auth *auth;
+    struct stateful_api *stateful;
     struct chat_template *chat_template;
     struct conversations *conversations;
     struct generations *generations;
@@ -266,6 +268,7 @@ static bool add_routes(struct server *server, struct err *err)
         .chat_template = server->chat_template,
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&
+           stateful_api_add_routes(server->stateful, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
            text_routes_add(&server->routes, &server->text, err);
 }
@@ -309,7 +312,9 @@ bool server_open(struct server **out, const struct options *options, struct err 
     /* What can be refused is refused before the model is read; the model is checked before the
      * network opens. */
     if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
-        !open_auth(server, err) || !open_engine(server, err) || !open_conversations(server, err) ||
+        !open_auth(server, err) ||
+        !stateful_api_open(&server->stateful, server->loop, options, server->auth, err) ||
+        !open_engine(server, err) || !open_conversations(server, err) ||
         !open_generations(server, err) || !open_stopping(server, err) || !open_http(server, err)) {
         server_close(&server);
         return false;
@@ -324,6 +329,7 @@ void server_close(struct server **server_ptr)
     if (server == NULL)
         return;
     http_server_close(&server->http);
+    stateful_api_close(&server->stateful);
     if (server->loop != NULL)
         event_loop_finish_work(server->loop); /* it may read what the engine owns */
     conversations_close(&server->conversations);

@@ -16,6 +16,7 @@ enum err_code {
     ERR_IO,          /* the system refused: open, read, bind ... */
     ERR_MEMORY,      /* an allocation failed */
     ERR_LIMIT,       /* a limit of the configuration is reached: try later or send less */
+    ERR_FULL,        /* the disk has no room; nothing is lost, and it goes on when there is some */
     ERR_STOPPED,     /* the daemon is draining */
     ERR_INTERNAL,    /* a bug of ours */
 };

@@ -110,6 +110,11 @@ class Daemon:
             self.process.send_signal(signal.SIGTERM)
         return self.wait()
 
+    def kill(self):
+        """SIGKILL: no time for anything."""
+        self.process.kill()
+        self.wait()
+
     def wait(self):
         try:
             status = self.process.wait(PATIENCE_S)
@@ -138,6 +143,9 @@ class Daemon:
 
     def post(self, path, body, headers=None):
         return self.request("POST", path, body, headers)
+
+    def delete(self, path, headers=None):
+        return self.request("DELETE", path, None, headers)
 
     def open_stream(self, path, body, headers=None):
         connection = self.connect()

@@ -1,0 +1,75 @@
+#include "server/stateful_api.h"
+
+#include <stdlib.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "server/conversation_routes.h"
+#include "server/options.h"
+#include "server/state_dir.h"
+#include "server/store.h"
+
+enum { MAX_PATH_BYTES = 4096 };
+#define MAX_MEMORY_BYTES ((size_t)256 * 1024 * 1024) /* of a database in memory */
+
+struct stateful_api {
+    struct state_dir *dir; /* NULL: nothing is kept on disk */
+    struct store *store;
+    struct conversation_routes conversations;
+    char db_path[MAX_PATH_BYTES];
+};
+
+static bool open_dir(struct stateful_api *api, const char *path, struct err *err)
+{
+    return state_dir_open(&api->dir, path, err) &&
+           state_dir_file(api->dir, "sinkd.db", api->db_path, sizeof api->db_path, err);
+}
+
+static bool open_store(struct stateful_api *api, struct event_loop *loop,
+                       const struct options *options, struct err *err)
+{
+    struct store_options store_options = {
+        .db =
+            {
+                .path = api->dir == NULL ? NULL : api->db_path,
+                .durability = options->durability,
+                .max_bytes = api->dir == NULL ? MAX_MEMORY_BYTES : 0,
+            },
+    };
+    return store_open(&api->store, loop, &store_options, err);
+}
+
+bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
+                       const struct options *options, const struct auth *auth, struct err *err)
+{
+    struct stateful_api *api = calloc(1, sizeof *api);
+    if (api == NULL)
+        return err_no_memory(err, "the store");
+    bool has_dir = options->state_dir[0] != '\0';
+    if ((has_dir && !open_dir(api, options->state_dir, err)) ||
+        !open_store(api, loop, options, err)) {
+        stateful_api_close(&api);
+        return false;
+    }
+    api->conversations = (struct conversation_routes){.store = api->store, .auth = auth};
+    if (has_dir)
+        log_info("stored conversations are kept in %s, durability %s", api->db_path,
+                 store_durability_name(options->durability));
+    *out = api;
+    return true;
+}
+
+void stateful_api_close(struct stateful_api **api)
+{
+    if (*api != NULL) {
+        store_close(&(*api)->store);
+        state_dir_close(&(*api)->dir);
+        free(*api);
+    }
+    *api = NULL;
+}
+
+bool stateful_api_add_routes(struct stateful_api *api, struct routes *routes, struct err *err)
+{
+    return conversation_routes_add(routes, &api->conversations, err);
+}

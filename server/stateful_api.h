@@ -1,0 +1,24 @@
+/* stateful_api.h - the part of the daemon that remembers for its clients: the state folder, the
+ * store, and the endpoints over it.
+ *
+ * Owner: the daemon. Thread: loop. */
+#ifndef SERVER_STATEFUL_API_H
+#define SERVER_STATEFUL_API_H
+
+#include <stdbool.h>
+
+struct auth;
+struct err;
+struct event_loop;
+struct options;
+struct routes;
+struct stateful_api;
+
+bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
+                       const struct options *options, const struct auth *auth, struct err *err);
+/* Finishes what was begun in the store. No request may be open. */
+void stateful_api_close(struct stateful_api **api);
+
+bool stateful_api_add_routes(struct stateful_api *api, struct routes *routes, struct err *err);
+
+#endif
