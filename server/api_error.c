@@ -26,6 +26,11 @@ bool api_error_set(struct api_error *error, int status, const char *code, const 
     return false;
 }
 
+bool api_error_no_memory(struct api_error *error)
+{
+    return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+}
+
 void api_error_from(struct api_error *error, const struct err *err)
 {
     static const struct {

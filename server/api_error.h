@@ -22,6 +22,9 @@ struct api_error {
 bool api_error_set(struct api_error *error, int status, const char *code, const char *param,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* The same for a failed allocation. */
+bool api_error_no_memory(struct api_error *error);
+
 /* The one table from err codes to HTTP statuses. */
 void api_error_from(struct api_error *error, const struct err *err);
 

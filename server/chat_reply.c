@@ -3,6 +3,7 @@
 #include "server/api_error.h"
 #include "server/generation.h"
 #include "server/json_text.h"
+#include "server/logprobs_reply.h"
 
 static const char *finish_name(enum engine_finish finish)
 {
@@ -37,10 +38,10 @@ static double per_second(int n, int64_t ns)
 }
 
 /* Our own words about the session, and the timings that other servers report in this form. */
-static void append_session(const struct generation_end *end, struct buf *out)
+void chat_reply_session(const struct generation_end *end, struct buf *out)
 {
     const struct engine_usage *usage = &end->usage;
-    buf_append_text(out, "\"session\":{\"id\":");
+    buf_append_text(out, ",\"session\":{\"id\":");
     json_text_append_string(out, end->conversation_id);
     buf_append_format(out,
                       ",\"match\":\"%s\",\"window\":%d,\"sinks\":%d,\"position\":%lld,"
@@ -68,42 +69,74 @@ static void end_chunk(const struct chat_reply *reply, struct buf *out)
     buf_append_text(out, reply->include_usage ? ",\"usage\":null}\n\n" : "}\n\n");
 }
 
-void chat_reply_begin(const struct chat_reply *reply, struct buf *out)
+static void append_logprobs(const struct chat_reply *reply, const struct token_report *reports,
+                            size_t n_reports, const struct logprobs_text *text, struct buf *out)
+{
+    buf_append_text(out, ",\"logprobs\":");
+    if (!reply->has_logprobs)
+        buf_append_text(out, "null");
+    else if (reply->is_chat)
+        logprobs_reply_chat(reply->tokenizer, reports, n_reports, out);
+    else
+        logprobs_reply_completion(reply->tokenizer, reports, n_reports, text, out);
+}
+
+void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                      struct buf *out)
 {
     begin_chunk(reply, out);
-    buf_append_text(out, reply->is_chat
-                             ? ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
-                               "\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]"
-                             : ",\"choices\":[{\"index\":0,\"text\":\"\",\"logprobs\":null,"
-                               "\"finish_reason\":null}]");
+    buf_append_format(out, ",\"choices\":[{\"index\":%d,", choice->index);
+    if (reply->is_chat) {
+        buf_append_text(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
+    } else {
+        buf_append_text(out, "\"text\":");
+        json_text_append(out, choice->echo, choice->echo_len);
+    }
+    buf_append_text(out, ",\"logprobs\":null,\"finish_reason\":null}]");
     end_chunk(reply, out);
 }
 
-void chat_reply_text(const struct chat_reply *reply, const char *text, size_t len, struct buf *out)
+void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                      const struct generation_delta *delta, struct buf *out)
+{
+    struct logprobs_text text = {
+        .text = delta->text,
+        .len = delta->len,
+        .text_begin = choice->n_bytes,
+        .n_before =
+            choice->n_characters + logprobs_count_characters(choice->echo, choice->echo_len),
+    };
+    begin_chunk(reply, out);
+    buf_append_format(out, ",\"choices\":[{\"index\":%d,%s", choice->index,
+                      reply->is_chat ? "\"delta\":{\"content\":" : "\"text\":");
+    json_text_append(out, delta->text, delta->len);
+    if (reply->is_chat)
+        buf_append_char(out, '}');
+    append_logprobs(reply, delta->reports, delta->n_reports, &text, out);
+    buf_append_text(out, ",\"finish_reason\":null}]");
+    end_chunk(reply, out);
+    choice->n_bytes += delta->len;
+    choice->n_characters += logprobs_count_characters(delta->text, delta->len);
+}
+
+void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                       const struct generation_end *end, struct buf *out)
 {
     begin_chunk(reply, out);
-    buf_append_text(out, reply->is_chat ? ",\"choices\":[{\"index\":0,\"delta\":{\"content\":"
-                                        : ",\"choices\":[{\"index\":0,\"text\":");
-    json_text_append(out, text, len);
-    buf_append_text(out, reply->is_chat ? "},\"logprobs\":null,\"finish_reason\":null}]"
-                                        : ",\"logprobs\":null,\"finish_reason\":null}]");
+    buf_append_format(
+        out, ",\"choices\":[{\"index\":%d,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}]",
+        choice->index, reply->is_chat ? "\"delta\":{}" : "\"text\":\"\"", finish_name(end->finish));
+    chat_reply_session(end, out);
     end_chunk(reply, out);
 }
 
-void chat_reply_finish(const struct chat_reply *reply, const struct generation_end *end,
-                       struct buf *out)
+void chat_reply_close(const struct chat_reply *reply, const struct engine_usage *usage,
+                      struct buf *out)
 {
-    begin_chunk(reply, out);
-    buf_append_format(out,
-                      ",\"choices\":[{\"index\":0,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}],",
-                      reply->is_chat ? "\"delta\":{}" : "\"text\":\"\"", finish_name(end->finish));
-    append_session(end, out);
-    end_chunk(reply, out);
-
     if (reply->include_usage) {
         begin_chunk(reply, out);
         buf_append_text(out, ",\"choices\":[],");
-        append_usage(&end->usage, out);
+        append_usage(usage, out);
         buf_append_text(out, "}\n\n");
     }
     buf_append_text(out, "data: [DONE]\n\n");
@@ -116,19 +149,52 @@ void chat_reply_fail(const struct api_error *error, struct buf *out)
     buf_append_text(out, "\n\ndata: [DONE]\n\n");
 }
 
-void chat_reply_whole(const struct chat_reply *reply, const struct generation_end *end,
-                      struct buf *out)
+static void append_text(const struct chat_reply_choice *choice, const struct generation_end *end,
+                        struct buf *out)
+{
+    if (choice->echo_len == 0) {
+        json_text_append(out, end->text, end->len);
+        return;
+    }
+    struct buf whole;
+    buf_init(&whole);
+    buf_append(&whole, choice->echo, choice->echo_len);
+    buf_append(&whole, end->text, end->len);
+    if (whole.failed)
+        out->failed = true;
+    json_text_append(out, buf_text(&whole), whole.len);
+    buf_done(&whole);
+}
+
+void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                       const struct generation_end *end, struct buf *out)
+{
+    struct logprobs_text text = {
+        .text = end->text,
+        .len = end->len,
+        .n_before = logprobs_count_characters(choice->echo, choice->echo_len),
+    };
+    buf_append_format(out, "{\"index\":%d,", choice->index);
+    if (reply->is_chat) {
+        buf_append_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
+        json_text_append(out, end->text, end->len);
+        buf_append_text(out, ",\"refusal\":null,\"annotations\":[]}");
+    } else {
+        buf_append_text(out, "\"text\":");
+        append_text(choice, end, out);
+    }
+    append_logprobs(reply, end->reports, end->n_reports, &text, out);
+    buf_append_format(out, ",\"finish_reason\":\"%s\"}", finish_name(end->finish));
+}
+
+void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out)
 {
     append_identity(reply, reply->is_chat ? "chat.completion" : "text_completion", out);
-    buf_append_text(out, reply->is_chat ? ",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-                                          "\"assistant\",\"content\":"
-                                        : ",\"choices\":[{\"index\":0,\"text\":");
-    json_text_append(out, end->text, end->len);
-    buf_append_format(out, "%s,\"logprobs\":null,\"finish_reason\":\"%s\"}],",
-                      reply->is_chat ? ",\"refusal\":null,\"annotations\":[]}" : "",
-                      finish_name(end->finish));
-    append_usage(&end->usage, out);
-    buf_append_char(out, ',');
-    append_session(end, out);
-    buf_append_char(out, '}');
+    buf_append_text(out, ",\"choices\":[");
+}
+
+void chat_reply_whole_end(const struct engine_usage *usage, struct buf *out)
+{
+    buf_append_text(out, "],");
+    append_usage(usage, out);
 }

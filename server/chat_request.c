@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "server/api_error.h"
+#include "server/chat_messages.h"
 #include "server/json_fields.h"
 
-enum { PARAM_SIZE = 96 };
+enum { MAX_COMPLETION_LOGPROBS = 5 };
 
 bool chat_request_id_is_valid(const char *id)
 {
@@ -16,144 +17,9 @@ bool chat_request_id_is_valid(const char *id)
     return id[len] == '\0' && len > 0 && len <= CHAT_REQUEST_MAX_ID;
 }
 
-static bool missing(struct api_error *error, const char *param)
+static bool read_session_id(const json_t *body, struct chat_request *request,
+                            struct api_error *error)
 {
-    return api_error_set(error, 400, "missing_required_parameter", param,
-                         "Missing required parameter: '%s'.", param);
-}
-
-static bool out_of_memory(struct api_error *error)
-{
-    return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
-}
-
-static bool read_role(const json_t *message, size_t i, enum chat_role *out, struct api_error *error)
-{
-    static const struct {
-        const char *name;
-        enum chat_role role;
-    } roles[] = {
-        {"system", CHAT_SYSTEM},       {"developer", CHAT_SYSTEM}, {"user", CHAT_USER},
-        {"assistant", CHAT_ASSISTANT}, {"tool", CHAT_TOOL},        {"function", CHAT_TOOL},
-    };
-    char param[PARAM_SIZE];
-    snprintf(param, sizeof param, "messages[%zu].role", i);
-    const json_t *value = json_fields_get(message, "role");
-    if (value == NULL)
-        return missing(error, param);
-    if (!json_is_string(value))
-        return json_fields_wrong_type(value, param, "a string", error);
-    for (size_t k = 0; k < sizeof roles / sizeof roles[0]; k++) {
-        if (json_fields_is_plain(value) && strcmp(json_string_value(value), roles[k].name) == 0) {
-            *out = roles[k].role;
-            return true;
-        }
-    }
-    return api_error_set(error, 400, "invalid_value", param,
-                         "Invalid value: '%.64s'. Supported values are: 'system', 'developer', "
-                         "'user', 'assistant', and 'tool'.",
-                         json_string_value(value));
-}
-
-/* One content part; `param` names it. */
-static bool append_part(struct buf *text, const json_t *part, const char *param,
-                        struct api_error *error)
-{
-    static const struct {
-        const char *type, *field;
-    } parts[] = {
-        {"text", "text"},
-        {"input_text", "text"},
-        {"output_text", "text"},
-        {"refusal", "refusal"},
-    };
-    if (!json_is_object(part))
-        return json_fields_wrong_type(part, param, "an object", error);
-    const json_t *type = json_fields_get(part, "type");
-    if (type == NULL || !json_is_string(type))
-        return api_error_set(error, 400, "invalid_type", param,
-                             "A content part needs a 'type' that is a string.");
-    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
-        if (strcmp(json_string_value(type), parts[k].type) != 0)
-            continue;
-        const json_t *value = json_fields_get(part, parts[k].field);
-        if (value == NULL || !json_is_string(value))
-            return api_error_set(error, 400, "invalid_type", param,
-                                 "A content part of type '%s' needs a string '%s'.", parts[k].type,
-                                 parts[k].field);
-        buf_append(text, json_string_value(value), json_string_length(value));
-        return true;
-    }
-    return api_error_set(error, 400, "unsupported_value", param,
-                         "Content of type '%.64s' is not supported by this model: only text is.",
-                         json_string_value(type));
-}
-
-static bool append_content(struct buf *text, const json_t *message, size_t i, enum chat_role role,
-                           struct api_error *error)
-{
-    char param[PARAM_SIZE];
-    snprintf(param, sizeof param, "messages[%zu].content", i);
-    const json_t *content = json_fields_get(message, "content");
-    if (content == NULL) /* an assistant that only called tools has none */
-        return role == CHAT_ASSISTANT || missing(error, param);
-    if (json_is_string(content)) {
-        buf_append(text, json_string_value(content), json_string_length(content));
-        return true;
-    }
-    if (!json_is_array(content))
-        return json_fields_wrong_type(content, param, "a string or an array of parts", error);
-    for (size_t j = 0; j < json_array_size(content); j++) {
-        snprintf(param, sizeof param, "messages[%zu].content[%zu]", i, j);
-        if (!append_part(text, json_array_get(content, j), param, error))
-            return false;
-    }
-    return true;
-}
-
-static bool read_message(const json_t *item, size_t i, struct buf *text, struct message_log *log,
-                         struct api_error *error)
-{
-    struct chat_message message = {0};
-    if (!json_is_object(item)) {
-        char param[PARAM_SIZE];
-        snprintf(param, sizeof param, "messages[%zu]", i);
-        return json_fields_wrong_type(item, param, "an object", error);
-    }
-    buf_clear(text);
-    if (!read_role(item, i, &message.role, error) ||
-        !append_content(text, item, i, message.role, error))
-        return false;
-    message.content = buf_text(text);
-    message.len = text->len;
-    return (!text->failed && message_log_push(log, &message)) || out_of_memory(error);
-}
-
-static bool read_messages(const json_t *list, struct message_log *log, struct api_error *error)
-{
-    struct buf text;
-    buf_init(&text);
-    bool is_good = true;
-    for (size_t i = 0; i < json_array_size(list) && is_good; i++)
-        is_good = read_message(json_array_get(list, i), i, &text, log, error);
-    buf_done(&text);
-    return is_good;
-}
-
-static bool read_chat(const json_t *body, struct chat_request *request, struct api_error *error)
-{
-    const json_t *list = json_fields_get(body, "messages");
-    if (list == NULL)
-        return missing(error, "messages");
-    if (!json_is_array(list))
-        return json_fields_wrong_type(list, "messages", "an array of objects", error);
-    if (json_array_size(list) == 0)
-        return api_error_set(error, 400, "empty_array", "messages",
-                             "Invalid 'messages': empty array. Expected at least one message.");
-
-    if (!read_messages(list, &request->messages, error))
-        return false;
-
     const char *id = NULL;
     if (!json_fields_string(body, "session_id", &id, error))
         return false;
@@ -166,24 +32,95 @@ static bool read_chat(const json_t *body, struct chat_request *request, struct a
     return true;
 }
 
-static bool read_prompt(const json_t *body, struct chat_request *request, struct api_error *error)
+static bool read_n(const json_t *body, struct chat_request *request, size_t n_prompts,
+                   struct api_error *error)
 {
-    const json_t *prompt = json_fields_get(body, "prompt");
-    if (prompt == NULL)
-        return missing(error, "prompt");
-    if (json_is_array(prompt) && json_array_size(prompt) == 1 &&
-        json_is_string(json_array_get(prompt, 0)))
-        prompt = json_array_get(prompt, 0);
-    if (json_is_array(prompt))
-        return api_error_set(error, 400, "unsupported_value", "prompt",
-                             "'prompt' must be one string: lists and token ids are not supported.");
-    if (!json_is_string(prompt))
-        return json_fields_wrong_type(prompt, "prompt", "a string", error);
-    if (json_string_length(prompt) == 0)
-        return api_error_set(error, 400, "invalid_value", "prompt",
-                             "'prompt' must have at least one character.");
-    buf_append(&request->prompt, json_string_value(prompt), json_string_length(prompt));
-    return !request->prompt.failed || out_of_memory(error);
+    long long n = 1;
+    if (!json_fields_integer(body, "n", 1, CHAT_REQUEST_MAX_CHOICES, &n, error))
+        return false;
+    if ((unsigned long long)n * n_prompts > CHAT_REQUEST_MAX_CHOICES)
+        return api_error_set(error, 400, "integer_above_max_value", "n",
+                             "'n' times the number of prompts may be at most %d.",
+                             (int)CHAT_REQUEST_MAX_CHOICES);
+    request->n_choices = (int)n;
+    return true;
+}
+
+static bool read_chat_logprobs(const json_t *body, struct generation_request *generation,
+                               struct api_error *error)
+{
+    long long n_top = 0;
+    if (!json_fields_bool(body, "logprobs", &generation->wants_logprobs, error) ||
+        !json_fields_integer(body, "top_logprobs", 0, TOKEN_REPORT_MAX_TOP, &n_top, error))
+        return false;
+    if (n_top > 0 && !generation->wants_logprobs)
+        return api_error_set(error, 400, "invalid_value", "top_logprobs",
+                             "'top_logprobs' needs 'logprobs' to be true.");
+    generation->n_top = (int)n_top;
+    return true;
+}
+
+static bool read_chat(const json_t *body, struct chat_request *request, struct api_error *error)
+{
+    return chat_messages_read(body, &request->messages, error) && read_n(body, request, 1, error) &&
+           read_chat_logprobs(body, &request->generation, error);
+}
+
+static bool read_completion_logprobs(const json_t *body, struct generation_request *generation,
+                                     struct api_error *error)
+{
+    long long n_top = -1;
+    if (json_is_false(json_fields_get(body, "logprobs")))
+        return true; /* a chat client's way to say none */
+    if (!json_fields_integer(body, "logprobs", 0, MAX_COMPLETION_LOGPROBS, &n_top, error))
+        return false;
+    generation->wants_logprobs = n_top >= 0;
+    generation->n_top = n_top > 0 ? (int)n_top : 0;
+    return true;
+}
+
+/* The best of several is something that a client can do itself with "n" and "logprobs". */
+static bool check_best_of(const json_t *body, int n, struct api_error *error)
+{
+    long long best_of = n;
+    if (!json_fields_integer(body, "best_of", 0, 20, &best_of, error))
+        return false;
+    if (best_of == n || best_of <= 1)
+        return true;
+    return best_of < n ? api_error_set(error, 400, "invalid_value", "best_of",
+                                       "'best_of' must not be less than 'n'.")
+                       : api_error_set(error, 400, "unsupported_value", "best_of",
+                                       "'best_of' above 'n' is not supported by this server.");
+}
+
+static bool check_suffix(const json_t *body, struct api_error *error)
+{
+    const char *suffix = NULL;
+    if (!json_fields_string(body, "suffix", &suffix, error))
+        return false;
+    return suffix == NULL || suffix[0] == '\0' ||
+           api_error_set(error, 400, "unsupported_parameter", "suffix",
+                         "'suffix' is not supported by this server.");
+}
+
+static bool read_echo(const json_t *body, struct chat_request *request, struct api_error *error)
+{
+    if (!json_fields_bool(body, "echo", &request->is_echoing, error))
+        return false;
+    return !(request->is_echoing && request->generation.wants_logprobs) ||
+           api_error_set(error, 400, "unsupported_value", "echo",
+                         "'echo' together with 'logprobs' is not supported: this server measures "
+                         "what it generates, not the prompt.");
+}
+
+static bool read_completion(const json_t *body, int n_vocab, struct chat_request *request,
+                            struct api_error *error)
+{
+    return completion_prompts_read(body, n_vocab, &request->prompts, error) &&
+           read_n(body, request, request->prompts.n, error) &&
+           read_completion_logprobs(body, &request->generation, error) &&
+           check_best_of(body, request->n_choices, error) && check_suffix(body, error) &&
+           read_echo(body, request, error);
 }
 
 static bool parse(const char *body, size_t len, const struct generation_defaults *defaults,
@@ -193,9 +130,10 @@ static bool parse(const char *body, size_t len, const struct generation_defaults
     json_t *root;
     if (!json_fields_parse(body, len, &root, error))
         return false;
-    bool is_good =
-        (request.is_chat ? read_chat(root, &request, error) : read_prompt(root, &request, error)) &&
-        generation_request_read(root, defaults, &request.generation, error);
+    bool is_good = generation_request_read(root, defaults, &request.generation, error) &&
+                   read_session_id(root, &request, error) &&
+                   (request.is_chat ? read_chat(root, &request, error)
+                                    : read_completion(root, defaults->n_vocab, &request, error));
     json_decref(root);
     if (is_good)
         *out = request;
@@ -223,5 +161,5 @@ void chat_request_done(struct chat_request *request)
 {
     generation_request_done(&request->generation);
     message_log_done(&request->messages);
-    buf_done(&request->prompt);
+    completion_prompts_done(&request->prompts);
 }

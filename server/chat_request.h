@@ -7,19 +7,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/base/buf.h"
+#include "server/completion_prompts.h"
 #include "server/generation_request.h"
 #include "server/message_log.h"
 
 struct api_error;
 
-enum { CHAT_REQUEST_MAX_ID = 256 };
+enum { CHAT_REQUEST_MAX_ID = 256, CHAT_REQUEST_MAX_CHOICES = 128 };
 
 struct chat_request {
-    bool is_chat; /* messages; else a raw prompt */
+    bool is_chat; /* messages; else raw prompts */
     struct generation_request generation;
+    int n_choices;   /* answers to each prompt, >= 1; of all prompts CHAT_REQUEST_MAX_CHOICES */
+    bool is_echoing; /* raw: the answer begins with the prompt */
     struct message_log messages;              /* at least one */
-    struct buf prompt;                        /* raw */
+    struct completion_prompts prompts;        /* raw */
     char session_id[CHAT_REQUEST_MAX_ID + 1]; /* the body's own, empty for none */
 };
 

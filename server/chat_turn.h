@@ -12,12 +12,14 @@
 
 struct generations;
 struct http_exchange;
+struct tokenizer;
 
 /* What all turns share. Owner: the daemon. */
 struct chat_turns {
     struct generations *generations;
     struct generation_defaults defaults;
-    const char *model_name;
+    const char *model_name; /* as answers give it */
+    const struct tokenizer *tokenizer;
     char fingerprint[64]; /* "system_fingerprint" of all answers */
     int ping_after_s;     /* of silence in a stream */
 };

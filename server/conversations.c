@@ -244,11 +244,12 @@ static enum conversations_status begin(struct conversations *all,
                                        const struct conversation_ask *ask, const uint64_t *hashes,
                                        struct conversation_plan *plan, struct err *err)
 {
-    struct conversation *one =
-        ask->id != NULL ? find_named(all, ask) : find_by_text(all, ask, hashes);
+    struct conversation *one = ask->is_ephemeral ? NULL
+                               : ask->id != NULL ? find_named(all, ask)
+                                                 : find_by_text(all, ask, hashes);
     size_t n_common = one == NULL ? 0 : common_prefix(one, ask, hashes);
 
-    if (one != NULL && is_side_request(one, ask, n_common))
+    if (ask->is_ephemeral || (one != NULL && is_side_request(one, ask, n_common)))
         return make_ephemeral(all, ask, plan, err) ? CONVERSATIONS_READY : CONVERSATIONS_FAILED;
     if (one != NULL && one->is_busy)
         return one->is_leaving ? CONVERSATIONS_LEAVING : CONVERSATIONS_BUSY;

@@ -41,8 +41,9 @@ enum conversation_match {
 };
 
 struct conversation_ask {
-    int owner;      /* whose API key: conversations of others do not exist */
-    const char *id; /* the client's name for the conversation; NULL: found by its text */
+    int owner;         /* whose API key: conversations of others do not exist */
+    const char *id;    /* the client's name for the conversation; NULL: found by its text */
+    bool is_ephemeral; /* part of none */
     const struct chat_message *messages;
     size_t n_messages;
     struct chat_render_options render; /* tools, variables and time; borrowed during the call */

@@ -37,6 +37,7 @@ struct generation {
     char request_id[65];
     int owner;
     char *conversation_id; /* as the client names it; NULL for none */
+    bool is_ephemeral;
     bool is_raw;
     struct message_log messages;
     struct buf prompt;
@@ -51,6 +52,7 @@ struct generation {
 
     bool has_started; /* on_start was called */
     struct buf text;
+    struct token_report_list reports;
     struct generation_meter meter;
 };
 
@@ -136,6 +138,7 @@ static void generation_free(struct generation *one)
     generation_request_done(&one->request);
     token_list_done(&one->tokens);
     buf_done(&one->text);
+    token_report_list_done(&one->reports);
     free(one->conversation_id);
     free(one);
 }
@@ -162,15 +165,16 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     snprintf(one->request_id, sizeof one->request_id, "%s", ask->request_id);
     one->owner = ask->owner;
     one->conversation_id = conversation_id;
+    one->is_ephemeral = ask->is_ephemeral;
     one->is_raw = ask->is_raw;
     one->messages = ask->messages;
     message_log_init(&ask->messages);
     one->prompt = ask->prompt;
     buf_init(&ask->prompt);
+    one->tokens = ask->tokens;
+    token_list_init(&ask->tokens);
     one->request = ask->request;
-    ask->request.stops = NULL;
-    ask->request.n_stops = 0;
-    token_list_init(&one->tokens);
+    ask->request = (struct generation_request){0};
     buf_init(&one->text);
     generation_meter_begin(&one->meter, all->options.metrics);
 
@@ -252,14 +256,20 @@ static void submit(struct generation *one)
     struct err err;
     engine_request_init(&request);
     request.id = one->id;
+    request.owner = one->owner;
     request.session = one->plan.session;
     request.keep = one->plan.keep;
     request.max_tokens = asked->max_tokens;
+    request.min_tokens = asked->min_tokens;
     request.ignore_end = asked->ignore_end;
     request.sampling = asked->sampling;
     request.tokens = one->tokens;
     request.stops = asked->stops;
     request.n_stops = asked->n_stops;
+    request.biases = asked->biases;
+    request.n_biases = asked->n_biases;
+    request.wants_reports = asked->wants_logprobs;
+    request.n_top = asked->n_top;
 
     if (!engine_submit(one->all->options.engine, &request, &err)) {
         refuse_err(one, &err); /* tokens and stops are still the generation's */
@@ -268,6 +278,8 @@ static void submit(struct generation *one)
     token_list_init(&one->tokens);
     asked->stops = NULL;
     asked->n_stops = 0;
+    asked->biases = NULL;
+    asked->n_biases = 0;
     one->state = GENERATION_SPEAKS;
     generation_meter_submitted(&one->meter);
     tell_start(one);
@@ -281,6 +293,13 @@ static void take_session(struct generation *one)
         one->state = GENERATION_AWAITS_SESSION;
         tell_start(one);
     }
+}
+
+static void use_tokens(struct generation *one)
+{
+    one->n_fed = (int64_t)one->tokens.n;
+    one->last_token = one->tokens.n > 0 ? one->tokens.ids[one->tokens.n - 1] : -1;
+    take_session(one);
 }
 
 /* On a worker thread. Megabytes of text take a second; the loop must not. */
@@ -303,9 +322,7 @@ static void on_tokenized(void *arg)
     } else if (one->tokens_err.code != ERR_NONE) {
         refuse_err(one, &one->tokens_err);
     } else {
-        one->n_fed = (int64_t)one->tokens.n;
-        one->last_token = one->tokens.n > 0 ? one->tokens.ids[one->tokens.n - 1] : -1;
-        take_session(one);
+        use_tokens(one);
     }
     settle(all);
 }
@@ -314,18 +331,18 @@ static void make_tokens(struct generation *one)
 {
     struct err err;
     one->state = GENERATION_TOKENIZES;
-    if (one->plan.replay < 0) {
-        if (!event_loop_work(one->all->options.loop, tokenize, on_tokenized, one, &err))
+    bool has_tokens = one->tokens.n > 0;
+    if (one->plan.replay >= 0) {
+        has_tokens = token_list_push(&one->tokens, one->plan.replay, &err);
+        if (!has_tokens) {
             refuse_err(one, &err);
-        return;
+            return;
+        }
     }
-    if (!token_list_push(&one->tokens, one->plan.replay, &err)) {
+    if (has_tokens)
+        use_tokens(one);
+    else if (!event_loop_work(one->all->options.loop, tokenize, on_tokenized, one, &err))
         refuse_err(one, &err);
-        return;
-    }
-    one->n_fed = 1;
-    one->last_token = one->plan.replay;
-    take_session(one);
 }
 
 static enum conversations_status find_conversation(struct generation *one, struct err *err)
@@ -343,6 +360,7 @@ static enum conversations_status find_conversation(struct generation *one, struc
     struct conversation_ask ask = {
         .owner = one->owner,
         .id = one->conversation_id,
+        .is_ephemeral = one->is_ephemeral,
         .messages = messages,
         .n_messages = n,
     };
@@ -421,11 +439,18 @@ static void on_text(struct generation *one, const struct engine_event *event)
 {
     buf_append(&one->text, event->text.data, event->text.len);
     generation_meter_text(&one->meter, event->n_tokens);
+    if (!token_report_list_append(&one->reports, event->reports.items, event->reports.n))
+        one->text.failed = true;
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
         engine_cancel(one->all->options.engine, one->id);
     if (one->listener == NULL)
         return;
-    struct generation_delta delta = {.text = event->text.data, .len = event->text.len};
+    struct generation_delta delta = {
+        .text = buf_text(&event->text),
+        .len = event->text.len,
+        .reports = event->reports.items,
+        .n_reports = event->reports.n,
+    };
     one->listener->on_delta(one->arg, &delta);
 }
 
@@ -441,6 +466,8 @@ static void tell_end(struct generation *one, const struct engine_event *event)
         .n_sinks = info->n_sinks,
         .text = buf_text(&one->text),
         .len = one->text.len,
+        .reports = one->reports.items,
+        .n_reports = one->reports.n,
     };
     const struct generation_listener *listener = one->listener;
     one->listener = NULL;

@@ -37,10 +37,13 @@ struct generation_start {
     int64_t n_evicted;           /* of all these, those that the first answered token cannot see */
 };
 
-/* A piece of the answer: whole UTF-8 sequences, never empty. */
+/* A piece of the answer: whole UTF-8 sequences. Empty only when it brings reports of tokens that
+ * have no text. */
 struct generation_delta {
     const char *text;
     size_t len;
+    const struct token_report *reports; /* [n_reports] tokens whose text ends in it, if wanted */
+    size_t n_reports;
 };
 
 /* How it ended. */
@@ -53,6 +56,8 @@ struct generation_end {
     int n_sinks;
     const char *text; /* the whole answer */
     size_t len;
+    const struct token_report *reports; /* [n_reports] of all its tokens, if wanted */
+    size_t n_reports;
 };
 
 /* Who wants to know. Borrowed pointers hold for the call. on_finish or on_fail is the last call,
@@ -77,9 +82,11 @@ struct generation_ask {
     const char *request_id;      /* for the log; copied */
     int owner;                   /* the API key's number */
     const char *conversation_id; /* the client's name for it, NULL for none; copied */
-    bool is_raw;
+    bool is_ephemeral;           /* not part of any conversation: forgotten afterwards */
     struct message_log messages; /* at least one; the whole history */
-    struct buf prompt;           /* is_raw: this instead, which is no conversation */
+    bool is_raw;                 /* no messages, but ... */
+    struct buf prompt;           /* ... this text, or ... */
+    struct token_list tokens;    /* ... these, if any. Both are ephemeral */
     struct generation_request request;
 };
 
@@ -96,8 +103,8 @@ bool generations_open(struct generations **out, const struct generations_options
 /* There must be none left. */
 void generations_close(struct generations **all);
 
-/* Takes the ask's messages, prompt and request over; NULL and *error when there are too many (the
- * ask is then as it was). Nothing happens before generation_run. */
+/* Takes the ask's messages, prompt, tokens and request over; NULL and *error when there are too
+ * many (the ask is then as it was). Nothing happens before generation_run. */
 struct generation *generation_new(struct generations *all, struct generation_ask *ask,
                                   struct api_error *error);
 /* Sets it going. The listener may be called, to its last call, before this returns. */

@@ -1,5 +1,6 @@
 #include "server/generation_request.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +41,7 @@ static bool unsupported(struct api_error *error, const char *name)
 static bool refuse_unsupported(const json_t *body, struct api_error *error)
 {
     static const char *const names[] = {
-        "tools",  "functions",          "logprobs", "top_logprobs", "logit_bias",  "audio",
-        "suffix", "web_search_options", "echo",     "grammar",      "guided_json",
+        "tools", "functions", "audio", "web_search_options", "moderation", "grammar", "guided_json",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_fields_get(body, names[i]);
@@ -49,16 +49,6 @@ static bool refuse_unsupported(const json_t *body, struct api_error *error)
             return unsupported(error, names[i]);
     }
     return true;
-}
-
-/* "n" and "best_of": one answer or none of our business. */
-static bool read_count(const json_t *body, const char *name, struct api_error *error)
-{
-    long long n = 1;
-    if (!json_fields_integer(body, name, 1, 128, &n, error))
-        return false;
-    return n == 1 || api_error_set(error, 400, "unsupported_value", name,
-                                   "'%s' must be 1: a session gives one answer at a time.", name);
 }
 
 static bool check_tool_choice(const json_t *body, struct api_error *error)
@@ -100,6 +90,23 @@ static bool check_modalities(const json_t *body, struct api_error *error)
     return true;
 }
 
+static bool check_model(const json_t *body, const struct generation_defaults *defaults,
+                        struct api_error *error)
+{
+    const char *model = NULL;
+    if (!json_fields_string(body, "model", &model, error))
+        return false;
+    if (model == NULL || !defaults->is_model_strict)
+        return true;
+    for (int i = 0; i < 2; i++) {
+        if (defaults->model_names[i] != NULL && strcmp(model, defaults->model_names[i]) == 0)
+            return true;
+    }
+    return api_error_set(error, 404, "model_not_found", "model",
+                         "The model '%.100s' does not exist; this server has '%.100s'.", model,
+                         defaults->model_names[0]);
+}
+
 static bool read_stream(const json_t *body, struct generation_request *request,
                         struct api_error *error)
 {
@@ -129,9 +136,20 @@ static bool read_max_tokens(const json_t *body, struct generation_request *reque
     return true;
 }
 
-static bool read_sampling(const json_t *body, struct sampler_settings *sampling,
+static bool read_min_tokens(const json_t *body, struct generation_request *request,
+                            struct api_error *error)
+{
+    long long n = 0;
+    if (!json_fields_integer(body, "min_tokens", 0, request->max_tokens, &n, error))
+        return false;
+    request->min_tokens = (int)n;
+    return true;
+}
+
+static bool read_sampling(const json_t *body, struct generation_request *request,
                           struct api_error *error)
 {
+    struct sampler_settings *sampling = &request->sampling;
     long long top_k = sampling->top_k, seed = -1;
     if (!json_fields_float(body, "temperature", 0, 2, &sampling->temperature, error) ||
         !json_fields_float(body, "top_p", 0, 1, &sampling->top_p, error) ||
@@ -146,7 +164,54 @@ static bool read_sampling(const json_t *body, struct sampler_settings *sampling,
         !json_fields_integer(body, "seed", INT64_MIN, INT64_MAX, &seed, error))
         return false;
     sampling->top_k = top_k < 0 ? 0 : (int)top_k;
+    request->has_seed = seed >= 0;
     sampling->seed = seed < 0 ? random_id_number() : (uint64_t)seed;
+    return true;
+}
+
+static bool read_bias(const char *key, const json_t *value, int n_vocab, struct token_bias *out,
+                      struct api_error *error)
+{
+    char *end;
+    errno = 0;
+    long long id = strtoll(key, &end, 10);
+    if (end == key || *end != '\0' || errno != 0 || id < 0 || id >= n_vocab)
+        return api_error_set(error, 400, "invalid_value", "logit_bias",
+                             "'logit_bias': '%.32s' is not a token id from 0 to %d.", key,
+                             n_vocab - 1);
+    bool is_ban = json_is_false(value); /* another server's word for never */
+    if (!is_ban && !json_is_number(value))
+        return json_fields_wrong_type(value, "logit_bias", "an object of numbers", error);
+    double bias = is_ban ? -100 : json_number_value(value);
+    if (!(bias >= -100 && bias <= 100))
+        return api_error_set(
+            error, 400, bias < 0 ? "decimal_below_min_value" : "decimal_above_max_value",
+            "logit_bias", "'logit_bias': the bias of token %lld must be from -100 to 100.", id);
+    *out = (struct token_bias){(int32_t)id, (float)bias};
+    return true;
+}
+
+static bool read_biases(const json_t *body, int n_vocab, struct generation_request *request,
+                        struct api_error *error)
+{
+    const json_t *map = json_fields_get(body, "logit_bias");
+    if (map == NULL || (json_is_array(map) && json_array_size(map) == 0))
+        return true;
+    if (!json_is_object(map))
+        return json_fields_wrong_type(map, "logit_bias", "an object", error);
+    if (json_object_size(map) == 0)
+        return true;
+    request->biases = calloc(json_object_size(map), sizeof *request->biases);
+    if (request->biases == NULL)
+        return api_error_no_memory(error);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)map, key, value)
+    {
+        if (!read_bias(key, value, n_vocab, &request->biases[request->n_biases], error))
+            return false;
+        request->n_biases++;
+    }
     return true;
 }
 
@@ -164,7 +229,7 @@ static bool add_stop(struct generation_request *request, const json_t *value,
                              "A stop sequence may have at most %d bytes.", (int)MAX_STOP_BYTES);
     char *copy = strdup(json_string_value(value));
     if (copy == NULL)
-        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+        return api_error_no_memory(error);
     request->stops[request->n_stops++] = copy;
     return true;
 }
@@ -181,7 +246,7 @@ static bool read_stops(const json_t *body, struct generation_request *request,
                              "There may be at most %d stop sequences.", DETOKENIZER_MAX_STOPS);
     request->stops = calloc(n, sizeof *request->stops);
     if (request->stops == NULL)
-        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+        return api_error_no_memory(error);
     for (size_t i = 0; i < n; i++) {
         if (!add_stop(request, json_is_array(value) ? json_array_get(value, i) : value, error))
             return false;
@@ -194,11 +259,11 @@ bool generation_request_read(const json_t *body, const struct generation_default
 {
     struct generation_request request = {.max_tokens = defaults->max_tokens,
                                          .sampling = defaults->sampling};
-    const char *model = NULL; /* any name means the one model that is loaded */
-    if (!json_fields_string(body, "model", &model, error) || !read_stream(body, &request, error) ||
-        !read_max_tokens(body, &request, error) || !read_sampling(body, &request.sampling, error) ||
+    if (!check_model(body, defaults, error) || !read_stream(body, &request, error) ||
+        !read_max_tokens(body, &request, error) || !read_min_tokens(body, &request, error) ||
+        !read_sampling(body, &request, error) ||
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
-        !read_count(body, "n", error) || !read_count(body, "best_of", error) ||
+        !read_biases(body, defaults->n_vocab, &request, error) ||
         !refuse_unsupported(body, error) || !check_tool_choice(body, error) ||
         !check_response_format(body, error) || !check_modalities(body, error) ||
         !read_stops(body, &request, error)) {
@@ -214,6 +279,52 @@ void generation_request_done(struct generation_request *request)
     for (int i = 0; i < request->n_stops; i++)
         free(request->stops[i]);
     free(request->stops);
+    free(request->biases);
     request->stops = NULL;
     request->n_stops = 0;
+    request->biases = NULL;
+    request->n_biases = 0;
+}
+
+static bool copy_stops(const struct generation_request *request, struct generation_request *out)
+{
+    if (request->n_stops == 0)
+        return true;
+    out->stops = calloc((size_t)request->n_stops, sizeof *out->stops);
+    if (out->stops == NULL)
+        return false;
+    for (int i = 0; i < request->n_stops; i++) {
+        out->stops[i] = strdup(request->stops[i]);
+        if (out->stops[i] == NULL)
+            return false;
+        out->n_stops = i + 1;
+    }
+    return true;
+}
+
+static bool copy_biases(const struct generation_request *request, struct generation_request *out)
+{
+    if (request->n_biases == 0)
+        return true;
+    size_t n_bytes = (size_t)request->n_biases * sizeof *out->biases;
+    out->biases = malloc(n_bytes);
+    if (out->biases == NULL)
+        return false;
+    memcpy(out->biases, request->biases, n_bytes);
+    out->n_biases = request->n_biases;
+    return true;
+}
+
+bool generation_request_copy(const struct generation_request *request,
+                             struct generation_request *out)
+{
+    *out = *request;
+    out->stops = NULL;
+    out->n_stops = 0;
+    out->biases = NULL;
+    out->n_biases = 0;
+    if (copy_stops(request, out) && copy_biases(request, out))
+        return true;
+    generation_request_done(out);
+    return false;
 }

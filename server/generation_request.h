@@ -1,7 +1,7 @@
 /* generation_request.h - the fields that both completion endpoints share: how to generate.
  *
  * What would change the answer and cannot be done is refused, never ignored; what says nothing
- * ("n":1, "tools":[]) passes. Pure; fuzzed through chat_request. Thread: any. */
+ * ("tools":[]) passes. Pure; fuzzed through chat_request. Thread: any. */
 #ifndef SERVER_GENERATION_REQUEST_H
 #define SERVER_GENERATION_REQUEST_H
 
@@ -9,27 +9,40 @@
 #include <stdbool.h>
 
 #include "core/text/sampler.h"
+#include "core/text/token_report.h"
 
 struct api_error;
 
-/* What holds when the client says nothing. */
+/* What the daemon allows, and what holds when the client says nothing. */
 struct generation_defaults {
     int max_tokens;
     struct sampler_settings sampling;
+    int n_vocab;                /* token ids are below */
+    const char *model_names[2]; /* those of the one model that is loaded; NULL for none */
+    bool is_model_strict;       /* other names are refused; else they mean the same model */
 };
 
 struct generation_request {
     bool is_streaming;
     bool include_usage; /* one more chunk with the token counts */
     bool ignore_end;
-    int max_tokens; /* >= 1 */
-    struct sampler_settings sampling;
-    char **stops; /* owned: n_stops strings, none empty */
+    int max_tokens;                   /* >= 1 */
+    int min_tokens;                   /* 0 .. max_tokens */
+    struct sampler_settings sampling; /* without the biases */
+    bool has_seed;                    /* the client chose it */
+    struct token_bias *biases;        /* owned: n_biases */
+    int n_biases;
+    bool wants_logprobs; /* of each token, and of ... */
+    int n_top;           /* ... the so many most likely ones, 0 .. TOKEN_REPORT_MAX_TOP */
+    char **stops;        /* owned: n_stops strings, none empty */
     int n_stops;
 };
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,
                              struct generation_request *out, struct api_error *error);
 void generation_request_done(struct generation_request *request);
+/* *out becomes a copy with lists of its own; false when there is no memory (*out is then empty). */
+bool generation_request_copy(const struct generation_request *request,
+                             struct generation_request *out);
 
 #endif

@@ -4,10 +4,11 @@
 #include "server/generation_request.h"
 #include "server/json_text.h"
 
-void info_reply_model(const struct engine_info *info, int64_t created, struct buf *out)
+void info_reply_model(const struct engine_info *info, const char *id, int64_t created,
+                      struct buf *out)
 {
     buf_append_text(out, "{\"id\":");
-    json_text_append_string(out, info->model_name);
+    json_text_append_string(out, id);
     buf_append_format(out,
                       ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sinkd\","
                       "\"context_length\":%d,\"max_model_len\":%d",
@@ -22,10 +23,11 @@ void info_reply_model(const struct engine_info *info, int64_t created, struct bu
                       info->session_bytes);
 }
 
-void info_reply_models(const struct engine_info *info, int64_t created, struct buf *out)
+void info_reply_models(const struct engine_info *info, const char *id, int64_t created,
+                       struct buf *out)
 {
     buf_append_text(out, "{\"object\":\"list\",\"data\":[");
-    info_reply_model(info, created, out);
+    info_reply_model(info, id, created, out);
     buf_append_text(out, "]}");
 }
 

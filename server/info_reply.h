@@ -10,9 +10,11 @@
 struct buf;
 struct generation_defaults;
 
-/* One model object, or a list with this one in it. */
-void info_reply_model(const struct engine_info *info, int64_t created, struct buf *out);
-void info_reply_models(const struct engine_info *info, int64_t created, struct buf *out);
+/* One model object, or a list with this one in it. `id` is what the API calls the model. */
+void info_reply_model(const struct engine_info *info, const char *id, int64_t created,
+                      struct buf *out);
+void info_reply_models(const struct engine_info *info, const char *id, int64_t created,
+                       struct buf *out);
 
 /* What llama.cpp's clients ask GET /props for. */
 void info_reply_props(const struct engine_info *info, const struct tokenizer *tokenizer,

@@ -20,7 +20,7 @@ static void get_models(void *arg, const struct route_call *call)
     const struct info_routes *info = arg;
     struct buf body;
     buf_init(&body);
-    info_reply_models(engine_info(info->engine), info->started, &body);
+    info_reply_models(engine_info(info->engine), info->model_id, info->started, &body);
     http_exchange_reply(call->exchange, 200, json_media, &body);
 }
 
@@ -29,17 +29,17 @@ static void get_model(void *arg, const struct route_call *call)
     const struct info_routes *info = arg;
     const struct engine_info *engine = engine_info(info->engine);
     const char *name = call->params[0];
-    if (strcmp(name, engine->model_name) != 0) {
+    if (strcmp(name, info->model_id) != 0 && strcmp(name, engine->model_name) != 0) {
         struct api_error error;
         api_error_set(&error, 404, "model_not_found", "model",
                       "The model '%.100s' does not exist; this server has '%s'.", name,
-                      engine->model_name);
+                      info->model_id);
         http_exchange_reply_error(call->exchange, &error);
         return;
     }
     struct buf body;
     buf_init(&body);
-    info_reply_model(engine, info->started, &body);
+    info_reply_model(engine, info->model_id, info->started, &body);
     http_exchange_reply(call->exchange, 200, json_media, &body);
 }
 

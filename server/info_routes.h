@@ -19,6 +19,7 @@ struct routes;
 struct info_routes {
     const struct routes *routes; /* is it draining? */
     const struct engine *engine;
+    const char *model_id; /* what the API calls the model */
     const struct generations *generations;
     const struct conversations *conversations;
     const struct http_server *http;

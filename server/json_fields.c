@@ -71,6 +71,12 @@ static const char *type_name(const json_t *value)
     }
 }
 
+bool json_fields_missing(const char *param, struct api_error *error)
+{
+    return api_error_set(error, 400, "missing_required_parameter", param,
+                         "Missing required parameter: '%s'.", param);
+}
+
 bool json_fields_wrong_type(const json_t *value, const char *param, const char *expected,
                             struct api_error *error)
 {

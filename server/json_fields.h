@@ -31,6 +31,8 @@ bool json_fields_string(const json_t *object, const char *name, const char **out
 /* False when the string has a NUL inside. A model may say one, so messages may hold one. */
 bool json_fields_is_plain(const json_t *string);
 
+/* Fills *error: missing_required_parameter. */
+bool json_fields_missing(const char *param, struct api_error *error);
 /* Fills *error: invalid_type, with the type that was found. */
 bool json_fields_wrong_type(const json_t *value, const char *param, const char *expected,
                             struct api_error *error);

@@ -150,6 +150,16 @@ bool message_log_move(struct message_log *log, struct message_log *from)
     return true;
 }
 
+bool message_log_copy(struct message_log *log, const struct message_log *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        struct chat_message message = message_log_view(from, i);
+        if (!message_log_push(log, &message))
+            return false;
+    }
+    return true;
+}
+
 void message_log_truncate(struct message_log *log, size_t n)
 {
     while (log->n > n) {

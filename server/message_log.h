@@ -38,6 +38,9 @@ bool message_log_extend_last(struct message_log *log, const char *text, size_t l
 /* Moves all of `from` to the end; on false nothing has moved. */
 bool message_log_move(struct message_log *log, struct message_log *from);
 
+/* Copies all of `from` to the end of *log; on false some may have been copied. */
+bool message_log_copy(struct message_log *log, const struct message_log *from);
+
 void message_log_truncate(struct message_log *log, size_t n);
 
 /* A borrowed view of one message. */

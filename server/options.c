@@ -37,6 +37,10 @@ struct option {
 
 static const struct option table[] = {
     {"model", TEXT, AT(model), 0, 0, "", "FILE", "the model, a GGUF file"},
+    {"alias", TEXT, AT(alias), 0, 0, "", "NAME",
+     "the model's name in the API; else its file's name"},
+    {"strict-model", SWITCH, AT(strict_model), 0, 0, "no", NULL,
+     "refuse requests for a model of another name"},
     {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "ADDRESS", "listen here; 0.0.0.0 for all"},
     {"port", INTEGER, AT(port), 0, 65535, "8080", "N", "listen on this port; 0: any free one"},
     {"window", INTEGER, AT(window), 0, 1 << 24, "0", "TOKENS",

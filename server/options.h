@@ -25,6 +25,8 @@ struct options {
     bool show_version;
     char config[OPTIONS_MAX_TEXT];
     char model[OPTIONS_MAX_TEXT];
+    char alias[OPTIONS_MAX_TEXT]; /* the model's name in the API; empty: its own */
+    bool strict_model;
     char host[OPTIONS_MAX_TEXT];
     int port;
     int window;

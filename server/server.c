@@ -187,6 +187,13 @@ static bool open_conversations(struct server *server, struct err *err)
     return true;
 }
 
+/* What the API calls the model. */
+static const char *model_id(const struct server *server)
+{
+    return server->options->alias[0] != '\0' ? server->options->alias
+                                             : engine_info(server->engine)->model_name;
+}
+
 static bool open_generations(struct server *server, struct err *err)
 {
     const struct options *options = server->options;
@@ -213,8 +220,12 @@ static bool open_generations(struct server *server, struct err *err)
                         .top_k = options->top_k,
                         .repetition_penalty = options->repeat_penalty,
                     },
+                .n_vocab = info->n_vocab,
+                .model_names = {model_id(server), info->model_name},
+                .is_model_strict = options->strict_model,
             },
-        .model_name = info->model_name,
+        .model_name = model_id(server),
+        .tokenizer = engine_tokenizer(server->engine),
         .ping_after_s = options->ping_seconds,
     };
     snprintf(server->turns.fingerprint, sizeof server->turns.fingerprint, "fp_sinkd-%s-%s",
@@ -254,6 +265,7 @@ static bool add_routes(struct server *server, struct err *err)
     server->routes.auth = server->auth;
     server->info = (struct info_routes){
         .engine = server->engine,
+        .model_id = model_id(server),
         .generations = server->generations,
         .conversations = server->conversations,
         .http = server->http,

@@ -27,7 +27,7 @@ static void check_request(const struct chat_request *request)
     check(sampling->temperature >= 0 && sampling->temperature <= 2);
     check(sampling->top_p >= 0 && sampling->top_p <= 1 && sampling->top_k >= 0);
     check(sampling->repetition_penalty > 0);
-    check(request->is_chat ? request->messages.n > 0 : request->prompt.len > 0);
+    check(request->is_chat ? request->messages.n > 0 : request->prompts.n > 0);
 }
 
 static void check_error(const struct api_error *error)

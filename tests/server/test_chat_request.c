@@ -9,6 +9,8 @@
 
 static const struct generation_defaults defaults = {
     .max_tokens = 100,
+    .n_vocab = 1000,
+    .model_names = {"small", "file-name"},
     .sampling = {.temperature = 0.5F, .top_p = 1, .repetition_penalty = 1, .top_k = 40},
 };
 
@@ -127,7 +129,21 @@ static void numbers_have_ranges(void **state)
         {"\"top_k\":-2", "integer_below_min_value", "top_k"},
         {"\"top_k\":2147483648", "integer_above_max_value", "top_k"},
         {"\"n\":0", "integer_below_min_value", "n"},
-        {"\"n\":2", "unsupported_value", "n"},
+        {"\"n\":129", "integer_above_max_value", "n"},
+        {"\"min_tokens\":-1", "integer_below_min_value", "min_tokens"},
+        {"\"min_tokens\":9,\"max_tokens\":8", "integer_above_max_value", "min_tokens"},
+        {"\"logprobs\":true,\"top_logprobs\":21", "integer_above_max_value", "top_logprobs"},
+        {"\"logprobs\":true,\"top_logprobs\":-1", "integer_below_min_value", "top_logprobs"},
+        {"\"logprobs\":5", "invalid_type", "logprobs"},
+        {"\"top_logprobs\":2", "invalid_value", "top_logprobs"},
+        {"\"logit_bias\":{\"1\":100.5}", "decimal_above_max_value", "logit_bias"},
+        {"\"logit_bias\":{\"1\":-101}", "decimal_below_min_value", "logit_bias"},
+        {"\"logit_bias\":{\"1\":\"x\"}", "invalid_type", "logit_bias"},
+        {"\"logit_bias\":{\"1000\":1}", "invalid_value", "logit_bias"},
+        {"\"logit_bias\":{\"-1\":1}", "invalid_value", "logit_bias"},
+        {"\"logit_bias\":{\"the\":1}", "invalid_value", "logit_bias"},
+        {"\"logit_bias\":{\"\":1}", "invalid_value", "logit_bias"},
+        {"\"logit_bias\":[1]", "invalid_type", "logit_bias"},
         {"\"n\":1000000", "integer_above_max_value", "n"},
         {"\"presence_penalty\":-2.1", "decimal_below_min_value", "presence_penalty"},
         {"\"frequency_penalty\":3", "decimal_above_max_value", "frequency_penalty"},
@@ -165,9 +181,6 @@ static void what_cannot_be_done_is_refused(void **state)
     (void)state;
     assert_refused(parse_with("\"tools\":[{\"type\":\"function\"}]"), "unsupported_parameter",
                    "tools");
-    assert_refused(parse_with("\"logprobs\":true"), "unsupported_parameter", "logprobs");
-    assert_refused(parse_with("\"top_logprobs\":3"), "unsupported_parameter", "top_logprobs");
-    assert_refused(parse_with("\"logit_bias\":{\"1\":5}"), "unsupported_parameter", "logit_bias");
     assert_refused(parse_with("\"tool_choice\":\"required\""), "unsupported_parameter",
                    "tool_choice");
     assert_refused(parse_with("\"response_format\":{\"type\":\"json_object\"}"),
@@ -298,34 +311,121 @@ static void what_is_not_one_json_object_is_refused(void **state)
     free(body);
 }
 
-static void completion_takes_one_string(void **state)
+static void choices_biases_and_logprobs_are_read(void **state)
+{
+    (void)state;
+    assert_true(
+        parse_with("\"n\":3,\"seed\":7,\"logprobs\":true,\"top_logprobs\":5,\"min_tokens\":2,"
+                   "\"logit_bias\":{\"5\":-100,\"999\":1.5,\"0\":false}"));
+    const struct generation_request *generation = &request.generation;
+    assert_int_equal(request.n_choices, 3);
+    assert_true(generation->has_seed && generation->sampling.seed == 7);
+    assert_true(generation->wants_logprobs && generation->n_top == 5);
+    assert_int_equal(generation->min_tokens, 2);
+    assert_int_equal(generation->n_biases, 3);
+    static const struct token_bias expected[] = {{5, -100}, {999, 1.5F}, {0, -100}};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(generation->biases[i].id, expected[i].id);
+        assert_true(generation->biases[i].bias == expected[i].bias);
+    }
+    struct generation_request copy;
+    assert_true(generation_request_copy(generation, &copy));
+    chat_request_done(&request);
+    assert_int_equal(copy.biases[1].id, 999);
+    generation_request_done(&copy);
+}
+
+static void other_model_names_pass_unless_strict(void **state)
+{
+    (void)state;
+    struct generation_defaults strict = defaults;
+    strict.is_model_strict = true;
+    static const struct {
+        const char *model;
+        bool is_known;
+    } cases[] = {
+        {"\"small\"", true}, {"\"file-name\"", true}, {"null", true}, {"\"gpt-4o\"", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[256];
+        snprintf(body, sizeof body,
+                 "{\"model\":%s,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+                 cases[i].model);
+        assert_true(parse(body));
+        chat_request_done(&request);
+        bool is_good = chat_request_parse(body, strlen(body), &strict, &request, &error);
+        assert_int_equal(is_good, cases[i].is_known);
+        if (is_good) {
+            chat_request_done(&request);
+            continue;
+        }
+        assert_int_equal(error.status, 404);
+        assert_string_equal(error.code, "model_not_found");
+        assert_string_equal(error.param, "model");
+    }
+}
+
+static bool parse_completion(const char *body)
+{
+    return chat_request_parse_completion(body, strlen(body), &defaults, &request, &error);
+}
+
+static void completions_refuse_what_they_cannot_do(void **state)
 {
     (void)state;
     static const struct {
-        const char *body, *code;
+        const char *body, *code, *param;
     } cases[] = {
-        {"{\"prompt\":\"Once\"}", NULL},
-        {"{\"prompt\":[\"Once\"]}", NULL},
-        {"{}", "missing_required_parameter"},
-        {"{\"prompt\":\"\"}", "invalid_value"},
-        {"{\"prompt\":[\"a\",\"b\"]}", "unsupported_value"},
-        {"{\"prompt\":[1,2]}", "unsupported_value"},
-        {"{\"prompt\":{}}", "invalid_type"},
-        {"{\"prompt\":\"a\",\"suffix\":\"b\"}", "unsupported_parameter"},
-        {"{\"prompt\":\"a\",\"echo\":true}", "unsupported_parameter"},
-        {"{\"prompt\":\"a\",\"best_of\":2}", "unsupported_value"},
+        {"{}", "missing_required_parameter", "prompt"},
+        {"{\"prompt\":\"\"}", "invalid_value", "prompt"},
+        {"{\"prompt\":[]}", "empty_array", "prompt"},
+        {"{\"prompt\":[[]]}", "invalid_value", "prompt"},
+        {"{\"prompt\":[\"a\",\"\"]}", "invalid_value", "prompt"},
+        {"{\"prompt\":[1,1000]}", "invalid_value", "prompt"},
+        {"{\"prompt\":[1,-1]}", "invalid_value", "prompt"},
+        {"{\"prompt\":[1,\"a\"]}", "invalid_type", "prompt"},
+        {"{\"prompt\":[[1],2]}", "invalid_type", "prompt"},
+        {"{\"prompt\":{}}", "invalid_type", "prompt"},
+        {"{\"prompt\":[\"a\",\"b\"],\"n\":65}", "integer_above_max_value", "n"},
+        {"{\"prompt\":\"a\",\"suffix\":\"b\"}", "unsupported_parameter", "suffix"},
+        {"{\"prompt\":\"a\",\"echo\":true,\"logprobs\":1}", "unsupported_value", "echo"},
+        {"{\"prompt\":\"a\",\"best_of\":2}", "unsupported_value", "best_of"},
+        {"{\"prompt\":\"a\",\"n\":3,\"best_of\":2}", "invalid_value", "best_of"},
+        {"{\"prompt\":\"a\",\"logprobs\":6}", "integer_above_max_value", "logprobs"},
+        {"{\"prompt\":\"a\",\"logprobs\":true}", "invalid_type", "logprobs"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        bool is_good = chat_request_parse_completion(cases[i].body, strlen(cases[i].body),
-                                                     &defaults, &request, &error);
-        assert_int_equal(is_good, cases[i].code == NULL);
-        if (is_good) {
-            assert_string_equal(buf_text(&request.prompt), "Once");
-            chat_request_done(&request);
-        } else {
-            assert_string_equal(error.code, cases[i].code);
-        }
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_refused(parse_completion(cases[i].body), cases[i].code, cases[i].param);
+}
+
+static void completions_take_texts_and_tokens(void **state)
+{
+    (void)state;
+    assert_true(parse_completion("{\"prompt\":\"Once\",\"logprobs\":false,\"best_of\":1}"));
+    assert_int_equal(request.prompts.n, 1);
+    assert_string_equal(buf_text(&request.prompts.items[0].text), "Once");
+    assert_int_equal(request.prompts.items[0].tokens.n, 0);
+    assert_false(request.generation.wants_logprobs || request.is_echoing);
+    chat_request_done(&request);
+
+    assert_true(parse_completion(
+        "{\"prompt\":[\"a\",\"bc\"],\"n\":2,\"best_of\":2,\"logprobs\":0,\"suffix\":\"\"}"));
+    assert_int_equal(request.prompts.n, 2);
+    assert_string_equal(buf_text(&request.prompts.items[1].text), "bc");
+    assert_int_equal(request.n_choices, 2);
+    assert_true(request.generation.wants_logprobs && request.generation.n_top == 0);
+    chat_request_done(&request);
+
+    assert_true(parse_completion("{\"prompt\":[1,2,999],\"echo\":true}"));
+    assert_int_equal(request.prompts.n, 1);
+    assert_int_equal(request.prompts.items[0].tokens.n, 3);
+    assert_int_equal(request.prompts.items[0].tokens.ids[2], 999);
+    assert_true(request.is_echoing);
+    chat_request_done(&request);
+
+    assert_true(parse_completion("{\"prompt\":[[1],[2,3]]}"));
+    assert_int_equal(request.prompts.n, 2);
+    assert_int_equal(request.prompts.items[1].tokens.n, 2);
+    chat_request_done(&request);
 }
 
 static void session_ids_are_visible_ascii(void **state)
@@ -357,7 +457,10 @@ int main(void)
         cmocka_unit_test(messages_are_read_in_all_forms),
         cmocka_unit_test(wrong_messages_are_named),
         cmocka_unit_test(what_is_not_one_json_object_is_refused),
-        cmocka_unit_test(completion_takes_one_string),
+        cmocka_unit_test(choices_biases_and_logprobs_are_read),
+        cmocka_unit_test(other_model_names_pass_unless_strict),
+        cmocka_unit_test(completions_refuse_what_they_cannot_do),
+        cmocka_unit_test(completions_take_texts_and_tokens),
         cmocka_unit_test(session_ids_are_visible_ascii),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
