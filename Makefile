@@ -110,11 +110,18 @@ $(BUILD)/%.o: %.c Makefile
 	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
 
 $(CORE): $(call objects,$(CORE_SRC))
-$(SERVER): $(call objects,$(SERVER_SRC))
+$(SERVER): $(call objects,$(SERVER_SRC)) $(BUILD)/server/page_data.o
 $(SUPPORT): $(call objects,$(SUPPORT_SRC))
 $(BUILD)/lib%.a:
 	@rm -f $@
 	$(call QUIET,AR)ar rcs $@ $^
+
+# The chat page, as bytes of the program.
+$(BUILD)/server/page_data.c: $(wildcard server/page/*)
+	@mkdir -p $(@D)
+	$(call QUIET,GEN)server/page/make.sh >$@
+$(BUILD)/server/page_data.o: $(BUILD)/server/page_data.c
+	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
 
 $(BUILD)/sinkd: $(BUILD)/server/main.o $(SERVER) $(CORE)
 	$(call QUIET,LD)$(CC) $(LDFLAGS) $^ $(SERVER_LIBS) $(CORE_LIBS) -o $@
@@ -209,7 +216,7 @@ TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/
 lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@scripts/check-layers.sh
 	@clang-format --dry-run -Werror $(ALL_SRC) $(ALL_HEADERS)
-	@shellcheck scripts/*.sh tests/run-tests .ci/run $(SCRIPTS)
+	@shellcheck scripts/*.sh server/page/make.sh tests/run-tests .ci/run $(SCRIPTS)
 	@$(MAKE) tidy
 	@echo "lint: clean"
 

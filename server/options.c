@@ -60,6 +60,7 @@ static const struct option table[] = {
      "ask for one of the keys in this file, one per line"},
     {"no-auth", SWITCH, AT(no_auth), 0, 0, "no", NULL,
      "serve other machines without keys all the same"},
+    {"no-page", SWITCH, AT(no_page), 0, 0, "no", NULL, "do not serve the chat page at /"},
     {"cors-origin", TEXT, AT(cors_origin), 0, 0, "", "LIST",
      "web origins that may call besides local ones, by commas; * for all"},
     {"max-body", BYTES, AT(max_body_bytes), 1024, 1 << 30, "16M", "BYTES", "largest request body"},

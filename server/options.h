@@ -38,6 +38,7 @@ struct options {
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
     char api_key_file[OPTIONS_MAX_TEXT];
     bool no_auth;
+    bool no_page;
     char cors_origin[OPTIONS_MAX_TEXT]; /* separated by commas */
     size_t max_body_bytes;
     int max_tokens;

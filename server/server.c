@@ -24,6 +24,7 @@
 #include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/options.h"
+#include "server/page_routes.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
 #include "server/stateful_api.h"
@@ -282,7 +283,8 @@ static bool add_routes(struct server *server, struct err *err)
     return chat_routes_add(&server->routes, &server->turns, err) &&
            stateful_api_add_routes(server->stateful, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
-           text_routes_add(&server->routes, &server->text, err);
+           text_routes_add(&server->routes, &server->text, err) &&
+           (server->options->no_page || page_routes_add(&server->routes, err));
 }
 
 static bool open_http(struct server *server, struct err *err)

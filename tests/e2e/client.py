@@ -4,10 +4,12 @@ Standard library only. Each test file is a program: `client.main()` runs its uni
 with the line that tests/run-tests adds up. SINKD names the binary, E2E_SHORT=1 asks for less work
 (a sanitizer is slow).
 """
+import filecmp
 import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import time
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+E2E = os.path.join(ROOT, "tests/e2e")
 SINKD = os.path.join(ROOT, os.environ.get("SINKD", "build/sinkd"))
 TINY_MODEL = os.path.join(ROOT, "tests/fixtures/golden/llama-gqa-tied/model.gguf")
 SHORT = bool(os.environ.get("E2E_SHORT"))
@@ -79,6 +82,7 @@ class Daemon:
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace", env={**os.environ, **(env or {})})
         self.port = self._wait_until_listening()
+        self.url = f"http://127.0.0.1:{self.port}/"
         # Somebody must read on, or the daemon would block on a full pipe one day.
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -203,6 +207,35 @@ def run_once(*flags, env=None):
                           text=True, errors="replace", timeout=PATIENCE_S,
                           env={**os.environ, **(env or {})})
     return done.returncode, done.stdout, done.stderr
+
+
+def install_packages(folder=E2E):
+    """The npm packages of a lock file; skips the test when they cannot be had."""
+    if not shutil.which("npm") or not shutil.which("node"):
+        raise unittest.SkipTest("npm is not installed, so the real clients were not tried")
+    lock = os.path.join(folder, "package-lock.json")
+    installed = os.path.join(folder, "node_modules/.installed-lock.json")
+    if os.path.exists(installed) and filecmp.cmp(lock, installed, shallow=False):
+        return
+    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts",
+                           "--fetch-retries", "1"], cwd=folder, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise unittest.SkipTest("npm could not fetch the real clients, so they were not tried")
+    shutil.copyfile(lock, installed)
+
+
+def run_cases(test, script, *args, node="node"):
+    """Runs a script of cases.mjs; each of its cases is a sub-test."""
+    install_packages()
+    done = subprocess.run([node, script, *args], cwd=E2E, capture_output=True, text=True,
+                          timeout=2 * PATIENCE_S)
+    cases = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for case in cases:
+        with test.subTest(script=script, case=case["name"]):
+            if case["error"]:
+                test.fail(case["error"])
+    test.assertEqual(done.returncode, 0, done.stderr)
+    test.assertTrue(cases, done.stderr)
 
 
 def main():

@@ -1,6 +1,6 @@
 // openai_client.mjs BASE_URL - talks to the daemon through the official client and prints what it
 // understood as one JSON object; test_openai_client.py judges it.
-import OpenAI from "openai";
+import OpenAI from "openai-6";
 
 const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
 const request = {
