@@ -131,6 +131,8 @@ install: all ## install the daemon, its unit file and configuration (DESTDIR= PR
 	install -d $(DESTDIR)/etc/sinkd $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/sinkd.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/sinkd.service
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	scripts/make-man.sh $(BUILD)/sinkd docs/sinkd.1.in >$(DESTDIR)$(PREFIX)/share/man/man1/sinkd.1
 	[ -e $(DESTDIR)/etc/sinkd/sinkd.ini ] || \
 	    install -m 644 config/sinkd.ini $(DESTDIR)/etc/sinkd/sinkd.ini
 

@@ -24,7 +24,7 @@ BEGIN {
 
     owner["uv.h"] = owner["microhttpd.h"] = owner["ini.h"] = "server/"
     owner["sqlite3.h"] = "server/store_db.c"
-    owner["nettle/sha2.h"] = "server/auth.c"
+    owner["nettle/sha2.h"] = owner["nettle/memops.h"] = "server/auth.c"
     owner["jansson.h"] = "server/ eval/"
     owner["utf8proc.h"] = "core/text/"
     owner["cblas.h"] = owner["openblas_config.h"] = "core/kernels/blas.c"

@@ -121,23 +121,34 @@ static bool is_loopback_ip(const char *name, size_t len)
     return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
+/* The length of a host without its port; "[::1]:80" is "[::1]". */
+static size_t host_len(const char *name, size_t len)
+{
+    const char *end = len > 0 && name[0] == '[' ? memchr(name, ']', len) : NULL;
+    if (end != NULL)
+        return (size_t)(end - name) + 1;
+    const char *colon = memchr(name, ':', len);
+    return colon != NULL ? (size_t)(colon - name) : len;
+}
+
 bool http_policy_is_local_host(const char *name, size_t len)
 {
-    if (len > 0 && name[0] == '[') {
-        const char *end = memchr(name, ']', len);
-        if (end == NULL)
-            return false;
-        len = (size_t)(end - name) + 1;
-    } else {
-        const char *colon = memchr(name, ':', len);
-        if (colon != NULL)
-            len = (size_t)(colon - name);
-    }
+    len = host_len(name, len);
     static const char suffix[] = ".localhost"; /* RFC 6761, 6.3: always this machine */
     size_t suffix_len = sizeof suffix - 1;
     return view_is(name, len, "localhost") || view_is(name, len, "[::1]") ||
            is_loopback_ip(name, len) ||
            (len > suffix_len && strncasecmp(name + len - suffix_len, suffix, suffix_len) == 0);
+}
+
+static bool is_allowed_host(const struct http_policy *policy, const struct http_header_view *host)
+{
+    for (int i = 0; i < policy->n_allowed_hosts; i++) {
+        if (strcmp(policy->allowed_hosts[i], "*") == 0 ||
+            view_is(host->value, host_len(host->value, host->value_len), policy->allowed_hosts[i]))
+            return true;
+    }
+    return false;
 }
 
 static bool check_host(const struct http_policy *policy, const struct http_head *head,
@@ -146,10 +157,11 @@ static bool check_host(const struct http_policy *policy, const struct http_head 
     const struct http_header_view *host = find(head, "Host");
     if (host == NULL)
         return strcmp(head->version, "HTTP/1.0") == 0 || bad(error, "the Host header is missing");
-    if (policy->only_local_hosts && !http_policy_is_local_host(host->value, host->value_len))
+    if (policy->only_local_hosts && !http_policy_is_local_host(host->value, host->value_len) &&
+        !is_allowed_host(policy, host))
         return api_error_set(error, 403, "host_not_allowed", NULL,
                              "this server listens on the local machine only; the Host header must "
-                             "be localhost or 127.0.0.1");
+                             "be localhost, 127.0.0.1 or a name that --allowed-host gives");
     return true;
 }
 

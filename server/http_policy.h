@@ -14,6 +14,8 @@ struct http_policy {
     size_t max_body_bytes;
     bool only_local_hosts; /* Host must name this machine: a web page whose name was made to point
                               here (DNS rebinding) is refused */
+    const char *const *allowed_hosts; /* besides; "*" for all. Without ports */
+    int n_allowed_hosts;
     const char *const *cors_origins; /* allowed besides loopback and our own; "*" for all */
     int n_cors_origins;
 };

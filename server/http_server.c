@@ -43,7 +43,7 @@ struct http_server {
     struct event_timer *sweep;
     struct http_deadlines deadlines;
     struct http_exchanges exchanges;
-    int port;
+    struct listener listener;
     bool is_quiet; /* quiesced */
 };
 /* ---- libmicrohttpd's callbacks ---- */
@@ -311,13 +311,21 @@ static unsigned connection_limit(const struct http_server_options *options)
     return limit;
 }
 
-static bool start_daemon(struct http_server *server, const struct listener *listener,
-                         struct err *err)
+/* A bug of libmicrohttpd's or of ours in its use. It must not return. */
+static void on_panic(void *arg, const char *file, unsigned line, const char *reason)
 {
+    (void)arg;
+    log_error("libmicrohttpd: %s (%s:%u)", reason != NULL ? reason : "panic", file, line);
+    abort();
+}
+
+static bool start_daemon(struct http_server *server, struct err *err)
+{
+    MHD_set_panic_func(on_panic, NULL);
     struct MHD_OptionItem options[] = {
         /* The logger must come first: later options may already use it. */
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)on_log, NULL},
-        {MHD_OPTION_LISTEN_SOCKET, listener->fd, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, server->listener.fd, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_POOL_BYTES, NULL},
@@ -330,24 +338,22 @@ static bool start_daemon(struct http_server *server, const struct listener *list
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
                          NULL, on_access, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
     return server->daemon != NULL ||
-           err_set(err, ERR_IO, "cannot start the HTTP server on port %d", listener->port);
+           err_set(err, ERR_IO, "cannot start the HTTP server on %s", server->listener.name);
 }
 
 bool http_server_open(struct http_server **out, struct event_loop *loop,
                       const struct http_server_options *options, struct err *err)
 {
-    struct listener listener;
-    if (!listener_open(&listener, options->host, options->port, err))
-        return false;
     struct http_server *server = calloc(1, sizeof *server);
-    if (server == NULL) {
-        close(listener.fd);
+    if (server == NULL)
         return err_no_memory(err, "the HTTP server");
+    if (!listener_open(&server->listener, &options->listen, err)) {
+        free(server);
+        return false;
     }
     server->loop = loop;
-    server->port = listener.port;
     server->options = *options;
-    server->options.policy.only_local_hosts = listener.is_loopback;
+    server->options.policy.only_local_hosts = server->listener.is_loopback;
     set_default(&server->options.header_timeout_ms, 20000);
     set_default(&server->options.body_timeout_ms, 60000);
     set_default(&server->options.idle_timeout_ms, 75000);
@@ -356,11 +362,8 @@ bool http_server_open(struct http_server **out, struct event_loop *loop,
     server->exchanges.loop = loop;
     server->exchanges.max_unsent_bytes = server->options.max_unsent_bytes;
 
-    if (!start_daemon(server, &listener, err)) {
-        close(listener.fd);
-        goto fail;
-    }
-    if (!event_timer_open(&server->sweep, loop, on_sweep, server, err) ||
+    if (!start_daemon(server, err) ||
+        !event_timer_open(&server->sweep, loop, on_sweep, server, err) ||
         !event_loop_attach_http(loop, server->daemon, http_exchanges_resume, &server->exchanges,
                                 err))
         goto fail;
@@ -378,9 +381,8 @@ void http_server_quiesce(struct http_server *server)
     if (server->is_quiet)
         return;
     server->is_quiet = true;
-    int fd = MHD_quiesce_daemon(server->daemon);
-    if (fd >= 0)
-        close(fd); /* ours to close in external polling mode */
+    MHD_quiesce_daemon(server->daemon); /* in external polling mode the socket is ours to close */
+    listener_close(&server->listener);
     http_deadlines_close_idle(&server->deadlines);
     event_loop_kick(server->loop);
 }
@@ -405,13 +407,26 @@ void http_server_close(struct http_server **server_ptr)
         MHD_stop_daemon(server->daemon);
     }
     event_timer_close(&server->sweep);
+    listener_close(&server->listener);
     free(server);
     *server_ptr = NULL;
 }
 
 int http_server_port(const struct http_server *server)
 {
-    return server->port;
+    return server->listener.port;
+}
+
+const char *http_server_name(const struct http_server *server)
+{
+    return server->listener.name;
+}
+
+void http_server_set_policy(struct http_server *server, const struct http_policy *policy)
+{
+    bool only_local_hosts = server->options.policy.only_local_hosts;
+    server->options.policy = *policy;
+    server->options.policy.only_local_hosts = only_local_hosts;
 }
 
 int http_server_n_connections(const struct http_server *server)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "server/http_policy.h"
+#include "server/listener.h"
 
 struct err;
 struct event_loop;
@@ -17,8 +18,7 @@ struct http_server;
 typedef void http_exchange_fn(void *arg, struct http_exchange *exchange);
 
 struct http_server_options {
-    const char *host;
-    int port;              /* 0: any free one */
+    struct listener_options listen;
     int max_connections;   /* 0: as many as descriptors allow */
     int header_timeout_ms; /* for a whole request head; 0: the default, 20 s */
     int body_timeout_ms;   /* for a whole body; 0: the default, 60 s */
@@ -38,7 +38,12 @@ bool http_server_open(struct http_server **out, struct event_loop *loop,
 /* Cuts what is still open. */
 void http_server_close(struct http_server **server);
 
+/* What holds for requests from now on; only_local_hosts stays as it is. Borrowed pointers. */
+void http_server_set_policy(struct http_server *server, const struct http_policy *policy);
+
 int http_server_port(const struct http_server *server);
+/* Where it listens, for people. */
+const char *http_server_name(const struct http_server *server);
 /* Requests whose reply is not yet on its way to the client in full. */
 int http_server_n_open(const struct http_server *server);
 int http_server_n_connections(const struct http_server *server);

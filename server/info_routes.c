@@ -55,7 +55,7 @@ static void get_health(void *arg, const struct route_call *call)
 static void get_ready(void *arg, const struct route_call *call)
 {
     const struct info_routes *info = arg;
-    if (!info->routes->is_draining) {
+    if (!info->routes->is_leaving) {
         get_health(arg, call);
         return;
     }

@@ -41,6 +41,10 @@ int main(int argc, char **argv)
         puts("sinkd " SINKD_VERSION);
         return 0;
     }
+    if (options.check_config)
+        return server_check(&options, &err) ? (puts("the configuration is good"), 0) : fail(&err);
+    if (options.healthcheck)
+        return server_ask(&options, &err) ? 0 : fail(&err);
     log_set_level(options.log_level);
     log_set_format(options.log_format);
     signal(SIGPIPE, SIG_IGN); /* a client that leaves is no reason to die */

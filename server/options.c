@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/log.h"
 
 enum kind {
+    HEADING,
     TEXT,
     INTEGER,
     DECIMAL,
@@ -35,14 +37,17 @@ struct option {
 
 #define AT(field) offsetof(struct options, field)
 
+/* clang-format off */
+#define GROUP(name) {"", HEADING, 0, 0, 0, "", NULL, name}
+/* clang-format on */
+
 static const struct option table[] = {
+    GROUP("Model"),
     {"model", TEXT, AT(model), 0, 0, "", "FILE", "the model, a GGUF file"},
     {"alias", TEXT, AT(alias), 0, 0, "", "NAME",
      "the model's name in the API; else its file's name"},
     {"strict-model", SWITCH, AT(strict_model), 0, 0, "no", NULL,
      "refuse requests for a model of another name"},
-    {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "ADDRESS", "listen here; 0.0.0.0 for all"},
-    {"port", INTEGER, AT(port), 0, 65535, "8080", "N", "listen on this port; 0: any free one"},
     {"window", INTEGER, AT(window), 0, 1 << 24, "0", "TOKENS",
      "tokens attended at once; 0: as many as the model was trained for"},
     {"sinks", INTEGER, AT(sinks), 0, 1 << 24, "4", "TOKENS", "first tokens that are never evicted"},
@@ -56,36 +61,54 @@ static const struct option table[] = {
      "memory for sessions, 512M or 8G; 0: half of what the model leaves"},
     {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",
      "chatml, llama2, zephyr, llama3, mistral, gemma ...; auto: the model's"},
+    GROUP("Network"),
+    {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "ADDRESS", "listen here; 0.0.0.0 for all"},
+    {"port", INTEGER, AT(port), 0, 65535, "8080", "N", "listen on this port; 0: any free one"},
+    {"listen", TEXT, AT(listen), 0, 0, "", "unix:PATH", "listen on a Unix socket instead"},
+    {"listen-mode", TEXT, AT(listen_mode), 0, 0, "0660", "MODE", "permissions of that socket"},
+    {"max-body", BYTES, AT(max_body_bytes), 1024, 1 << 30, "16M", "BYTES", "largest request body"},
+    {"ping-seconds", INTEGER, AT(ping_seconds), 1, 3600, "12", "SECONDS",
+     "in a silent stream, send a comment this often; proxies give up at 15 and more"},
+    {"drain-delay", INTEGER, AT(drain_delay), 0, 3600, "0", "SECONDS",
+     "on SIGTERM, go on so long while /readyz says 503, for balancers to notice"},
+    {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "SECONDS",
+     "then wait this long for answers to end"},
+    GROUP("Access"),
     {"api-key-file", TEXT, AT(api_key_file), 0, 0, "", "FILE",
-     "ask for one of the keys in this file, one per line"},
+     "ask for one of the keys in this file, \"KEY\" or \"NAME: KEY\" on a line"},
     {"no-auth", SWITCH, AT(no_auth), 0, 0, "no", NULL,
      "serve other machines without keys all the same"},
     {"no-page", SWITCH, AT(no_page), 0, 0, "no", NULL, "do not serve the chat page at /"},
+    {"allowed-host", TEXT, AT(allowed_host), 0, 0, "", "LIST",
+     "names a local server may be called by besides local ones, by commas; * for all"},
     {"cors-origin", TEXT, AT(cors_origin), 0, 0, "", "LIST",
      "web origins that may call besides local ones, by commas; * for all"},
-    {"max-body", BYTES, AT(max_body_bytes), 1024, 1 << 30, "16M", "BYTES", "largest request body"},
-    {"max-tokens", INTEGER, AT(max_tokens), 1, 1 << 30, "4096", "N",
-     "longest answer when the client does not say"},
-    {"temperature", DECIMAL, AT(temperature), 0, 2, "0.8", "X",
-     "sampling, when the client does not say"},
-    {"top-p", DECIMAL, AT(top_p), 0, 1, "0.95", "X", "the same"},
-    {"min-p", DECIMAL, AT(min_p), 0, 1, "0.05", "X", "the same"},
-    {"top-k", INTEGER, AT(top_k), 0, INT_MAX, "40", "N", "the same; 0 for all"},
-    {"repeat-penalty", DECIMAL, AT(repeat_penalty), 0.01, 100, "1", "X", "the same; 1 for none"},
+    GROUP("Answers, when the client does not say"),
+    {"max-tokens", INTEGER, AT(max_tokens), 1, 1 << 30, "4096", "N", "longest answer, in tokens"},
+    {"temperature", DECIMAL, AT(temperature), 0, 2, "0.8", "X", "0 for the likeliest token always"},
+    {"top-p", DECIMAL, AT(top_p), 0, 1, "0.95", "X", "the likeliest tokens that make this much"},
+    {"min-p", DECIMAL, AT(min_p), 0, 1, "0.05", "X",
+     "tokens that are at least so likely beside the likeliest"},
+    {"top-k", INTEGER, AT(top_k), 0, INT_MAX, "40", "N", "so many of the likeliest; 0 for all"},
+    {"repeat-penalty", DECIMAL, AT(repeat_penalty), 0.01, 100, "1", "X",
+     "how much less likely what was said becomes; 1 for none"},
+    GROUP("Stored conversations and responses"),
     {"state-dir", TEXT, AT(state_dir), 0, 0, "", "DIR",
      "keep stored conversations and responses here; without it they end with the daemon"},
     {"durability", DURABILITY, AT(durability), 0, 0, "always", "WHEN",
      "always: a stored turn survives a power cut; everysec: but for the last second"},
     {"response-ttl", SPAN, AT(response_ttl_s), 0, 1e10, "30d", "TIME",
      "forget stored responses after 30d, 12h, 90m or 60s; 0: never"},
-    {"ping-seconds", INTEGER, AT(ping_seconds), 1, 3600, "12", "N",
-     "in a silent stream, send a comment this often; proxies give up at 15 and more"},
-    {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "N",
-     "on SIGTERM, wait this long for answers to end"},
+    GROUP("Log"),
     {"log-level", LOG_LEVEL, AT(log_level), 0, 0, "info", "LEVEL", "error, warning, info or debug"},
     {"log-format", LOG_FORMAT, AT(log_format), 0, 0, "text", "FORMAT",
      "text, or json: one object per line"},
+    GROUP("Other"),
     {"config", TEXT, AT(config), 0, 0, "", "FILE", "read more options from this file"},
+    {"check-config", SWITCH, AT(check_config), 0, 0, "no", NULL,
+     "say what is wrong with all this, and exit"},
+    {"healthcheck", SWITCH, AT(healthcheck), 0, 0, "no", NULL,
+     "ask the server that runs with these options whether it is ready, and exit"},
     {"version", SWITCH, AT(show_version), 0, 0, "no", NULL, "print the version and exit"},
     {"help", SWITCH, AT(show_help), 0, 0, "no", NULL, "print this and exit"},
 };
@@ -166,6 +189,8 @@ static bool parse_value(const struct option *option, const char *value, struct o
     void *field = (char *)out + option->offset;
     double number = 0;
     switch (option->kind) {
+    case HEADING:
+        return true;
     case TEXT:
         return parse_text(value, field, err);
     case SWITCH:
@@ -201,7 +226,8 @@ static bool parse_value(const struct option *option, const char *value, struct o
 static const struct option *find(const char *name, size_t len)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (strlen(table[i].name) == len && strncmp(table[i].name, name, len) == 0)
+        if (table[i].kind != HEADING && strlen(table[i].name) == len &&
+            strncmp(table[i].name, name, len) == 0)
             return &table[i];
     }
     return NULL;
@@ -210,7 +236,7 @@ static const struct option *find(const char *name, size_t len)
 static bool read_defaults(struct options *out, struct err *err)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
-        if (!parse_value(&table[i], table[i].default_text, out, err))
+        if (table[i].kind != HEADING && !parse_value(&table[i], table[i].default_text, out, err))
             return err_prefix(err, "default of %s", table[i].name);
     }
     return true;
@@ -266,7 +292,7 @@ static bool read_environment(struct options *out, struct err *err)
             name[len++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
         name[len] = '\0';
         const char *value = getenv(name);
-        if (value != NULL && !parse_value(&table[i], value, out, err))
+        if (table[i].kind != HEADING && value != NULL && !parse_value(&table[i], value, out, err))
             return err_prefix(err, "environment variable %s", name);
     }
     return true;
@@ -298,7 +324,7 @@ static bool read_flags(struct options *out, int argc, char **argv, struct err *e
 bool options_read(struct options *out, int argc, char **argv, struct err *err)
 {
     /* Flags and environment are read twice: first to learn which file to read, then to beat it. */
-    struct options options = {0};
+    struct options options = {.argc = argc, .argv = argv};
     if (!read_defaults(&options, err) || !read_environment(&options, err) ||
         !read_flags(&options, argc, argv, err))
         return false;
@@ -310,22 +336,115 @@ bool options_read(struct options *out, int argc, char **argv, struct err *err)
     return true;
 }
 
+/* ---- once more ---- */
+
+static bool is_live(const char *name)
+{
+    static const char *const names[] = {
+        "strict-model", "max-body",    "ping-seconds",   "drain-delay", "drain-seconds",
+        "allowed-host", "cors-origin", "max-tokens",     "temperature", "top-p",
+        "min-p",        "top-k",       "repeat-penalty", "log-level",   "log-format",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t size_of(enum kind kind)
+{
+    switch (kind) {
+    case TEXT:
+        return OPTIONS_MAX_TEXT;
+    case SWITCH:
+        return sizeof(bool);
+    case DECIMAL:
+        return sizeof(float);
+    case BYTES:
+        return sizeof(size_t);
+    case SPAN:
+        return sizeof(int64_t);
+    case HEADING:
+        return 0;
+    default:
+        return sizeof(int); /* and enumerations */
+    }
+}
+
+/* Texts are compared as texts: what follows their end is left of older ones. */
+static bool differs(const struct option *option, const void *a, const void *b)
+{
+    return option->kind == TEXT ? strcmp(a, b) != 0 : memcmp(a, b, size_of(option->kind)) != 0;
+}
+
+bool options_reload(struct options *options, struct err *err)
+{
+    struct options *fresh = calloc(1, sizeof *fresh);
+    if (fresh == NULL)
+        return err_no_memory(err, "the options");
+    bool is_good = options_read(fresh, options->argc, options->argv, err);
+    for (int i = 0; i < N_OPTIONS && is_good; i++) {
+        void *field = (char *)options + table[i].offset;
+        const void *fresh_field = (const char *)fresh + table[i].offset;
+        if (table[i].kind == HEADING || !differs(&table[i], field, fresh_field))
+            continue;
+        if (is_live(table[i].name))
+            memcpy(field, fresh_field, size_of(table[i].kind));
+        else
+            log_warning("%s changes with a restart only", table[i].name);
+    }
+    free(fresh);
+    return is_good;
+}
+
+/* ---- help ---- */
+
+enum { HELP_INDENT = 26, HELP_WIDTH = 100 };
+
+/* Breaks at spaces; all lines but the first are indented. */
+static void print_wrapped(FILE *out, const char *text)
+{
+    size_t room = HELP_WIDTH - HELP_INDENT;
+    while (strlen(text) > room) {
+        size_t len = room;
+        while (len > 0 && text[len] != ' ')
+            len--;
+        fprintf(out, "%.*s\n%*s", (int)len, text, HELP_INDENT, "");
+        text += len + 1;
+    }
+    fprintf(out, "%s\n", text);
+}
+
+static void print_option(FILE *out, const struct option *option)
+{
+    char left[48], right[256];
+    const char *space = option->argument == NULL ? "" : " ";
+    snprintf(left, sizeof left, "  --%s%s%s", option->name, space,
+             option->argument == NULL ? "" : option->argument);
+    bool has_default = option->kind != SWITCH && option->default_text[0] != '\0';
+    snprintf(right, sizeof right, "%s%s%s%s", option->help, has_default ? " [" : "",
+             has_default ? option->default_text : "", has_default ? "]" : "");
+    fprintf(out, "%-*s", HELP_INDENT, left);
+    if (strlen(left) >= HELP_INDENT)
+        fprintf(out, "\n%*s", HELP_INDENT, "");
+    print_wrapped(out, right);
+}
+
 void options_print_help(FILE *out)
 {
     fprintf(out, "Usage: sinkd --model FILE [OPTION]...\n"
                  "Chat with a local language model over an OpenAI-compatible HTTP API, in "
-                 "conversations that never\nreach a context limit.\n\n");
+                 "conversations that never\nreach a context limit.\n");
     for (int i = 0; i < N_OPTIONS; i++) {
-        const struct option *option = &table[i];
-        char left[40];
-        snprintf(left, sizeof left, "--%s %s", option->name,
-                 option->argument == NULL ? "" : option->argument);
-        fprintf(out, "  %-22s  %s", left, option->help);
-        if (option->kind != SWITCH && option->default_text[0] != '\0')
-            fprintf(out, " [%s]", option->default_text);
-        fputc('\n', out);
+        if (table[i].kind == HEADING)
+            fprintf(out, "\n%s:\n", table[i].help);
+        else
+            print_option(out, &table[i]);
     }
-    fprintf(out, "\nEach option may also stand in the configuration file (window = 2048) or the "
-                 "environment\n(SINKD_WINDOW=2048). A flag beats the environment, which beats the "
-                 "file.\n");
+    fprintf(out,
+            "\nDefaults stand in brackets. BYTES may end in K, M, G or T. Each option may also "
+            "stand in the\nconfiguration file (window = 2048) or the environment "
+            "(SINKD_WINDOW=2048). A flag beats the\nenvironment, which beats the file. SIGHUP "
+            "reads keys, limits, origins and the log's level again.\n");
 }

@@ -2,7 +2,7 @@
  *
  * One table (options.c) holds every key with its default, range and help, so the four ways cannot
  * drift apart. A flag beats the environment (SINKD_WINDOW), which beats the file (window = ...),
- * which beats the default. Thread: main, before the loop runs. */
+ * which beats the default. Thread: main. */
 #ifndef SERVER_OPTIONS_H
 #define SERVER_OPTIONS_H
 
@@ -21,14 +21,20 @@ struct err;
 enum { OPTIONS_MAX_TEXT = 1024 };
 
 struct options {
+    int argc; /* where it was read from, to be read again */
+    char **argv;
     bool show_help;
     bool show_version;
+    bool check_config;
+    bool healthcheck;
     char config[OPTIONS_MAX_TEXT];
     char model[OPTIONS_MAX_TEXT];
     char alias[OPTIONS_MAX_TEXT]; /* the model's name in the API; empty: its own */
     bool strict_model;
     char host[OPTIONS_MAX_TEXT];
     int port;
+    char listen[OPTIONS_MAX_TEXT];      /* "unix:PATH", empty for host and port */
+    char listen_mode[OPTIONS_MAX_TEXT]; /* octal */
     int window;
     int sinks;
     int threads;
@@ -39,7 +45,8 @@ struct options {
     char api_key_file[OPTIONS_MAX_TEXT];
     bool no_auth;
     bool no_page;
-    char cors_origin[OPTIONS_MAX_TEXT]; /* separated by commas */
+    char allowed_host[OPTIONS_MAX_TEXT]; /* separated by commas, like ... */
+    char cors_origin[OPTIONS_MAX_TEXT];
     size_t max_body_bytes;
     int max_tokens;
     float temperature;
@@ -51,6 +58,7 @@ struct options {
     enum store_durability durability;
     int64_t response_ttl_s; /* 0: for ever */
     int ping_seconds;
+    int drain_delay;
     int drain_seconds;
     enum log_level log_level;
     enum log_format log_format;
@@ -58,6 +66,10 @@ struct options {
 
 /* Reads all sources. With show_help or show_version set the rest may be unchecked. */
 bool options_read(struct options *out, int argc, char **argv, struct err *err);
+
+/* Reads them again: what may change while the daemon runs does; what needs a restart is left as it
+ * is, with a warning. On false nothing has changed. */
+bool options_reload(struct options *options, struct err *err);
 
 void options_print_help(FILE *out);
 

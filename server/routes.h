@@ -41,6 +41,7 @@ struct route {
 
 struct routes {
     const struct auth *auth;
+    bool is_leaving;  /* the end is announced: /readyz says so */
     bool is_draining; /* no new generations */
     struct {
         const struct route *table; /* [n] */

@@ -15,8 +15,10 @@
 #include "server/chat_routes.h"
 #include "server/chat_turn.h"
 #include "server/conversations.h"
+#include "server/drain.h"
 #include "server/event_loop.h"
 #include "server/generation.h"
+#include "server/healthcheck.h"
 #include "server/http_server.h"
 #include "server/info_routes.h"
 #include "server/listener.h"
@@ -27,20 +29,19 @@
 #include "server/page_routes.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
+#include "server/sd_watch.h"
 #include "server/stateful_api.h"
+#include "server/text_list.h"
 #include "server/text_routes.h"
 
 enum {
-    MAX_CORS_ORIGINS = 64,
     MAX_GENERATIONS = 1024,   /* at once, the waiting ones included */
     MAX_CONVERSATIONS = 4096, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
-    CLOSING_TICK_MS = 20,
-    FLUSH_TIMEOUT_MS = 5000, /* for the last bytes of the last replies */
 };
 
 struct server {
-    const struct options *options;
+    struct options options;
     struct event_loop *loop;
     struct mailbox *mailbox;
     struct engine *engine;
@@ -56,55 +57,11 @@ struct server {
     struct text_routes text;
     struct metrics *metrics;
     struct access_log access_log;
-    struct event_timer *drain_timer; /* the end of patience with running answers */
-    struct event_timer *flush_timer; /* polls for the last replies to be out */
-    int n_flush_ticks;
-    char cors_text[OPTIONS_MAX_TEXT];
-    const char *cors_origins[MAX_CORS_ORIGINS]; /* parts of cors_text */
-    int n_cors_origins;
+    struct drain *drain;
+    struct sd_watch *watch;
+    int inherited_fd; /* from systemd, -1 for none; the HTTP server's once that is open */
+    struct text_list allowed_hosts, cors_origins;
 };
-
-/* ---- the end ---- */
-
-/* All answers are said; what is left are bytes on their way to slow clients. */
-static void on_flush_tick(void *arg)
-{
-    struct server *server = arg;
-    bool is_late = ++server->n_flush_ticks > FLUSH_TIMEOUT_MS / CLOSING_TICK_MS;
-    if (http_server_n_open(server->http) == 0 || is_late)
-        event_loop_stop(server->loop);
-}
-
-static void on_all_said(void *arg)
-{
-    struct server *server = arg;
-    event_timer_start(server->flush_timer, 0, CLOSING_TICK_MS);
-}
-
-static void on_patience_end(void *arg)
-{
-    struct server *server = arg;
-    generations_stop(server->generations);
-}
-
-static void on_signal(void *arg)
-{
-    struct server *server = arg;
-    if (server->routes.is_draining) {
-        log_info("stopping at once");
-        generations_stop(server->generations);
-        return;
-    }
-    log_info("stopping: %d answers may take up to %d s to end",
-             generations_count(server->generations), server->options->drain_seconds);
-    sd_notify_send("STOPPING=1");
-    server->routes.is_draining = true;
-    http_server_quiesce(server->http);
-    event_timer_start(server->drain_timer, server->options->drain_seconds * 1000, 0);
-    generations_on_empty(server->generations, on_all_said, server);
-    if (generations_count(server->generations) == 0)
-        on_all_said(server);
-}
 
 /* ---- the beginning ---- */
 
@@ -122,7 +79,7 @@ static void forget(void *arg, uint64_t session)
 
 static bool open_engine(struct server *server, struct err *err)
 {
-    const struct options *options = server->options;
+    const struct options *options = &server->options;
     struct engine_options engine_options = {
         .model_path = options->model,
         .n_threads = options->threads,
@@ -142,7 +99,7 @@ static bool open_engine(struct server *server, struct err *err)
 static bool open_template(struct server *server, struct err *err)
 {
     const struct engine_info *info = engine_info(server->engine);
-    const char *name = server->options->chat_template;
+    const char *name = server->options.chat_template;
     struct chat_template **out = &server->chat_template;
     if (strcmp(name, "auto") != 0)
         return chat_template_open_named(out, name, err) || err_prefix(err, "--chat-template");
@@ -157,7 +114,7 @@ static bool open_template(struct server *server, struct err *err)
 static int max_sessions(const struct server *server)
 {
     const struct engine_info *info = engine_info(server->engine);
-    size_t bytes = server->options->kv_memory_bytes;
+    size_t bytes = server->options.kv_memory_bytes;
     if (bytes == 0)
         bytes = memory_budget_for_sessions(info->file_bytes);
     size_t n = info->session_bytes > 0 ? bytes / info->session_bytes : MAX_GENERATIONS;
@@ -191,13 +148,33 @@ static bool open_conversations(struct server *server, struct err *err)
 /* What the API calls the model. */
 static const char *model_id(const struct server *server)
 {
-    return server->options->alias[0] != '\0' ? server->options->alias
-                                             : engine_info(server->engine)->model_name;
+    return server->options.alias[0] != '\0' ? server->options.alias
+                                            : engine_info(server->engine)->model_name;
+}
+
+static struct generation_defaults read_defaults(const struct server *server)
+{
+    const struct options *options = &server->options;
+    const struct engine_info *info = engine_info(server->engine);
+    return (struct generation_defaults){
+        .max_tokens = options->max_tokens,
+        .sampling =
+            {
+                .temperature = options->temperature,
+                .top_p = options->top_p,
+                .min_p = options->min_p,
+                .top_k = options->top_k,
+                .repetition_penalty = options->repeat_penalty,
+            },
+        .n_vocab = info->n_vocab,
+        .model_names = {model_id(server), info->model_name},
+        .is_model_strict = options->strict_model,
+    };
 }
 
 static bool open_generations(struct server *server, struct err *err)
 {
-    const struct options *options = server->options;
+    const struct options *options = &server->options;
     struct generations_options generations_options = {
         .loop = server->loop,
         .engine = server->engine,
@@ -210,21 +187,7 @@ static bool open_generations(struct server *server, struct err *err)
     const struct engine_info *info = engine_info(server->engine);
     server->turns = (struct chat_turns){
         .generations = server->generations,
-        .defaults =
-            {
-                .max_tokens = options->max_tokens,
-                .sampling =
-                    {
-                        .temperature = options->temperature,
-                        .top_p = options->top_p,
-                        .min_p = options->min_p,
-                        .top_k = options->top_k,
-                        .repetition_penalty = options->repeat_penalty,
-                    },
-                .n_vocab = info->n_vocab,
-                .model_names = {model_id(server), info->model_name},
-                .is_model_strict = options->strict_model,
-            },
+        .defaults = read_defaults(server),
         .model_name = model_id(server),
         .tokenizer = engine_tokenizer(server->engine),
         .ping_after_s = options->ping_seconds,
@@ -234,30 +197,70 @@ static bool open_generations(struct server *server, struct err *err)
     return true;
 }
 
-static bool open_auth(struct server *server, struct err *err)
+/* ---- the network ---- */
+
+static bool read_listen(const struct options *options, int inherited_fd,
+                        struct listener_options *out, struct err *err)
 {
-    const struct options *options = server->options;
-    bool has_keys = options->api_key_file[0] != '\0';
-    if (!has_keys && !options->no_auth && !listener_host_is_loopback(options->host))
+    char *end;
+    *out = (struct listener_options){
+        .host = options->host,
+        .port = options->port,
+        .unix_mode = (unsigned)strtoul(options->listen_mode, &end, 8),
+        .inherited_fd = inherited_fd,
+    };
+    if (*end != '\0' || options->listen_mode[0] == '\0' || out->unix_mode > 0777)
+        return err_set(err, ERR_INVALID, "--listen-mode: \"%.100s\" is not like 0660",
+                       options->listen_mode);
+    if (strncmp(options->listen, "unix:", 5) == 0)
+        out->unix_path = options->listen + 5;
+    else if (options->listen[0] != '\0')
+        return err_set(err, ERR_INVALID, "--listen: \"%.100s\" is not unix:PATH", options->listen);
+    return true;
+}
+
+/* The keys of the options, else those that systemd hands over (LoadCredential=api-keys:...). */
+static const char *find_key_file(const struct options *options, char *path, size_t size)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    if (options->api_key_file[0] != '\0')
+        return options->api_key_file;
+    if (folder == NULL)
+        return NULL;
+    snprintf(path, size, "%s/api-keys", folder);
+    return access(path, F_OK) == 0 ? path : NULL;
+}
+
+static bool open_auth(const struct options *options, const struct listener_options *listen,
+                      struct auth **out, struct err *err)
+{
+    char path[4096];
+    const char *key_file = find_key_file(options, path, sizeof path);
+    if (key_file == NULL && !options->no_auth && !listener_is_local(listen))
         return err_set(err, ERR_INVALID,
                        "listening on %.100s lets other machines in: give --api-key-file FILE, or "
                        "--no-auth to serve anyone who can reach it",
-                       options->host);
-    return auth_open(&server->auth, has_keys ? options->api_key_file : NULL, err);
+                       listen->inherited_fd >= 0 ? "the socket of systemd" : options->host);
+    return auth_open(out, key_file, err);
 }
 
-static bool split_cors_origins(struct server *server, struct err *err)
+static bool read_lists(const struct options *options, struct text_list *hosts,
+                       struct text_list *origins, struct err *err)
 {
-    memcpy(server->cors_text, server->options->cors_origin, sizeof server->cors_text);
-    char *rest = NULL;
-    for (char *part = strtok_r(server->cors_text, ", ", &rest); part != NULL;
-         part = strtok_r(NULL, ", ", &rest)) {
-        if (server->n_cors_origins == MAX_CORS_ORIGINS)
-            return err_set(err, ERR_INVALID, "--cors-origin: more than %d origins",
-                           (int)MAX_CORS_ORIGINS);
-        server->cors_origins[server->n_cors_origins++] = part;
-    }
-    return true;
+    if (!text_list_read(hosts, options->allowed_host, err))
+        return err_prefix(err, "--allowed-host");
+    return text_list_read(origins, options->cors_origin, err) || err_prefix(err, "--cors-origin");
+}
+
+static struct http_policy make_policy(const struct server *server)
+{
+    return (struct http_policy){
+        .max_body_bytes = server->options.max_body_bytes,
+        .allowed_hosts = server->allowed_hosts.items,
+        .n_allowed_hosts = server->allowed_hosts.n,
+        .cors_origins = server->cors_origins.items,
+        .n_cors_origins = server->cors_origins.n,
+    };
 }
 
 /* Before the loop runs, so before the first request. */
@@ -284,20 +287,13 @@ static bool add_routes(struct server *server, struct err *err)
            stateful_api_add_routes(server->stateful, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
            text_routes_add(&server->routes, &server->text, err) &&
-           (server->options->no_page || page_routes_add(&server->routes, err));
+           (server->options.no_page || page_routes_add(&server->routes, err));
 }
 
 static bool open_http(struct server *server, struct err *err)
 {
     struct http_server_options options = {
-        .host = server->options->host,
-        .port = server->options->port,
-        .policy =
-            {
-                .max_body_bytes = server->options->max_body_bytes,
-                .cors_origins = server->cors_origins,
-                .n_cors_origins = server->n_cors_origins,
-            },
+        .policy = make_policy(server),
         .on_head = routes_on_head,
         .on_request = routes_on_request,
         .arg = &server->routes,
@@ -305,16 +301,69 @@ static bool open_http(struct server *server, struct err *err)
         .done_arg = &server->access_log,
     };
     server->access_log.metrics = server->metrics;
-    return split_cors_origins(server, err) &&
-           http_server_open(&server->http, server->loop, &options, err) && add_routes(server, err);
+    if (!read_listen(&server->options, server->inherited_fd, &options.listen, err) ||
+        !http_server_open(&server->http, server->loop, &options, err))
+        return false;
+    server->inherited_fd = -1;
+    return add_routes(server, err);
 }
 
-static bool open_stopping(struct server *server, struct err *err)
+/* ---- while it runs ---- */
+
+static void apply_options(struct server *server)
 {
-    return event_timer_open(&server->drain_timer, server->loop, on_patience_end, server, err) &&
-           event_timer_open(&server->flush_timer, server->loop, on_flush_tick, server, err) &&
-           event_loop_on_signal(server->loop, SIGTERM, on_signal, server, err) &&
-           event_loop_on_signal(server->loop, SIGINT, on_signal, server, err);
+    const struct options *options = &server->options;
+    log_set_level(options->log_level);
+    log_set_format(options->log_format);
+    server->turns.ping_after_s = options->ping_seconds;
+    server->turns.defaults = read_defaults(server);
+}
+
+static bool reload(struct server *server, struct err *err)
+{
+    if (!options_reload(&server->options, err) || !auth_reload(server->auth, err) ||
+        !read_lists(&server->options, &server->allowed_hosts, &server->cors_origins, err))
+        return false;
+    apply_options(server);
+    struct http_policy policy = make_policy(server);
+    http_server_set_policy(server->http, &policy);
+    return true;
+}
+
+static void on_hangup(void *arg)
+{
+    struct server *server = arg;
+    struct err err;
+    if (reload(server, &err))
+        log_info("read the configuration again: %d keys", auth_n_keys(server->auth));
+    else
+        log_error("cannot read the configuration again: %s", err.text);
+}
+
+static bool open_signals(struct server *server, struct err *err)
+{
+    struct drain_parts parts = {
+        .loop = server->loop,
+        .generations = server->generations,
+        .http = server->http,
+        .routes = &server->routes,
+        .options = &server->options,
+    };
+    return drain_open(&server->drain, &parts, err) &&
+           sd_watch_open(&server->watch, server->loop, server->engine, err) &&
+           event_loop_on_signal(server->loop, SIGTERM, drain_signal, server->drain, err) &&
+           event_loop_on_signal(server->loop, SIGINT, drain_signal, server->drain, err) &&
+           event_loop_on_signal(server->loop, SIGHUP, on_hangup, server, err);
+}
+
+/* What can be refused is refused before the model is read. */
+static bool open_access(struct server *server, struct err *err)
+{
+    struct listener_options listen;
+    return listener_take_inherited(&server->inherited_fd, err) &&
+           read_listen(&server->options, server->inherited_fd, &listen, err) &&
+           open_auth(&server->options, &listen, &server->auth, err) &&
+           read_lists(&server->options, &server->allowed_hosts, &server->cors_origins, err);
 }
 
 bool server_open(struct server **out, const struct options *options, struct err *err)
@@ -322,14 +371,14 @@ bool server_open(struct server **out, const struct options *options, struct err 
     struct server *server = calloc(1, sizeof *server);
     if (server == NULL)
         return err_no_memory(err, "the server");
-    server->options = options;
-    /* What can be refused is refused before the model is read; the model is checked before the
-     * network opens. */
+    server->options = *options;
+    server->inherited_fd = -1;
+    /* The model is checked before the network opens. */
     if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
-        !open_auth(server, err) ||
-        !stateful_api_open(&server->stateful, server->loop, options, server->auth, err) ||
+        !open_access(server, err) ||
+        !stateful_api_open(&server->stateful, server->loop, &server->options, server->auth, err) ||
         !open_engine(server, err) || !open_conversations(server, err) ||
-        !open_generations(server, err) || !open_stopping(server, err) || !open_http(server, err)) {
+        !open_generations(server, err) || !open_http(server, err) || !open_signals(server, err)) {
         server_close(&server);
         return false;
     }
@@ -351,9 +400,11 @@ void server_close(struct server **server_ptr)
     engine_close(&server->engine);
     mailbox_close(&server->mailbox);
     generations_close(&server->generations);
-    event_timer_close(&server->drain_timer);
-    event_timer_close(&server->flush_timer);
+    drain_close(&server->drain);
+    sd_watch_close(&server->watch);
     event_loop_close(&server->loop);
+    if (server->inherited_fd >= 0)
+        close(server->inherited_fd);
     auth_close(&server->auth);
     metrics_close(&server->metrics);
     free(server);
@@ -367,10 +418,29 @@ int server_port(const struct server *server)
 
 void server_run(struct server *server)
 {
-    const char *host = server->options->host;
-    bool is_v6 = strchr(host, ':') != NULL;
-    log_info("listening on http://%s%s%s:%d", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
-             server_port(server));
+    log_info("listening on %s", http_server_name(server->http));
     sd_notify_send("READY=1");
     event_loop_run(server->loop);
+}
+
+/* ---- without running ---- */
+
+bool server_check(const struct options *options, struct err *err)
+{
+    struct listener_options listen;
+    struct auth *auth = NULL;
+    struct text_list hosts, origins;
+    bool is_good = read_listen(options, -1, &listen, err) &&
+                   open_auth(options, &listen, &auth, err) &&
+                   read_lists(options, &hosts, &origins, err);
+    auth_close(&auth);
+    if (is_good && (options->model[0] == '\0' || access(options->model, R_OK) != 0))
+        return err_set(err, ERR_INVALID, "--model: cannot read \"%.200s\"", options->model);
+    return is_good;
+}
+
+bool server_ask(const struct options *options, struct err *err)
+{
+    struct listener_options listen;
+    return read_listen(options, -1, &listen, err) && healthcheck_ask(&listen, err);
 }

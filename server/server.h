@@ -10,14 +10,19 @@ struct err;
 struct options;
 struct server;
 
-/* Loads the model, then opens the network. `options` is borrowed. */
+/* Loads the model, then opens the network. */
 bool server_open(struct server **out, const struct options *options, struct err *err);
 void server_close(struct server **server);
 
 int server_port(const struct server *server);
 
-/* Serves until SIGTERM or SIGINT. The first lets running answers end, for drain_seconds at most; a
- * second one cuts them. */
+/* Does what can be done without loading the model: false when the daemon would not start. */
+bool server_check(const struct options *options, struct err *err);
+/* True when a daemon that runs with these options says that it is ready. */
+bool server_ask(const struct options *options, struct err *err);
+
+/* Serves until SIGTERM or SIGINT; SIGHUP reads the options again. The first lets running answers
+ * end, for drain_seconds at most; a second one cuts them. */
 void server_run(struct server *server);
 
 #endif

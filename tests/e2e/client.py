@@ -75,12 +75,14 @@ class Stream:
 class Daemon:
     """A running sinkd on a free port. Use as a context manager."""
 
-    def __init__(self, *flags, model=TINY_MODEL, env=None):
+    def __init__(self, *flags, model=TINY_MODEL, env=None, wrapper=(), pass_fds=()):
+        """`wrapper` is a command that runs sinkd, as systemd-socket-activate does."""
         self.log = []
+        self.unix_path = None
         self.process = subprocess.Popen(
-            [SINKD, "--model", model, "--host", "127.0.0.1", "--port", "0", *flags],
+            [*wrapper, SINKD, "--model", model, "--host", "127.0.0.1", "--port", "0", *flags],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, errors="replace", env={**os.environ, **(env or {})})
+            text=True, errors="replace", env={**os.environ, **(env or {})}, pass_fds=pass_fds)
         self.port = self._wait_until_listening()
         self.url = f"http://127.0.0.1:{self.port}/"
         # Somebody must read on, or the daemon would block on a full pipe one day.
@@ -90,7 +92,10 @@ class Daemon:
     def _wait_until_listening(self):
         for line in self.process.stderr:
             self.log.append(line)
-            found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"listening on (?:http://127\.0\.0\.1:(\d+)|unix:([^\s\"]+))", line)
+            if found and found.group(2):
+                self.unix_path = found.group(2)
+                return 0
             if found:
                 return int(found.group(1))
         self.process.wait()
@@ -130,7 +135,17 @@ class Daemon:
         return status
 
     def connect(self):
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE_S)
+        connection.sock = self.dial()
+        return connection
+
+    def dial(self):
+        if not self.unix_path:
+            return socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(PATIENCE_S)
+        sock.connect(self.unix_path)
+        return sock
 
     def request(self, method, path, body=None, headers=None):
         connection = self.connect()
@@ -164,7 +179,7 @@ class Daemon:
 
     def raw(self, request):
         """Sends bytes as they are; returns all that comes back until the server closes."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as sock:
+        with self.dial() as sock:
             sock.sendall(request)
             received = b""
             while True:

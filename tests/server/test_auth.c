@@ -1,5 +1,6 @@
 #include "server/auth.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ static void each_key_is_an_owner(void **state)
     assert_int_equal(auth_find_owner(auth, "Basic first-key", NULL), -1);
     assert_int_equal(auth_find_owner(auth, NULL, NULL), -1);
     assert_int_equal(auth_find_owner(auth, NULL, ""), -1);
+    assert_int_equal(auth_find_owner(auth, "Bearer ", "first-key"), 0); /* no credentials */
     char large[1000];
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = '\0';
@@ -73,12 +75,66 @@ static void files_without_good_keys_are_refused(void **state)
     assert_null(auth);
 }
 
+static void write_keys(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void names_own_their_keys_through_a_reload(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sinkd-test-XXXXXX";
+    close(mkstemp(path));
+    struct auth *auth = NULL;
+    struct err err;
+    struct auth_digest alice, plain, digest;
+    write_keys(path, "alice: alice-key-1\nplain-key\nbob: bobs-own-key\n");
+    assert_true(auth_open(&auth, path, &err));
+    assert_string_equal(auth_owner_name(auth, 0), "alice");
+    assert_null(auth_owner_name(auth, 1));
+    assert_int_equal(auth_find_owner(auth, "Bearer bobs-own-key", NULL), 2);
+    assert_int_equal(auth_find_owner(auth, "Bearer alice: alice-key-1", NULL), -1);
+    auth_read_digest(auth, 0, &alice);
+    auth_read_digest(auth, 1, &plain);
+
+    write_keys(path, "plain-key\nalice: alice-key-2\nalice:   alice-key-1  \ncarol: carols-key\n");
+    assert_true(auth_reload(auth, &err));
+    assert_int_equal(auth_n_keys(auth), 4);
+    assert_int_equal(auth_find_owner(auth, "Bearer alice-key-1", NULL), 0);
+    assert_int_equal(auth_find_owner(auth, "Bearer alice-key-2", NULL), 0);
+    assert_int_equal(auth_find_owner(auth, "Bearer plain-key", NULL), 1);
+    assert_int_equal(auth_find_owner(auth, "Bearer bobs-own-key", NULL), -1);
+    assert_int_equal(auth_find_owner(auth, "Bearer carols-key", NULL), 3);
+
+    write_keys(path, "# nothing\n");
+    assert_false(auth_reload(auth, &err));
+    assert_int_equal(auth_find_owner(auth, "Bearer plain-key", NULL), 1);
+    auth_close(&auth);
+
+    /* What stands for an owner does not depend on the order, and differs from name to key. */
+    write_keys(path, "alice-key-1\nplain-key\nalice: other-key\n");
+    assert_true(auth_open(&auth, path, &err));
+    auth_read_digest(auth, 2, &digest);
+    assert_string_equal(digest.hex, alice.hex);
+    auth_read_digest(auth, 1, &digest);
+    assert_string_equal(digest.hex, plain.hex);
+    assert_int_equal(strlen(plain.hex), 64);
+    auth_read_digest(auth, 7, &digest);
+    assert_string_equal(digest.hex, "anyone");
+    auth_close(&auth);
+    unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_everybody_is_served),
         cmocka_unit_test(each_key_is_an_owner),
         cmocka_unit_test(files_without_good_keys_are_refused),
+        cmocka_unit_test(names_own_their_keys_through_a_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,40 @@ static void local_server_answers_to_local_names(void **state)
     assert_int_equal(status_of("GET", "/", "HTTP/1.0", none, true), 200);
 }
 
+static void other_names_can_be_allowed(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"chat.example.org", "[::2]"};
+    static const char *const any[] = {"*"};
+    struct http_policy policy = {.max_body_bytes = 1000,
+                                 .only_local_hosts = true,
+                                 .allowed_hosts = hosts,
+                                 .n_allowed_hosts = 2};
+    static const struct {
+        const char *name;
+        bool is_good;
+    } cases[] = {
+        {"chat.example.org", true},
+        {"Chat.Example.org:443", true},
+        {"[::2]:80", true},
+        {"localhost", true},
+        {"chat.example.org.evil", false},
+        {"[::3]", false},
+        {"evil.chat.example.org", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct http_header_view host = {"Host", 4, cases[i].name, strlen(cases[i].name)};
+        struct http_head head = {"GET", "/", "HTTP/1.1", &host, 1};
+        struct api_error error;
+        policy.allowed_hosts = hosts;
+        policy.n_allowed_hosts = 2;
+        assert_int_equal(http_policy_check(&policy, &head, &error), cases[i].is_good);
+        policy.allowed_hosts = any;
+        policy.n_allowed_hosts = 1;
+        assert_true(http_policy_check(&policy, &head, &error));
+    }
+}
+
 static void only_known_origins_may_call(void **state)
 {
     (void)state;
@@ -160,6 +194,7 @@ int main(void)
         cmocka_unit_test(what_steers_may_come_once),
         cmocka_unit_test(target_must_be_a_path),
         cmocka_unit_test(local_server_answers_to_local_names),
+        cmocka_unit_test(other_names_can_be_allowed),
         cmocka_unit_test(only_known_origins_may_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ static void start(struct fixture *fixture)
 {
     *fixture = (struct fixture){0};
     struct http_server_options options = {
-        .host = "127.0.0.1",
+        .listen = {.host = "127.0.0.1", .inherited_fd = -1},
         .header_timeout_ms = 300,
         .body_timeout_ms = 300,
         .policy = {.max_body_bytes = 1 << 20},

@@ -1,5 +1,6 @@
 #include "server/options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -140,7 +141,41 @@ static void shipped_configuration_states_the_defaults(void **state)
     defaults = options;
     assert_true(read_args("--config", "config/sinkd.ini", NULL));
     memset(options.config, 0, sizeof options.config);
+    options.argc = defaults.argc;
+    options.argv = defaults.argv;
     assert_memory_equal(&options, &defaults, sizeof options);
+}
+
+static void reloading_changes_what_it_may(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sinkd-test-XXXXXX";
+    write_config(path, "window = 100\ntemperature = 0.5\nallowed-host = a.example, b\n");
+    char *argv[] = {"sinkd", "--config", path, "--max-body", "2M", NULL};
+    assert_true(options_read(&options, 5, argv, &err));
+    static struct options before;
+
+    FILE *file = fopen(path, "w");
+    fputs("window = 200\ntemperature = 0.25\nallowed-host = b\nmax-body = 3M\n"
+          "log-level = error\n",
+          file);
+    fclose(file);
+    log_set_level(LOG_LEVEL_ERROR);
+    assert_true(options_reload(&options, &err));
+    assert_int_equal(options.window, 100);
+    assert_true(options.temperature == 0.25F);
+    assert_string_equal(options.allowed_host, "b");
+    assert_int_equal(options.max_body_bytes, 2 * 1024 * 1024); /* a flag beats the file */
+    assert_int_equal(options.log_level, LOG_LEVEL_ERROR);
+
+    file = fopen(path, "w");
+    fputs("temperature = 0.75\nwindows = 3\n", file);
+    fclose(file);
+    before = options;
+    assert_false(options_reload(&options, &err));
+    assert_non_null(strstr(err.text, "windows"));
+    assert_memory_equal(&options, &before, sizeof options);
+    unlink(path);
 }
 
 int main(void)
@@ -152,6 +187,7 @@ int main(void)
         cmocka_unit_test(flag_beats_environment_beats_file),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(shipped_configuration_states_the_defaults),
+        cmocka_unit_test(reloading_changes_what_it_may),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
