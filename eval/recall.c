@@ -3,8 +3,9 @@
  * Line after line states the number of a named thing; every few lines the model is asked for the
  * numbers of lines at several distances. A question is taken back before the text goes on, so it
  * leaves no trace and one place serves all distances. Streaming is one session over all lines.
- * Dense attention sees every line but must begin anew when the trained length is used up; a
- * question reaches no further back than that beginning, for both. */
+ * Recompute reads the window anew at each place, from the beginning of a text: what the paper
+ * measures streaming by. Dense attention sees every line but must begin anew when the trained
+ * length is used up; a question reaches no further back than that beginning, for all. */
 #include "eval/recall.h"
 
 #include <stdio.h>
@@ -23,12 +24,12 @@ enum {
     MAX_QUESTION = 128,
     MAX_LINES = 4096, /* between two beginnings */
     DEFAULT_CONTEXTS = 8,
-    N_MODES = 2,
     N_PLACES = 3,
 };
 
-static const char *const mode_names[N_MODES] = {"streaming", "dense"};
-static const char *const loss_names[N_MODES] = {"streaming_loss", "dense_loss"};
+enum mode { STREAMING, DENSE, RECOMPUTE, N_MODES };
+static const char *const mode_names[N_MODES] = {"streaming", "dense", "recompute"};
+static const char *const loss_names[N_MODES] = {"streaming_loss", "dense_loss", "recompute_loss"};
 static const char *const place_names[N_PLACES] = {"inside", "across", "outside"};
 
 int recall_value(int line)
@@ -138,6 +139,10 @@ struct experiment {
     const struct options *options;
     struct subject *subject;
     struct stream *streams[N_MODES];
+    struct token_list start; /* how a text begins: BOS, where there is one */
+    struct token_list lines; /* tokens of all that was stated */
+    size_t n_longest;        /* tokens of a line; a question has no more */
+    int n_window;
     int n_recent;
     int n_context;
     int64_t n_tokens;             /* to feed in all */
@@ -155,12 +160,32 @@ static bool feed_line(struct experiment *experiment, int line, struct err *err)
     size_t n = (size_t)recall_format_fact(line, text, sizeof text);
     bool is_done = text_encode(experiment->subject, text, n, false, &tokens, err);
     if (is_done) {
-        experiment->begins_at[experiment->n_lines++] = stream_position(experiment->streams[0]);
-        for (int mode = 0; mode < N_MODES; mode++)
-            stream_feed(experiment->streams[mode], tokens.ids, (int)tokens.n);
+        experiment->begins_at[experiment->n_lines++] =
+            stream_position(experiment->streams[STREAMING]);
+        stream_feed(experiment->streams[STREAMING], tokens.ids, (int)tokens.n);
+        stream_feed(experiment->streams[DENSE], tokens.ids, (int)tokens.n);
+        if (tokens.n > experiment->n_longest)
+            experiment->n_longest = tokens.n;
+        if (experiment->start.n + experiment->n_longest >= (size_t)experiment->n_window)
+            is_done = err_set(err, ERR_INVALID,
+                              "a window of %d tokens is too small for this test: a line has %zu",
+                              experiment->n_window, experiment->n_longest);
     }
+    for (size_t i = 0; i < tokens.n && is_done; i++)
+        is_done = token_list_push(&experiment->lines, tokens.ids[i], err);
     token_list_done(&tokens);
     return is_done;
+}
+
+/* The beginning of a text, then as many of the last tokens as leave room for a question. */
+static void read_window_again(struct experiment *experiment)
+{
+    struct stream *stream = experiment->streams[RECOMPUTE];
+    size_t n_room = (size_t)experiment->n_window - experiment->start.n - experiment->n_longest;
+    size_t n = experiment->lines.n < n_room ? experiment->lines.n : n_room;
+    stream_clear(stream);
+    stream_feed(stream, experiment->start.ids, (int)experiment->start.n);
+    stream_feed(stream, experiment->lines.ids + experiment->lines.n - n, (int)n);
 }
 
 /* Asks for the line `distance` before the last one, which is distance 0. */
@@ -174,7 +199,7 @@ static bool ask(struct experiment *experiment, int distance_idx, struct err *err
     if (!recall_question_init(&question, experiment->subject, experiment->first_line + idx, err))
         return false;
     int n = (int)question.tokens.n - 1;
-    int64_t at = stream_position(experiment->streams[0]);
+    int64_t at = stream_position(experiment->streams[STREAMING]);
     int64_t first_query = at + (int64_t)question.n_asked - 1, last_query = at + n - 1;
     int64_t line_end = experiment->begins_at[idx + 1] - 1;
     enum recall_place place = recall_place_of(last_query - experiment->begins_at[idx],
@@ -193,19 +218,20 @@ static bool ask(struct experiment *experiment, int distance_idx, struct err *err
     return true;
 }
 
-static bool begin_anew(struct experiment *experiment, int line, struct err *err)
+static void begin_anew(struct experiment *experiment, int line)
 {
-    struct token_list tokens;
-    token_list_init(&tokens);
-    stream_clear(experiment->streams[1]);
+    stream_clear(experiment->streams[DENSE]);
+    stream_feed(experiment->streams[DENSE], experiment->start.ids, (int)experiment->start.n);
     experiment->first_line = line;
     experiment->n_lines = 0;
-    bool is_done = text_encode(experiment->subject, "", 0, true, &tokens, err);
-    for (int mode = 0; mode < N_MODES && is_done; mode++) {
-        if (mode == 1 || line == 1)
-            stream_feed(experiment->streams[mode], tokens.ids, (int)tokens.n);
-    }
-    token_list_done(&tokens);
+}
+
+static bool ask_all(struct experiment *experiment, struct err *err)
+{
+    bool is_done = true;
+    read_window_again(experiment);
+    for (int i = 0; is_done && i < experiment->options->distances.n; i++)
+        is_done = ask(experiment, i, err);
     return is_done;
 }
 
@@ -213,16 +239,19 @@ static bool measure(struct experiment *experiment, struct err *err)
 {
     struct progress progress;
     progress_begin(&progress, "recall", (double)experiment->n_tokens);
-    bool is_done = begin_anew(experiment, 1, err);
-    for (int line = 1; is_done && stream_position(experiment->streams[0]) < experiment->n_tokens;
-         line++) {
-        int64_t n_dense = stream_position(experiment->streams[1]);
+    struct stream *streaming = experiment->streams[STREAMING];
+    bool is_done = text_encode(experiment->subject, "", 0, true, &experiment->start, err);
+    if (is_done) {
+        stream_feed(streaming, experiment->start.ids, (int)experiment->start.n);
+        begin_anew(experiment, 1);
+    }
+    for (int line = 1; is_done && stream_position(streaming) < experiment->n_tokens; line++) {
+        int64_t n_dense = stream_position(experiment->streams[DENSE]);
         if (n_dense + 2 * MAX_QUESTION > experiment->n_context || experiment->n_lines == MAX_LINES)
-            is_done = begin_anew(experiment, line, err);
-        is_done = is_done && feed_line(experiment, line, err);
-        for (int i = 0; i < experiment->options->distances.n && line % ASK_EVERY == 0; i++)
-            is_done = is_done && ask(experiment, i, err);
-        progress_set(&progress, (double)stream_position(experiment->streams[0]));
+            begin_anew(experiment, line);
+        is_done =
+            feed_line(experiment, line, err) && (line % ASK_EVERY != 0 || ask_all(experiment, err));
+        progress_set(&progress, (double)stream_position(streaming));
     }
     progress_end(&progress);
     return is_done;
@@ -234,8 +263,10 @@ static void add_columns(struct report *report)
     table_add_column(&report->summary, "distance", "lines back", 0);
     table_add_column(&report->summary, "asked", "asked", 0);
     table_add_column(&report->summary, "streaming", "streaming %", 1);
+    table_add_column(&report->summary, "recompute", "recompute %", 1);
     table_add_column(&report->summary, "dense", "dense %", 1);
     table_add_column(&report->summary, "streaming_loss", "streaming loss", 3);
+    table_add_column(&report->summary, "recompute_loss", "recompute loss", 3);
     table_add_column(&report->summary, "dense_loss", "dense loss", 3);
     table_add_column(&report->samples, "mode", "mode", 0);
     table_add_column(&report->samples, "distance", "distance", 0);
@@ -294,8 +325,8 @@ static void fill_report(struct report *report, const struct experiment *experime
     report_note(report, "Loss is per token of the right answer; one who guesses digits has ln 10 = "
                         "2.303.");
     report_note(report, "The streaming session read %lld tokens, of which %lld have left it.",
-                (long long)stream_position(experiment->streams[0]),
-                (long long)stream_evicted(experiment->streams[0]));
+                (long long)stream_position(experiment->streams[STREAMING]),
+                (long long)stream_evicted(experiment->streams[STREAMING]));
     report->plot = (struct plot){
         .title = "recall of a fact by distance",
         .x = "distance",
@@ -311,14 +342,17 @@ static bool open_streams(struct experiment *experiment, int n_window, struct err
 {
     int n_sinks = experiment->options->sinks.items[0];
     struct stream_shape shapes[N_MODES] = {
-        {.mode = SESSION_MODE_STREAMING, .n_sinks = n_sinks, .n_window = n_window},
-        {.mode = SESSION_MODE_DENSE, .n_window = experiment->n_context},
+        [STREAMING] = {.mode = SESSION_MODE_STREAMING, .n_sinks = n_sinks, .n_window = n_window},
+        [DENSE] = {.mode = SESSION_MODE_DENSE, .n_window = experiment->n_context},
+        /* A dense pass over each window, begun by read_window_again. */
+        [RECOMPUTE] = {.mode = SESSION_MODE_DENSE, .n_window = n_window},
     };
     for (int mode = 0; mode < N_MODES; mode++) {
         shapes[mode].kv_type = experiment->options->kv_type;
         if (!stream_open(&experiment->streams[mode], experiment->subject, &shapes[mode], err))
             return false;
     }
+    experiment->n_window = n_window;
     experiment->n_recent = n_window - n_sinks;
     return true;
 }
@@ -347,6 +381,8 @@ static bool run(const struct options *options, struct report *report, struct err
     }
     for (int mode = 0; mode < N_MODES; mode++)
         stream_close(&experiment.streams[mode]);
+    token_list_done(&experiment.start);
+    token_list_done(&experiment.lines);
     subject_close(&subject);
     return is_done;
 }
@@ -354,9 +390,10 @@ static bool run(const struct options *options, struct report *report, struct err
 const struct command recall_command = {
     .name = "recall",
     .bit = OPTIONS_RECALL,
-    .summary = "facts asked for some lines later: streaming beside dense",
+    .summary = "facts asked for some lines later: streaming beside recompute and dense",
     .help = "Lines state numbers; every tenth line the numbers of earlier lines are asked for, in "
-            "a streaming\nsession and with dense attention. Inside of the window both should know "
-            "the same; what has left\nit is gone: streaming must know nothing of it.",
+            "a streaming\nsession, with a fresh pass over its window, and with dense attention up "
+            "to the "
+            "trained length.\nWhat has left the window is gone: streaming must know nothing of it.",
     .run = run,
 };

@@ -202,6 +202,8 @@ static void test_recall(void **state)
         assert_true(number_of(row, "asked") > 0);
         assert_float_equal(number_of(row, "streaming"), 0, 1e-9);
         assert_float_equal(number_of(row, "dense"), 0, 1e-9);
+        assert_float_equal(number_of(row, "recompute"), 0, 1e-9);
+        assert_true(number_of(row, "recompute_loss") > 0);
     }
     assert_string_equal(json_string_value(json_object_get(row_of(json, "summary", 0), "place")),
                         "inside");
@@ -258,6 +260,7 @@ static void test_wrong_flags(void **state)
         const char *command, *flags, *says;
     } wrong[] = {
         {"recall", "--stride 4", "no option"},
+        {"recall", "--model " TINY_MODEL_PATH " --window 40", "too small for this test"},
         {"latency", "--windows", "needs a value"},
         {"latency", "--windows 12,x", "not a list of numbers"},
         {"latency", "--windows 12,", "not a list of numbers"},
