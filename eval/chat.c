@@ -1,9 +1,9 @@
 /* chat - many questions in one conversation: the multi-round setting of the paper (section 4.4 and
  * its demo), with nothing evicted but what no longer fits.
  *
- * Decoding takes the most likely token. A turn's text is what the model's chat template adds after
- * the answer before it; to find it, the last two turns are rendered and the part that the session
- * has already is cut off. */
+ * Each answer is sampled by a sampler of its own, or the most likely token is taken. A turn's text
+ * is what the model's chat template adds after the answer before it; to find it, the last two turns
+ * are rendered and the part that the session has already is cut off. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "core/text/chat_template.h"
 #include "core/text/detokenizer.h"
 #include "core/text/prompt.h"
+#include "core/text/sampler.h"
 #include "core/text/tokenizer.h"
 #include "eval/answer.h"
 #include "eval/command.h"
@@ -147,20 +148,35 @@ static bool ask(struct chat *chat, const char *question, float **out_logits, str
     return is_done;
 }
 
+static bool open_sampler(const struct chat *chat, struct sampler **out, struct err *err)
+{
+    struct sampler_settings settings = {
+        .temperature = (float)chat->options->temperature,
+        .top_p = 1,
+        .repetition_penalty = 1,
+        .seed = (uint64_t)chat->options->seed + (uint64_t)chat->n_answers,
+    };
+    return sampler_open(out, &settings, subject_n_vocab(&chat->subject), err);
+}
+
 /* Tokens until one ends the turn or there are enough. The one that ends it is not fed: the template
  * writes that mark when the next turn begins. */
 static bool answer(struct chat *chat, float *logits, struct err *err)
 {
-    int n_vocab = subject_n_vocab(&chat->subject);
     struct detokenizer detokenizer;
-    if (!detokenizer_init(&detokenizer, chat->subject.tokenizer, NULL, 0, err))
+    struct sampler *sampler;
+    if (!open_sampler(chat, &sampler, err))
         return false;
+    if (!detokenizer_init(&detokenizer, chat->subject.tokenizer, NULL, 0, err)) {
+        sampler_close(&sampler);
+        return false;
+    }
     bool is_done = true;
     buf_clear(&chat->last.answer);
     chat->answer.n = 0;
     chat->has_ended = false;
     while (is_done && (int)chat->answer.n < chat->options->max_tokens) {
-        int32_t id = stream_best(logits, n_vocab);
+        int32_t id = sampler_choose(sampler, logits);
         chat->has_ended = tokenizer_is_end(chat->subject.tokenizer, id);
         if (chat->has_ended)
             break;
@@ -172,6 +188,7 @@ static bool answer(struct chat *chat, float *logits, struct err *err)
     }
     detokenizer_flush(&detokenizer, &chat->last.answer);
     detokenizer_done(&detokenizer);
+    sampler_close(&sampler);
     return is_done && (!chat->last.answer.failed || err_no_memory(err, "an answer"));
 }
 

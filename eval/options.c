@@ -10,7 +10,7 @@
 #include "eval/command.h"
 #include "eval/plot.h"
 
-enum kind { TEXT, FIGURE, INTEGER, COUNT, INTEGERS, MODES, KV_TYPE, SWITCH };
+enum kind { TEXT, FIGURE, REAL, INTEGER, COUNT, INTEGERS, MODES, KV_TYPE, SWITCH };
 
 struct option {
     const char *name;
@@ -60,6 +60,9 @@ static const struct option table[] = {
      "how often memory, time and loss are looked at"},
     {"count", INTEGER, AT(count), OPTIONS_CHAT, 0, INT_MAX, "0", "N", "questions to ask; 0: all"},
     {"max-tokens", INTEGER, AT(max_tokens), OPTIONS_CHAT, 1, 1 << 20, "256", "N", "longest answer"},
+    {"temperature", REAL, AT(temperature), OPTIONS_CHAT, 0, 2, "0", "T",
+     "sample the answers; 0: the most likely token each time"},
+    {"seed", INTEGER, AT(seed), OPTIONS_CHAT, 0, INT_MAX, "1", "N", "of the sampling"},
     {"kv-type", KV_TYPE, AT(kv_type), OPTIONS_ALL & ~OPTIONS_SINKS, 0, 0, "f16", "TYPE",
      "how keys and values are stored: f32, f16, bf16 or q8"},
     {"threads", INTEGER, AT(threads), OPTIONS_ALL, 0, 256, "0", "N",
@@ -91,6 +94,19 @@ static bool parse_number(const struct option *option, const char *value, size_t 
         return err_set(err, ERR_INVALID, "it is %.*s, but must be from %.15g to %.15g", (int)len,
                        value, option->min, option->max);
     *out = number * unit;
+    return true;
+}
+
+static bool parse_real(const struct option *option, const char *value, double *out, struct err *err)
+{
+    char *end;
+    double number = strtod(value, &end);
+    if (end == value || *end != '\0')
+        return err_set(err, ERR_INVALID, "\"%.60s\" is not a number", value);
+    if (!(number >= option->min && number <= option->max))
+        return err_set(err, ERR_INVALID, "it is %.60s, but must be from %.15g to %.15g", value,
+                       option->min, option->max);
+    *out = number;
     return true;
 }
 
@@ -150,6 +166,8 @@ static bool parse_value(const struct option *option, const char *value, struct o
     case KV_TYPE:
         return kv_type_parse(value, field) ||
                err_set(err, ERR_INVALID, "\"%.60s\" is not one of f32, f16, bf16, q8", value);
+    case REAL:
+        return parse_real(option, value, field, err);
     case INTEGERS:
     case MODES:
         return parse_list(option, value, field, err);

@@ -56,6 +56,8 @@ struct options {
     int samples;
     int count;
     int max_tokens;
+    double temperature;
+    int seed;
     enum kv_type kv_type;
     int threads;
     bool is_forced;

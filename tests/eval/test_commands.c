@@ -242,6 +242,19 @@ static void test_chat(void **state)
     json = run_good("chat", flags);
     assert_int_equal(json_array_size(json_object_get(json, "samples")), 2);
     json_decref(json);
+
+    /* The same seed says the same, another one something else. */
+    char said[3][400];
+    for (int i = 0; i < 3; i++) {
+        snprintf(flags, sizeof flags, "--questions %s --max-tokens 12 --temperature 1.5 --seed %d",
+                 questions_path, i / 2);
+        json = run_good("chat", flags);
+        snprintf(said[i], sizeof said[i], "%s",
+                 json_string_value(json_object_get(row_of(json, "samples", 0), "text")));
+        json_decref(json);
+    }
+    assert_string_equal(said[0], said[1]);
+    assert_string_not_equal(said[0], said[2]);
 }
 
 static void test_help(void **state)
@@ -260,6 +273,8 @@ static void test_wrong_flags(void **state)
         const char *command, *flags, *says;
     } wrong[] = {
         {"recall", "--stride 4", "no option"},
+        {"chat", "--temperature 3", "must be from 0 to 2"},
+        {"chat", "--temperature hot", "not a number"},
         {"recall", "--model " TINY_MODEL_PATH " --window 40", "too small for this test"},
         {"latency", "--windows", "needs a value"},
         {"latency", "--windows 12,x", "not a list of numbers"},
