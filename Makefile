@@ -104,6 +104,9 @@ $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
 endif
 # Of these, sanitizers would make objects that take a minute and a gigabyte each to compile.
 $(BUILD)/core/kernels/matmul_avx%.o: STD += $(LESS_EXTRA)
+# They unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
+# faster to run; so does what a debugger wants to know of each variable of each step.
+$(BUILD)/core/kernels/matmul_avx%.o: CFLAGS += -O2 -fno-var-tracking
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -20,6 +20,7 @@ bool subject_open(struct subject *subject, const char *path, int n_threads, stru
                    model_open(&subject->model, subject->file, err) &&
                    tokenizer_open(&subject->tokenizer, subject->file, err) &&
                    thread_pool_open(&subject->pool, n_threads, err) &&
+                   model_weave(subject->model, subject->file, subject->pool, err) &&
                    forward_open(&subject->forward, subject->model, subject->pool, SUBJECT_CHUNK,
                                 SUBJECT_LOGITS, err);
     if (!is_open)

@@ -236,7 +236,9 @@ static bool load(struct engine *engine, const struct engine_options *options, st
             "the model file's vocabulary has %d tokens, its weights only %d: the file is "
             "damaged or badly converted",
             tokenizer_n_vocab(engine->tokenizer), engine->model->shape.n_vocab);
-    if (!thread_pool_open(&engine->pool, n_threads, err) || !describe(engine, options, err))
+    if (!thread_pool_open(&engine->pool, n_threads, err) ||
+        !model_weave(engine->model, engine->file, engine->pool, err) ||
+        !describe(engine, options, err))
         return false;
 
     struct batcher_options batch = {

@@ -82,6 +82,16 @@ bool gguf_open(struct gguf **out, const char *path, struct err *err)
     return true;
 }
 
+void gguf_drop_pages(const struct gguf *file, const void *data, size_t n_bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE); /* where the mapping begins, too */
+    size_t offset = (size_t)((const unsigned char *)data - file->bytes);
+    size_t begin = (offset + page - 1) / page * page;
+    size_t end = (offset + n_bytes) / page * page;
+    if (file->is_mapped && begin < end)
+        madvise((void *)(file->bytes + begin), end - begin, MADV_DONTNEED);
+}
+
 void gguf_close(struct gguf **file_ptr)
 {
     struct gguf *file = *file_ptr;

@@ -66,6 +66,10 @@ bool gguf_open(struct gguf **out, const char *path, struct err *err);
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);
 void gguf_close(struct gguf **file);
 
+/* Tells the system that these bytes of the file are not read again soon: whole pages among them
+ * leave this process's memory, and come back when they are read after all. */
+void gguf_drop_pages(const struct gguf *file, const void *data, size_t n_bytes);
+
 size_t gguf_file_bytes(const struct gguf *file);
 
 /* Getters: true when the key is there with a value that fits. A missing key, another type or a

@@ -6,6 +6,7 @@
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul_isa.h"
 #include "core/kernels/quant.h"
+#include "core/kernels/stripes.h"
 
 /* Weights that are widened to floats at a time: what the second-level cache holds, but fewer rows
  * make poor tiles. */
@@ -43,6 +44,11 @@ void activations_quantize(struct activations *in, int token_begin, int token_end
     const struct matmul_isa *isa = isa_now();
     if (isa != NULL)
         isa->quantize(in, token_begin, token_end);
+}
+
+bool matmul_wants_stripes(enum tensor_type type)
+{
+    return isa_now() != NULL && stripe_format(type) != NULL;
 }
 
 int matmul_wants_quantized(enum tensor_type type)
@@ -146,7 +152,7 @@ void matmul_rows(const struct matrix *w, const float *bias, const struct activat
     const struct matmul_isa *isa = isa_now();
     if ((isa == NULL || is_float(w->type)) && in->n_tokens >= blas_min_tokens())
         blas_rows(&job);
-    else if (isa == NULL)
+    else if (isa == NULL || (matmul_wants_stripes(w->type) && w->stripes == NULL))
         plain_rows(&job);
     else if (is_float(w->type))
         isa->floats(&job);

@@ -5,17 +5,20 @@
 #ifndef CORE_KERNELS_MATMUL_H
 #define CORE_KERNELS_MATMUL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/kernels/tensor_type.h"
 
-/* Read-only weights [n_out, n_in], row-major, each row n_in / block_len blocks. */
+/* Read-only weights [n_out, n_in], row-major, each row n_in / block_len blocks. Types that
+ * matmul_wants_stripes need the same weights in a second order, or their products are slow. */
 struct matrix {
     enum tensor_type type;
     int n_out;
     int n_in;
     const void *data;
+    const void *stripes; /* see stripes.h; NULL: not woven */
 };
 
 /* The input of one or more products, in the two forms that products need: as floats, and as 8-bit
@@ -39,6 +42,9 @@ void activations_quantize(struct activations *in, int token_begin, int token_end
 
 /* True when products with this type read `q` (and so need activations_quantize first). */
 int matmul_wants_quantized(enum tensor_type type);
+
+/* True when products with this type, on this CPU, read its stripes. */
+bool matmul_wants_stripes(enum tensor_type type);
 
 /* Bytes of scratch that one thread needs for matmul_rows with inputs up to max_n_in wide and
  * batches up to max_tokens. */

@@ -262,6 +262,13 @@ SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
                            _mm256_permutevar8x32_ps(half, next)};
 }
 
+SIMD struct f32x16 f32x16_even_to_odd(struct f32x16 a)
+{
+    __m256 zero = _mm256_setzero_ps();
+    return (struct f32x16){_mm256_blend_ps(zero, _mm256_moveldup_ps(a.low), 0xaa),
+                           _mm256_blend_ps(zero, _mm256_moveldup_ps(a.high), 0xaa)};
+}
+
 SIMD void eight_pairs(const float *p, __m256 *even, __m256 *odd)
 {
     __m256 a = _mm256_loadu_ps(p), b = _mm256_loadu_ps(p + 8);
@@ -326,6 +333,59 @@ SIMD struct i32x16 i32x16_dot_signed(struct i32x16 acc, struct u8x64 held, struc
     return i32x16_dot(acc, sizes, signs);
 }
 
+/* Sums of neighbouring products in 16 bits. */
+struct pairs {
+    __m256i low, high;
+};
+
+SIMD int pairs_depth(int max)
+{
+    return INT16_MAX / (2 * 127 * max);
+}
+
+SIMD struct pairs pairs_zero(void)
+{
+    return (struct pairs){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+SIMD struct pairs pairs_dot(struct pairs acc, struct u8x64 u, struct u8x64 s)
+{
+    acc.low = _mm256_add_epi16(acc.low, _mm256_maddubs_epi16(u.low, s.low));
+    acc.high = _mm256_add_epi16(acc.high, _mm256_maddubs_epi16(u.high, s.high));
+    /* Left alone, GCC computes all products first, for which there are not the registers. */
+    __asm__("" : "+x"(acc.low), "+x"(acc.high));
+    return acc;
+}
+
+SIMD struct i32x16 pairs_to(struct i32x16 acc, struct pairs a)
+{
+    __m256i ones = _mm256_set1_epi16(1);
+    return (struct i32x16){_mm256_add_epi32(acc.low, _mm256_madd_epi16(a.low, ones)),
+                           _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, ones))};
+}
+
+SIMD struct i32x16 i32x16_load(const void *p)
+{
+    return (struct i32x16){_mm256_loadu_si256(p), _mm256_loadu_si256((const __m256i *)p + 1)};
+}
+
+SIMD struct i32x16 i32x16_or(struct i32x16 a, struct i32x16 b)
+{
+    return (struct i32x16){_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
+}
+
+SIMD struct i32x16 i32x16_bits(struct i32x16 a, int first, int n)
+{
+    __m256i mask = _mm256_set1_epi32((1 << n) - 1);
+    return (struct i32x16){_mm256_and_si256(_mm256_srli_epi32(a.low, first), mask),
+                           _mm256_and_si256(_mm256_srli_epi32(a.high, first), mask)};
+}
+
+SIMD struct i32x16 i32x16_shift_left(struct i32x16 a, int n)
+{
+    return (struct i32x16){_mm256_slli_epi32(a.low, n), _mm256_slli_epi32(a.high, n)};
+}
+
 SIMD struct u8x64 u8x64_set(uint8_t x)
 {
     return (struct u8x64){_mm256_set1_epi8((char)x), _mm256_set1_epi8((char)x)};
@@ -386,6 +446,11 @@ SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
 SIMD __m256i half_shift(__m256i a, int count)
 {
     return count < 0 ? _mm256_slli_epi16(a, -count) : _mm256_srli_epi16(a, count);
+}
+
+SIMD struct u8x64 u8x64_shift(struct u8x64 a, int count)
+{
+    return (struct u8x64){half_shift(a.low, count), half_shift(a.high, count)};
 }
 
 SIMD struct u8x64 u8x64_shift_halves(struct u8x64 a, int low, int high)

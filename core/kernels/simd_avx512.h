@@ -225,6 +225,12 @@ SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
     return (struct f32x16){_mm512_permutexvar_ps(order, a.v)};
 }
 
+/* Even lanes moved to the odd ones, and 0 in their place. */
+SIMD struct f32x16 f32x16_even_to_odd(struct f32x16 a)
+{
+    return (struct f32x16){_mm512_maskz_moveldup_ps(0xaaaa, a.v)};
+}
+
 /* even0 odd0 even1 odd1 ... of 32 neighbours, and back. */
 SIMD void f32x16_load_pairs(const float *p, struct f32x16 *even, struct f32x16 *odd)
 {
@@ -272,6 +278,56 @@ SIMD struct u8x64 u8x64_hold_signed(struct u8x64 x)
 SIMD struct i32x16 i32x16_dot_signed(struct i32x16 acc, struct u8x64 held, struct u8x64 s)
 {
     return i32x16_dot(acc, held, s);
+}
+
+/* Products on their way to i32x16, in as many bits as the CPU adds most cheaply. Here that is 32
+ * already; where it is 16, a sum holds pairs_depth(max) dots of u <= max before pairs_to must be
+ * called. */
+struct pairs {
+    __m512i v;
+};
+
+SIMD int pairs_depth(int max)
+{
+    (void)max;
+    return 8;
+}
+
+SIMD struct pairs pairs_zero(void)
+{
+    return (struct pairs){_mm512_setzero_si512()};
+}
+
+SIMD struct pairs pairs_dot(struct pairs acc, struct u8x64 u, struct u8x64 s)
+{
+    return (struct pairs){_mm512_dpbusd_epi32(acc.v, u.v, s.v)};
+}
+
+SIMD struct i32x16 pairs_to(struct i32x16 acc, struct pairs a)
+{
+    return (struct i32x16){_mm512_add_epi32(acc.v, a.v)};
+}
+
+SIMD struct i32x16 i32x16_load(const void *p)
+{
+    return (struct i32x16){_mm512_loadu_si512(p)};
+}
+
+SIMD struct i32x16 i32x16_or(struct i32x16 a, struct i32x16 b)
+{
+    return (struct i32x16){_mm512_or_si512(a.v, b.v)};
+}
+
+/* n bits of each lane, from bit `first` on. */
+SIMD struct i32x16 i32x16_bits(struct i32x16 a, int first, int n)
+{
+    return (struct i32x16){_mm512_and_si512(_mm512_srli_epi32(a.v, (unsigned int)first),
+                                            _mm512_set1_epi32((1 << n) - 1))};
+}
+
+SIMD struct i32x16 i32x16_shift_left(struct i32x16 a, int n)
+{
+    return (struct i32x16){_mm512_slli_epi32(a.v, (unsigned int)n)};
 }
 
 SIMD struct u8x64 u8x64_set(uint8_t x)
@@ -332,6 +388,13 @@ SIMD struct u8x64 u8x64_and(struct u8x64 a, struct u8x64 b)
 SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
 {
     return (struct u8x64){_mm512_or_si512(a.v, b.v)};
+}
+
+/* To the right, or to the left when negative. Bits cross bytes: mask afterwards. */
+SIMD struct u8x64 u8x64_shift(struct u8x64 a, int count)
+{
+    return (struct u8x64){count < 0 ? _mm512_slli_epi16(a.v, -count)
+                                    : _mm512_srli_epi16(a.v, count)};
 }
 
 /* Both halves shifted to the right, each by its own count, or to the left when counts are negative

@@ -191,6 +191,7 @@ void model_close(struct model **model_ptr)
     struct model *model = *model_ptr;
     if (model == NULL)
         return;
+    model_unweave(model);
     free(model->layers);
     free(model->alibi_slopes);
     free(model->vectors);

@@ -1,6 +1,7 @@
 /* model.h - a model as this process uses it: its shape, its weights bound by name, its family.
  *
- * Everything is read-only after opening and points into the mapped file. Owner: the engine.
+ * Everything is read-only after opening and weaving; weights point into the mapped file or are
+ * copies of it in another order. Owner: the engine.
  * Thread: any. Every hyper-parameter is range-checked and compared with the tensors' real shapes
  * before it is believed. */
 #ifndef CORE_MODEL_MODEL_H
@@ -14,6 +15,7 @@
 struct err;
 struct gguf;
 struct family;
+struct thread_pool;
 
 /* How a layer turns positions into angles. */
 enum model_rope {
@@ -89,11 +91,21 @@ struct model {
     struct layer *layers;           /* [n_layers] */
     uint64_t n_parameters;
     float *vectors; /* owned: norms and biases widened to float where the file is not F32 */
+    void *stripes;  /* owned: what model_weave wrote; NULL before */
+    size_t stripes_bytes;
 };
 
 /* Binds the weights in `file`, which must outlive the model. An unknown architecture gets one
  * sentence naming those supported. */
 bool model_open(struct model **out, const struct gguf *file, struct err *err);
 void model_close(struct model **model);
+
+/* Writes the quantized weights a second time, in the order that products on this CPU read
+ * (core/kernels/stripes.h), on all threads of the pool; until then products are slow. Pages of the
+ * file that are not needed after it leave the memory. Does nothing when no weights want it. */
+bool model_weave(struct model *model, const struct gguf *file, struct thread_pool *pool,
+                 struct err *err);
+/* For model_close. */
+void model_unweave(struct model *model);
 
 #endif

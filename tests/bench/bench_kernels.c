@@ -77,7 +77,9 @@ static double measure(enum tensor_type type, uint8_t *data, size_t bytes, int n_
     int n_runs = n_tokens <= 16 ? 10 * N_MATRICES : 4;
     double best = 1e9;
     for (int run = 0; run < n_runs; run++) {
-        struct matrix w = {type, N_OUT, N_IN, data + bytes * (size_t)(run % N_MATRICES)};
+        struct matrix w = {type, N_OUT, N_IN, data + bytes * (size_t)(run % N_MATRICES), NULL};
+        if (matmul_wants_stripes(type)) /* any bits will do */
+            w.stripes = w.data;
         if (matmul_wants_quantized(type))
             activations_quantize(&in, 0, n_tokens);
         for (int slice = 0; slice < N_SLICES; slice++) {
@@ -100,7 +102,7 @@ static void measure_type(enum tensor_type type)
     const struct tensor_format *format = tensor_format(type);
     size_t bytes = (size_t)N_OUT * N_IN / format->block_len * format->block_bytes;
     double n_operations = 2.0 * N_OUT * N_IN;
-    uint8_t *data = take(bytes * N_MATRICES);
+    uint8_t *data = take(bytes * N_MATRICES + (1 << 20));
     printf("%-7s %-8s", kernels->name, format->name);
     if (is_wanted("decode", ways, 4)) {
         double seconds = measure(type, data, bytes, 1);

@@ -34,6 +34,7 @@ static bool open_bench(struct bench *bench, const char *path, int n_threads, str
     return kernels_select(NULL, err) && gguf_open(&bench->file, path, err) &&
            model_open(&bench->model, bench->file, err) &&
            thread_pool_open(&bench->pool, n_threads, err) &&
+           model_weave(bench->model, bench->file, bench->pool, err) &&
            forward_open(&bench->forward, bench->model, bench->pool, CHUNK, MAX_SEQUENCES, err);
 }
 

@@ -17,6 +17,7 @@ void tiny_model_open(struct tiny_model *tiny)
                    model_open(&tiny->model, tiny->file, &err) &&
                    tokenizer_open(&tiny->tokenizer, tiny->file, &err) &&
                    thread_pool_open(&tiny->pool, 2, &err) &&
+                   model_weave(tiny->model, tiny->file, tiny->pool, &err) &&
                    forward_open(&tiny->forward, tiny->model, tiny->pool, 64, 8, &err);
     if (!is_open)
         fail_msg("%s", err.text);

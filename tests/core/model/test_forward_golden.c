@@ -110,6 +110,7 @@ static void open_subject_threads(struct subject *subject, const char *name, int 
     if (!gguf_open(&subject->file, path, &err) ||
         !model_open(&subject->model, subject->file, &err) ||
         !thread_pool_open(&subject->pool, n_threads, &err) ||
+        !model_weave(subject->model, subject->file, subject->pool, &err) ||
         !forward_open(&subject->forward, subject->model, subject->pool, MAX_CHUNK * 2,
                       MAX_CHUNK * 2, &err))
         fail_msg("%s: %s", name, err.text);

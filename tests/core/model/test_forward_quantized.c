@@ -239,7 +239,7 @@ static void run(const struct gguf_builder *builder, float *out_logits)
     size_t n_bytes;
     void *bytes = gguf_builder_finish(builder, &n_bytes);
     if (!gguf_open_memory(&file, bytes, n_bytes, &err) || !model_open(&model, file, &err) ||
-        !thread_pool_open(&pool, 1, &err) ||
+        !thread_pool_open(&pool, 1, &err) || !model_weave(model, file, pool, &err) ||
         !forward_open(&forward, model, pool, N_PROMPT, N_PROMPT, &err) ||
         !kv_cache_open(&cache, &shape, &err))
         fail_msg("%s", err.text);

@@ -1,0 +1,49 @@
+/* stripes.h - quantized weights woven for products: the same bits, 16 rows side by side.
+ *
+ * A stripe holds 16 rows of a matrix. Where a row has four bytes, its stripe has 64: those four of
+ * each row, so that a vector of them meets four inputs and gives 16 sums, none of which must be
+ * added across lanes. Weaving moves bits and changes no number; it is done once, when a model is
+ * loaded. Thread: any; calls for different stripes may run at once.
+ *
+ * A stripe is the heads of its units (scales), padded to 64 bytes, then their bodies. A unit is one
+ * block of each row. Heads and bodies are described in stripes.c, where they are written;
+ * stripes_vector.h reads them. */
+#ifndef CORE_KERNELS_STRIPES_H
+#define CORE_KERNELS_STRIPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/kernels/matmul.h"
+
+enum { STRIPE_ROWS = 16, STRIPE_ALIGNMENT = 64 };
+
+struct stripe_format {
+    size_t head_bytes; /* of a unit; a multiple of 32 */
+    size_t body_bytes; /* a multiple of 64 */
+};
+
+/* NULL for types that are not woven: floats, and formats that look their numbers up in a grid. */
+const struct stripe_format *stripe_format(enum tensor_type type);
+
+/* Bytes of all stripes of a matrix whose type has a format; the last one is filled up with rows of
+ * zeros. No overflow for a matrix that is in memory. */
+size_t stripes_bytes(const struct matrix *w);
+int stripes_count(const struct matrix *w);
+
+/* Weaves stripe i of w->data to its place in `stripes`, which is aligned to STRIPE_ALIGNMENT. */
+void stripes_weave(const struct matrix *w, int i, void *stripes);
+
+/* Where the heads and the bodies of a stripe lie. */
+static inline size_t stripe_heads_bytes(const struct stripe_format *format, size_t n_units)
+{
+    size_t bytes = n_units * format->head_bytes;
+    return (bytes + STRIPE_ALIGNMENT - 1) / STRIPE_ALIGNMENT * STRIPE_ALIGNMENT;
+}
+
+static inline size_t stripe_bytes(const struct stripe_format *format, size_t n_units)
+{
+    return stripe_heads_bytes(format, n_units) + n_units * format->body_bytes;
+}
+
+#endif

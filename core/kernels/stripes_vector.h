@@ -1,0 +1,186 @@
+/* stripes_vector.h - reading stripes: the writer is stripes.c, which says where everything lies.
+ *
+ * A word is four neighbouring elements of each of 16 rows, as unsigned bytes u, or, for formats
+ * that need all 8 bits, what u8x64_hold_signed makes of them; w = scale * u + base for each row.
+ * Included after a simd_*.h. */
+#ifndef CORE_KERNELS_STRIPES_VECTOR_H
+#define CORE_KERNELS_STRIPES_VECTOR_H
+
+#include "core/kernels/stripes.h"
+
+/* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
+ * n_parts equal parts, whose addresses differ and nothing else, of n_groups groups of 32. */
+struct traits {
+    int max;      /* largest u; 0: signed */
+    int n_scales; /* for each group: 1 or 2 */
+    int n_parts;
+    int n_groups;
+};
+
+SIMD struct traits stripe_traits(enum tensor_type type)
+{
+    switch (type) {
+    case TENSOR_Q4_0:
+    case TENSOR_Q4_1:
+        return (struct traits){15, 1, 1, 1};
+    case TENSOR_Q5_0:
+    case TENSOR_Q5_1:
+        return (struct traits){31, 1, 1, 1};
+    case TENSOR_Q2_K:
+        return (struct traits){3, 2, 2, 4};
+    case TENSOR_Q3_K:
+        return (struct traits){7, 2, 2, 4};
+    case TENSOR_Q4_K:
+        return (struct traits){15, 1, 4, 2};
+    case TENSOR_Q5_K:
+        return (struct traits){31, 1, 4, 2};
+    case TENSOR_Q6_K:
+        return (struct traits){63, 2, 2, 4};
+    default:
+        return (struct traits){0, 1, 1, 1};
+    }
+}
+
+SIMD struct u8x64 word(const uint8_t *p, int i)
+{
+    return u8x64_load(p + 64 * i);
+}
+
+SIMD struct u8x64 bits(struct u8x64 a, int shift, int mask)
+{
+    return u8x64_and(u8x64_shift(a, shift), u8x64_set((uint8_t)mask));
+}
+
+SIMD struct u8x64 nibbles(struct u8x64 a, int is_high)
+{
+    return bits(a, 4 * is_high, 15);
+}
+
+/* Word k of group g of a part. */
+SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int part, int g, int k)
+{
+    const int at = 8 * part + k;
+    switch (type) {
+    case TENSOR_Q4_0:
+    case TENSOR_Q4_1:
+        return nibbles(word(body, k % 4), k / 4);
+    case TENSOR_Q5_0:
+    case TENSOR_Q5_1:
+        return u8x64_or(nibbles(word(body, 1 + k % 4), k / 4), bits(word(body, 0), k - 4, 16));
+    case TENSOR_Q2_K:
+        return bits(word(body, at), 2 * g, 3);
+    case TENSOR_Q3_K:
+        return u8x64_or(bits(word(body, 8 + at), 2 * g, 3),
+                        bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2, 4));
+    case TENSOR_Q4_K:
+        return nibbles(word(body, at), g);
+    case TENSOR_Q5_K:
+        return u8x64_or(nibbles(word(body, 8 + at), g),
+                        bits(word(body, 2 * part + k / 4), k % 4 * 2 + g - 4, 16));
+    case TENSOR_Q6_K:
+        return u8x64_or(nibbles(word(body, 16 + 8 * (2 * part + g % 2) + k), g / 2),
+                        bits(word(body, at), 2 * g - 4, 0x30));
+    default:
+        return u8x64_hold_signed(word(body, k));
+    }
+}
+
+/* Of all groups of one unit; with two scales for a group, the second base is the difference to the
+ * first, so that it goes with the sum of the last 16 elements. */
+struct unit_scales {
+    struct f32x16 scale[16];
+    struct f32x16 base[16];
+};
+
+SIMD struct f32x16 halves(const uint8_t *head, int i)
+{
+    return f32x16_from_f16((const uint16_t *)(const void *)(head + 32 * i));
+}
+
+/* Number i of 16 that have 6 bits each. */
+SIMD struct f32x16 six_bits(const uint8_t *p, int i)
+{
+    if (i < 15)
+        return i32x16_to_f32(i32x16_bits(i32x16_load(p + 64 * (i / 5)), 6 * (i % 5), 6));
+    struct i32x16 low = i32x16_bits(i32x16_load(p), 30, 2);
+    struct i32x16 middle = i32x16_bits(i32x16_load(p + 64), 30, 2);
+    struct i32x16 high = i32x16_bits(i32x16_load(p + 128), 30, 2);
+    return i32x16_to_f32(
+        i32x16_or(low, i32x16_or(i32x16_shift_left(middle, 2), i32x16_shift_left(high, 4))));
+}
+
+/* base = offset * scale for all 16 groups of 16. */
+SIMD void fill_offset_bases(struct unit_scales *out, float offset)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += 2) {
+        struct f32x16 more = f32x16_sub(out->scale[i + 1], out->scale[i]);
+        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(offset));
+        out->base[i + 1] = f32x16_mul(more, f32x16_set(offset));
+    }
+}
+
+SIMD void read_scales_q2_k(const uint8_t *head, struct unit_scales *out)
+{
+    const __m128i low4 = _mm_set1_epi8(15);
+    struct f32x16 d = halves(head, 0), minus_dmin = f32x16_sub(f32x16_set(0), halves(head, 1));
+    struct f32x16 before = f32x16_set(0);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++) {
+        __m128i both = _mm_loadu_si128((const __m128i *)(const void *)(head + 64 + 16 * i));
+        __m128i high = _mm_and_si128(_mm_srli_epi16(both, 4), low4);
+        struct f32x16 min = f32x16_mul(f32x16_from_u8x16(high), minus_dmin);
+        out->scale[i] = f32x16_mul(f32x16_from_u8x16(_mm_and_si128(both, low4)), d);
+        out->base[i] = i % 2 == 0 ? min : f32x16_sub(min, before);
+        before = min;
+    }
+}
+
+SIMD void read_scales_k(const uint8_t *head, struct unit_scales *out)
+{
+    struct f32x16 d = halves(head, 0), minus_dmin = f32x16_sub(f32x16_set(0), halves(head, 1));
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        out->scale[i] = f32x16_mul(six_bits(head + 64, i), d);
+        out->base[i] = f32x16_mul(six_bits(head + 64, i + 8), minus_dmin);
+    }
+}
+
+SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_scales *out)
+{
+    switch (type) {
+    case TENSOR_Q2_K:
+        read_scales_q2_k(head, out);
+        return;
+    case TENSOR_Q3_K:
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+            out->scale[i] =
+                f32x16_mul(f32x16_sub(six_bits(head + 32, i), f32x16_set(32)), halves(head, 0));
+        fill_offset_bases(out, -4);
+        return;
+    case TENSOR_Q4_K:
+    case TENSOR_Q5_K:
+        read_scales_k(head, out);
+        return;
+    case TENSOR_Q6_K:
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+            out->scale[i] =
+                f32x16_mul(f32x16_from_i8((const int8_t *)(head + 32 + 16 * i)), halves(head, 0));
+        fill_offset_bases(out, -32);
+        return;
+    default:
+        break;
+    }
+    out->scale[0] = halves(head, 0);
+    if (type == TENSOR_Q4_1 || type == TENSOR_Q5_1)
+        out->base[0] = halves(head, 1);
+    else
+        out->base[0] =
+            f32x16_mul(out->scale[0], f32x16_set(type == TENSOR_Q4_0   ? -8
+                                                 : type == TENSOR_Q5_0 ? -16
+                                                                       : -SIGNED_OFFSET));
+}
+
+#endif

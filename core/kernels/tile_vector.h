@@ -1,0 +1,147 @@
+/* tile_vector.h - the product of 16 rows and a block of tokens, whose sums stay in registers.
+ *
+ * With w = scale_w u + base and x = scale_x q (both for a group), the sum over a group is
+ *   scale_w scale_x (sum of u q) + base (scale_x sum of q):
+ * the first in integers, the second prepared once for all rows. Included after a simd_*.h. */
+#ifndef CORE_KERNELS_TILE_VECTOR_H
+#define CORE_KERNELS_TILE_VECTOR_H
+
+#include "core/kernels/activations_vector.h"
+#include "core/kernels/stripes_vector.h"
+
+/* Where the words of one group lie: in a stripe of a type, or unpacked, one after the other. */
+struct words {
+    bool is_unpacked;
+    enum tensor_type type;
+    const uint8_t *p;
+    int part;
+    int group;
+    int first; /* word */
+};
+
+SIMD struct u8x64 word_at(struct words words, int k)
+{
+    if (words.is_unpacked)
+        return word(words.p, words.first + k);
+    return stripe_word(words.type, words.p, words.part, words.group, words.first + k);
+}
+
+/* Sums of u q over n words for tokens begin .. begin + n_tokens-1. They take turns, so that no
+ * product waits for the one before. */
+SIMD void dot_words(struct traits traits, struct words words, int n, const int8_t *q, int n_tokens,
+                    struct i32x16 *sums)
+{
+    const int depth = traits.max == 0 || pairs_depth(traits.max) < 2 ? 1
+                      : pairs_depth(traits.max) > n                  ? n
+                                                                     : pairs_depth(traits.max);
+#pragma GCC unroll 16
+    for (int t = 0; t < n_tokens; t++)
+        sums[t] = i32x16_zero();
+#pragma GCC unroll 16
+    for (int begin = 0; begin < n; begin += depth) {
+        struct pairs pairs[SIMD_TILE_TOKENS];
+        const int end = begin + depth < n ? begin + depth : n;
+#pragma GCC unroll 16
+        for (int t = 0; t < n_tokens; t++)
+            pairs[t] = pairs_zero();
+#pragma GCC unroll 16
+        for (int k = begin; k < end; k++) {
+            struct u8x64 w = word_at(words, k);
+#pragma GCC unroll 16
+            for (int t = 0; t < n_tokens; t++) {
+                struct u8x64 x = u8x64_repeat4(q + t * GROUP + 4 * k);
+                if (traits.max == 0)
+                    sums[t] = i32x16_dot_signed(sums[t], w, x);
+                else
+                    pairs[t] = pairs_dot(pairs[t], w, x);
+            }
+        }
+        if (traits.max == 0)
+            continue;
+#pragma GCC unroll 16
+        for (int t = 0; t < n_tokens; t++)
+            sums[t] = pairs_to(sums[t], pairs[t]);
+    }
+}
+
+/* Adds one group, or half a group where that has a scale of its own, of 16 rows to T tokens. */
+SIMD void tile_step(struct traits traits, int T, struct words words, struct f32x16 scale,
+                    struct f32x16 base, const struct block *x, struct f32x16 *acc)
+{
+    enum { TURNS = 4 };
+#pragma GCC unroll 16
+    for (int begin = 0; begin < T; begin += TURNS) {
+        const int n = T - begin < TURNS ? T - begin : TURNS;
+        struct i32x16 sums[TURNS];
+        dot_words(traits, words, 8 / traits.n_scales, x->q + begin * GROUP, n, sums);
+#pragma GCC unroll 16
+        for (int t = 0; t < n; t++) {
+            struct f32x16 *to = &acc[begin + t];
+            struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sums[t]), scale);
+            *to = f32x16_fma(scaled, f32x16_set(x->scale[begin + t]), *to);
+            *to = f32x16_fma(base, f32x16_set(x->sum[begin + t]), *to);
+        }
+    }
+}
+
+SIMD void block_next_group(struct block *x, int T)
+{
+    x->q += T * GROUP;
+    x->scale += T;
+    x->sum += 2 * T;
+}
+
+/* One part of a unit of a stripe. */
+SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
+                    const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
+{
+    const struct traits traits = stripe_traits(type);
+#pragma GCC unroll 16
+    for (int g = 0; g < traits.n_groups; g++) {
+#pragma GCC unroll 16
+        for (int half = 0; half < traits.n_scales; half++) {
+            const int i = (part * traits.n_groups + g) * traits.n_scales + half;
+            struct block here = {x->q + half * 16, x->scale, x->sum + half * T};
+            struct words words = {false, type, body, part, g, half * 4};
+            tile_step(traits, T, words, scales->scale[i], scales->base[i], &here, acc);
+        }
+        block_next_group(x, T);
+    }
+}
+
+SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struct block x,
+                      int n_units, struct f32x16 *acc)
+{
+    const struct traits traits = stripe_traits(type);
+    const struct stripe_format *format = stripe_format(type);
+    const size_t head_bytes = format->head_bytes, body_bytes = format->body_bytes;
+    const uint8_t *head = stripe;
+    const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
+    for (int unit = 0; unit < n_units; unit++) {
+        struct unit_scales scales;
+        read_scales(type, head, &scales);
+        for (int part = 0; part < traits.n_parts; part++)
+            tile_part(type, T, body, part, &scales, &x, acc);
+        head += head_bytes;
+        body += body_bytes;
+    }
+}
+
+/* Writes those of 16 rows from `row` on that are the job's. */
+SIMD void store_rows(const struct matmul_job *job, int row, int token, struct f32x16 sums)
+{
+    float *y = job->y + (size_t)token * job->y_stride;
+    int begin = row < job->row_begin ? job->row_begin : row;
+    int end = row + STRIPE_ROWS < job->row_end ? row + STRIPE_ROWS : job->row_end;
+    float all[STRIPE_ROWS];
+    if (end - begin == STRIPE_ROWS) {
+        struct f32x16 bias = job->bias != NULL ? f32x16_load(job->bias + row) : f32x16_set(0);
+        f32x16_store(y + row, f32x16_add(sums, bias));
+        return;
+    }
+    f32x16_store(all, sums);
+    for (int r = begin; r < end; r++)
+        y[r] = all[r - row] + (job->bias != NULL ? job->bias[r] : 0);
+}
+
+#endif
