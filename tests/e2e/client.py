@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -224,6 +225,14 @@ def run_once(*flags, env=None):
     return done.returncode, done.stdout, done.stderr
 
 
+def key_file(*keys):
+    """A file of API keys that only its owner may read; it is gone when closed."""
+    file = tempfile.NamedTemporaryFile("w", suffix=".keys")  # made with mode 0600
+    file.write("".join(key + "\n" for key in keys))
+    file.flush()
+    return file
+
+
 def install_packages(folder=E2E):
     """The npm packages of a lock file; skips the test when they cannot be had."""
     if not shutil.which("npm") or not shutil.which("node"):
@@ -255,7 +264,7 @@ def run_cases(test, script, *args, node="node"):
 
 def main():
     result = unittest.main(exit=False, verbosity=2).result
-    for _, reason in result.skipped:
+    for reason in dict.fromkeys(reason for _, reason in result.skipped):
         print(f"skipped: {reason}")
     n_failed = len(result.failures) + len(result.errors)
     n_skipped = len(result.skipped)

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """The chat page in headless Chromium, and what the daemon says around it."""
-import os
 import re
 import shutil
-import tempfile
 import unittest
 
 import client
@@ -21,14 +19,6 @@ def browser():
     return found
 
 
-def key_file():
-    file = tempfile.NamedTemporaryFile("w", suffix=".keys")
-    os.chmod(file.name, 0o600)
-    file.write(KEY + "\n")
-    file.flush()
-    return file
-
-
 class Page(unittest.TestCase):
     def test_a_person_uses_it(self):
         chromium = browser()
@@ -37,14 +27,14 @@ class Page(unittest.TestCase):
 
     def test_it_is_safe(self):
         chromium = browser()
-        with key_file() as keys, client.Daemon() as daemon, \
+        with client.key_file(KEY) as keys, client.Daemon() as daemon, \
                 client.Daemon("--api-key-file", keys.name) as keyed:
             client.run_cases(self, "page_safety.mjs", chromium, daemon.url, keyed.url, KEY)
 
 
 class Delivery(unittest.TestCase):
     def test_it_needs_no_key_and_is_sent_once(self):
-        with key_file() as keys, client.Daemon("--api-key-file", keys.name) as daemon:
+        with client.key_file(KEY) as keys, client.Daemon("--api-key-file", keys.name) as daemon:
             reply = daemon.get("/")
             self.assertEqual(reply.status, 200)
             self.assertEqual(reply.headers["Content-Type"], "text/html; charset=utf-8")

