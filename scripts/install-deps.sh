@@ -22,7 +22,7 @@ packages_of() {
     test) echo "$test" ;;
     bench) echo "$test python3-numpy" ;;
     lint) echo "$lint" ;;
-    ci) echo "$test $lint $(npm_packages) chromium" ;; # a browser for the chat page's tests
+    ci) echo "$test $lint $(npm_packages) chromium-headless-shell" ;; # the last for the chat page
     *) say "unknown set '$1'; use build, model, test, bench, lint or ci"; exit 2 ;;
     esac
 }

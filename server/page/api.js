@@ -151,9 +151,11 @@ async function streamAnswer(chat, messages, { signal, onText }) {
   return reply;
 }
 
-// The model that is loaded: { name, window, sinks }.
+// The model that is loaded, and what the server does where a chat's settings say nothing.
 async function fetchModel() {
-  const { data } = await (await call("v1/models")).json();
-  const { id, meta } = data[0];
-  return { name: id, window: meta?.window, sinks: meta?.sinks };
+  const { model_alias, window, sinks, default_generation_settings } = await (
+    await call("props")
+  ).json();
+  const { n_predict, ...sampling } = default_generation_settings?.params ?? {};
+  return { name: model_alias, window, sinks, defaults: { ...sampling, max_tokens: n_predict } };
 }

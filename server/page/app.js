@@ -25,11 +25,11 @@ function newChat() {
 
 async function saveChat(chat, isActivity = false) {
   if (isActivity) chat.updated = Date.now();
-  await keep(() => state.store.putChat(chat));
-  tabs.postMessage(chat.id);
   if (!state.chats.includes(chat)) state.chats.push(chat);
   state.chats.sort((a, b) => b.updated - a.updated);
   refreshChats();
+  await keep(() => state.store.putChat(chat));
+  tabs.postMessage(chat.id);
 }
 
 async function keep(write) {
@@ -40,12 +40,13 @@ async function keep(write) {
   }
 }
 
-async function addMessage(chat, messages, { parent, role, text }) {
+// Saving goes on behind: the database keeps the order, and `keep` tells of a failure.
+function addMessage(chat, messages, { parent, role, text }) {
   const message = { chat: chat.id, id: chat.nextId++, parent, role, text, at: Date.now() };
   messages.set(message.id, message);
   chat.leaf = message.id;
-  await keep(() => state.store.putMessage(message));
-  await saveChat(chat, true);
+  keep(() => state.store.putMessage(message));
+  saveChat(chat, true);
   return message;
 }
 
@@ -227,6 +228,8 @@ async function answer(chat, messages, message) {
   state.runs.set(chat.id, run);
   delete message.error;
   delete message.reply;
+  state.isFollowing = true;
+  if (state.chat === chat) showPath();
   redraw(chat, message);
   say("The assistant is answering.");
   try {
@@ -239,10 +242,11 @@ async function answer(chat, messages, message) {
   }
   run.growing?.end();
   state.runs.delete(chat.id);
-  await keep(() => state.store.putMessage(message));
-  if (!run.isForgotten) await saveChat(chat, true);
   redraw(chat, message);
   say(message.error ?? `Answer: ${message.text.slice(0, 2000)}`);
+  if (run.isForgotten) return;
+  await keep(() => state.store.putMessage(message));
+  await saveChat(chat, true);
 }
 
 // Draws one message anew, if it is on the screen.
@@ -257,20 +261,18 @@ function redraw(chat, message) {
 
 // ---- what the user does ----
 
-async function send(text, parent) {
+function send(text, parent) {
   const { chat, messages } = state;
   if (!text.trim() || isRunning(chat.id)) return;
   if (!chat.title) chat.title = text.trim().split("\n")[0].slice(0, 60);
-  const said = await addMessage(chat, messages, { parent, role: "user", text });
-  if (state.chat === chat) history.replaceState(null, "", `#${chat.id}`);
-  await answerTo(chat, messages, said.id);
+  const said = addMessage(chat, messages, { parent, role: "user", text });
+  history.replaceState(null, "", `#${chat.id}`);
+  answerTo(chat, messages, said.id);
 }
 
-async function answerTo(chat, messages, parent) {
-  const message = await addMessage(chat, messages, { parent, role: "assistant", text: "" });
-  state.isFollowing = true;
-  if (state.chat === chat) showPath();
-  await answer(chat, messages, message);
+function answerTo(chat, messages, parent) {
+  if (!isRunning(chat.id))
+    answer(chat, messages, addMessage(chat, messages, { parent, role: "assistant", text: "" }));
 }
 
 function stop() {
@@ -341,8 +343,7 @@ const messageActions = {
   "edit-send": (message, button) => sendEdit(message, button.closest(".edit").firstChild.value),
   previous: (message) => showBranch(message, -1),
   next: (message) => showBranch(message, 1),
-  regenerate: (message) =>
-    isRunning(state.chat.id) || answerTo(state.chat, state.messages, message.parent),
+  regenerate: (message) => answerTo(state.chat, state.messages, message.parent),
   continue: (message) => isRunning(state.chat.id) || answer(state.chat, state.messages, message),
 };
 
@@ -390,7 +391,7 @@ const pageActions = {
       field.value = "";
   },
   async settings() {
-    const asked = await askSettings(state.chat.settings);
+    const asked = await askSettings(state.chat.settings, state.model?.defaults);
     if (!asked) return;
     state.chat.settings = asked.settings;
     if (asked.isDefault) preferences.set("settings", JSON.stringify(asked.settings));

@@ -267,8 +267,8 @@ function showDialog(dialog) {
   });
 }
 
-// Asks for the settings of a chat: { settings, isDefault }, or null.
-async function askSettings(settings) {
+// Asks for the settings of a chat: { settings, isDefault }, or null. `defaults` are the server's.
+async function askSettings(settings, defaults = {}) {
   const dialog = byId("settings");
   const form = dialog.querySelector("form");
   byId("sampling").replaceChildren(
@@ -283,7 +283,7 @@ async function askSettings(settings) {
           min,
           max,
           step: "any",
-          placeholder: "default",
+          placeholder: defaults[name] ?? "random",
           inputMode: step < 1 ? "decimal" : "numeric",
         }),
       ),

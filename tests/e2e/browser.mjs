@@ -25,7 +25,7 @@ export class Visitor {
     visitor.problems = [];
     visitor.requests = []; // bodies sent to the API
     visitor.page = await visitor.context.newPage();
-    visitor.page.setDefaultTimeout(120_000);
+    visitor.page.setDefaultTimeout(60_000);
     visitor.page.on("pageerror", (error) => visitor.problems.push(`error: ${error.message}`));
     visitor.page.on("dialog", (dialog) => {
       visitor.problems.push(`a script of the text ran: ${dialog.message()}`);

@@ -45,6 +45,9 @@ class Clients(unittest.TestCase):
     def test_langchain(self):
         self.run_cases("langchain.mjs", self.daemon.url)
 
+    def test_stored_conversations(self):
+        self.run_cases("conversations.mjs", self.daemon.url)
+
     def test_schemas(self):
         self.run_cases("schemas.mjs", self.daemon.url)
 

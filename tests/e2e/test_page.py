@@ -13,7 +13,8 @@ def browser():
     """Chromium's path; skips the test where there is none."""
     if client.SHORT:
         raise unittest.SkipTest("the page is the same under a sanitizer, so it was not tried")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    found = next(filter(None, map(shutil.which, names)), None)
     if not found:
         raise unittest.SkipTest("chromium is not installed, so the chat page was not tried")
     return found

@@ -90,6 +90,14 @@ class Streams(unittest.TestCase):
             self.assertEqual(sse.text_of(chunks),
                              self.daemon.post(COMPLETION, body).json["choices"][0]["text"])
 
+    def test_several_answers(self):
+        body = chat_body("Hello", max_tokens=20, temperature=1, seed=3, n=3,
+                         stream_options={"include_usage": True})
+        chunks = sse.check_stream(self.stream(CHAT, body), has_usage=True, n=3)
+        whole = self.daemon.post(CHAT, body).json["choices"]
+        self.assertEqual([sse.text_of(chunks, i) for i in range(3)],
+                         [choice["message"]["content"] for choice in whole])
+
     def test_one_token(self):
         sse.check_stream(self.stream(CHAT, chat_body("Hello", max_tokens=1)))
 

@@ -67,6 +67,35 @@ test("the helper for streams", async () => {
   assert.equal((await stream.totalUsage()).completion_tokens, 12);
 });
 
+test("several answers to one question", async () => {
+  const several = { ...request, temperature: 1, seed: 5, n: 3 };
+  const { choices, usage } = await client.chat.completions.create(several);
+  assert.deepEqual(
+    choices.map(({ index }) => index),
+    [0, 1, 2],
+  );
+  assert.equal(new Set(choices.map((choice) => choice.message.content)).size, 3);
+  assert.equal(usage.completion_tokens, 36);
+  const streamed = await client.chat.completions.stream(several).finalChatCompletion();
+  assert.deepEqual(
+    streamed.choices.map((choice) => choice.message.content),
+    choices.map((choice) => choice.message.content),
+  );
+});
+
+test("log probabilities", async () => {
+  const asked = { ...request, logprobs: true, top_logprobs: 3 };
+  const { content } = (await client.chat.completions.create(asked)).choices[0].logprobs;
+  assert.equal(content.length, 12);
+  assert.equal(Buffer.concat(content.map(({ bytes }) => Buffer.from(bytes))).toString(), whole);
+  for (const token of content) {
+    assert.equal(token.top_logprobs.length, 3);
+    assert.equal(token.logprob, Math.max(...token.top_logprobs.map(({ logprob }) => logprob)));
+  }
+  const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+  assert.deepEqual(streamed.choices[0].logprobs.content, content);
+});
+
 test("what a client sends back is found in the session", async () => {
   const messages = [...request.messages, { role: "assistant", content: whole }];
   const next = { ...request, messages: [...messages, { role: "user", content: "And then?" }] };

@@ -150,6 +150,15 @@ test("a chat, whole and in chunks", async () => {
   for (const chunk of chunks) check("chunk", chunk);
 });
 
+test("log probabilities and several answers", async () => {
+  const asked = { ...chat, logprobs: true, top_logprobs: 2, n: 2 };
+  const reply = await json("v1/chat/completions", asked);
+  check("chat", reply);
+  assert.ok(reply.choices.every((choice) => choice.logprobs.content.length === 8));
+  const { text: stream } = await call("v1/chat/completions", { ...asked, stream: true });
+  for (const line of stream.match(/^data: \{.*$/gm)) check("chunk", JSON.parse(line.slice(6)));
+});
+
 test("a completion", async () => {
   check("completion", await json("v1/completions", { prompt: "Once", max_tokens: 4 }));
 });
