@@ -13,6 +13,7 @@
 #include "server/generation.h"
 #include "server/http_exchange.h"
 #include "server/random_id.h"
+#include "server/session_headers.h"
 #include "server/sse_stream.h"
 
 /* One answer, and the listener of its generation. */
@@ -85,17 +86,6 @@ static bool send_frames(struct chat_turn *turn, struct buf *frames)
 
 /* ---- what the generations say ---- */
 
-static void add_session_headers(struct http_exchange *exchange,
-                                const struct generation_start *start)
-{
-    char value[128];
-    snprintf(value, sizeof value, "%s; cached=%lld; new=%lld; evicted=%lld", start->match,
-             (long long)start->n_cached, (long long)start->n_new, (long long)start->n_evicted);
-    http_exchange_add_header(exchange, "X-Sinkd-Session", value);
-    if (start->conversation_id != NULL)
-        http_exchange_add_header(exchange, "X-Conversation-Id", start->conversation_id);
-}
-
 /* Headers and the first chunk go out before the prompt is read: clients and proxies give up on a
  * server that is silent for long. */
 static void on_start(void *arg, const struct generation_start *start)
@@ -105,7 +95,7 @@ static void on_start(void *arg, const struct generation_start *start)
     if (!turn->is_streaming)
         return;
     if (turn->stream.exchange == NULL) {
-        add_session_headers(turn->exchange, start);
+        session_headers_add(turn->exchange, start);
         sse_stream_begin(&turn->stream, turn->exchange);
     }
     struct buf chunk;
@@ -188,14 +178,7 @@ static void note_first(struct chat_turn *turn, const struct generation_end *end)
     access_log_note_generation(turn->exchange, end);
     if (turn->is_streaming)
         return;
-    struct generation_start session = {
-        .conversation_id = end->conversation_id,
-        .match = end->match,
-        .n_cached = end->usage.n_cached,
-        .n_new = end->usage.n_prompt,
-        .n_evicted = end->usage.n_evicted,
-    };
-    add_session_headers(turn->exchange, &session);
+    session_headers_add_end(turn->exchange, end);
     chat_reply_session(end, &turn->session);
 }
 

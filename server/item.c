@@ -194,7 +194,8 @@ static bool read_reference(const json_t *given, const char *param, json_t *out,
     const json_t *id = NULL;
     if (!need_string(given, "id", param, &id, error))
         return false;
-    if (!json_fields_is_plain(id) || json_string_length(id) >= ITEM_ID_SIZE)
+    size_t len = json_string_length(id);
+    if (!json_fields_is_plain(id) || len == 0 || len >= ITEM_ID_SIZE)
         return api_error_set(error, 404, "not_found", param, "There is no such item.");
     return json_object_set(out, "id", (json_t *)id) == 0 || no_memory(error);
 }

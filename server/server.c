@@ -283,8 +283,15 @@ static bool add_routes(struct server *server, struct err *err)
         .engine = server->engine,
         .chat_template = server->chat_template,
     };
+    struct stateful_api_parts parts = {
+        .generations = server->generations,
+        .defaults = &server->turns.defaults,
+        .text = &server->text,
+        .engine = engine_info(server->engine),
+        .ping_after_s = server->options->ping_seconds,
+    };
     return chat_routes_add(&server->routes, &server->turns, err) &&
-           stateful_api_add_routes(server->stateful, &server->routes, err) &&
+           stateful_api_add_routes(server->stateful, &parts, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
            text_routes_add(&server->routes, &server->text, err) &&
            (server->options.no_page || page_routes_add(&server->routes, err));

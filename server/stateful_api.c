@@ -1,21 +1,27 @@
 #include "server/stateful_api.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/engine/engine.h"
 #include "server/conversation_routes.h"
 #include "server/options.h"
+#include "server/response_routes.h"
 #include "server/state_dir.h"
 #include "server/store.h"
+#include "server/store_responses.h"
 
-enum { MAX_PATH_BYTES = 4096 };
+enum { MAX_PATH_BYTES = 4096, HOUSEKEEP_SECONDS = 20 };
 #define MAX_MEMORY_BYTES ((size_t)256 * 1024 * 1024) /* of a database in memory */
 
 struct stateful_api {
     struct state_dir *dir; /* NULL: nothing is kept on disk */
     struct store *store;
     struct conversation_routes conversations;
+    struct response_routes responses;
+    int64_t response_ttl_s;
     char db_path[MAX_PATH_BYTES];
 };
 
@@ -23,6 +29,22 @@ static bool open_dir(struct stateful_api *api, const char *path, struct err *err
 {
     return state_dir_open(&api->dir, path, err) &&
            state_dir_file(api->dir, "sinkd.db", api->db_path, sizeof api->db_path, err);
+}
+
+/* Both on the store's thread, or before it starts. */
+static void prepare(struct store_db *db, void *arg)
+{
+    (void)arg;
+    struct err err;
+    if (!store_responses_fail_unfinished(db, &err))
+        log_warning("%s", err.text);
+}
+
+static void housekeep(struct store_db *db, void *arg)
+{
+    (void)arg;
+    while (store_responses_expire(db, (int64_t)time(NULL)))
+        continue;
 }
 
 static bool open_store(struct stateful_api *api, struct event_loop *loop,
@@ -35,6 +57,9 @@ static bool open_store(struct stateful_api *api, struct event_loop *loop,
                 .durability = options->durability,
                 .max_bytes = api->dir == NULL ? MAX_MEMORY_BYTES : 0,
             },
+        .prepare = prepare,
+        .housekeep = housekeep,
+        .housekeep_seconds = HOUSEKEEP_SECONDS,
     };
     return store_open(&api->store, loop, &store_options, err);
 }
@@ -51,6 +76,7 @@ bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
         stateful_api_close(&api);
         return false;
     }
+    api->response_ttl_s = options->response_ttl_s;
     api->conversations = (struct conversation_routes){.store = api->store, .auth = auth};
     if (has_dir)
         log_info("stored conversations are kept in %s, durability %s", api->db_path,
@@ -69,7 +95,24 @@ void stateful_api_close(struct stateful_api **api)
     *api = NULL;
 }
 
-bool stateful_api_add_routes(struct stateful_api *api, struct routes *routes, struct err *err)
+bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,
+                             struct routes *routes, struct err *err)
 {
-    return conversation_routes_add(routes, &api->conversations, err);
+    api->responses = (struct response_routes){
+        .turns =
+            {
+                .store = api->store,
+                .auth = api->conversations.auth,
+                .generations = parts->generations,
+                .routes = routes,
+                .defaults = parts->defaults,
+                .model_name = parts->engine->model_name,
+                .n_window = parts->engine->n_window,
+                .ttl_s = api->response_ttl_s,
+                .ping_after_s = parts->ping_after_s,
+            },
+        .text = parts->text,
+    };
+    return conversation_routes_add(routes, &api->conversations, err) &&
+           response_routes_add(routes, &api->responses, err);
 }

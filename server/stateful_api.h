@@ -8,17 +8,30 @@
 #include <stdbool.h>
 
 struct auth;
+struct engine_info;
 struct err;
 struct event_loop;
+struct generation_defaults;
+struct generations;
 struct options;
 struct routes;
 struct stateful_api;
+struct text_routes;
 
 bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
                        const struct options *options, const struct auth *auth, struct err *err);
 /* Finishes what was begun in the store. No request may be open. */
 void stateful_api_close(struct stateful_api **api);
 
-bool stateful_api_add_routes(struct stateful_api *api, struct routes *routes, struct err *err);
+/* All but `routes` is borrowed for good. */
+struct stateful_api_parts {
+    struct generations *generations;
+    const struct generation_defaults *defaults;
+    const struct text_routes *text;
+    const struct engine_info *engine;
+    int ping_after_s;
+};
+bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,
+                             struct routes *routes, struct err *err);
 
 #endif

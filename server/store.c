@@ -165,7 +165,13 @@ bool store_open(struct store **out, struct event_loop *loop, const struct store_
     list_init(&store->done);
     init_locks(store);
     if (!store_db_open(&store->db, &options->db, err) ||
-        !event_wake_open(&store->wake, loop, on_wake, store, err) || !start_thread(store, err)) {
+        !event_wake_open(&store->wake, loop, on_wake, store, err)) {
+        store_close(&store);
+        return false;
+    }
+    if (options->prepare != NULL)
+        options->prepare(store->db, NULL);
+    if (!start_thread(store, err)) {
         store_close(&store);
         return false;
     }

@@ -26,6 +26,7 @@ struct store_job {
 
 struct store_options {
     struct store_db_options db;
+    store_work_fn *prepare;   /* once, before the first job; NULL for none */
     store_work_fn *housekeep; /* now and then; NULL for none */
     int housekeep_seconds;
 };

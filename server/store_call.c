@@ -39,6 +39,7 @@ struct store_call *store_call_new(const struct auth *auth, const struct route_ca
         return NULL;
     }
     call->exchange = route->exchange;
+    call->media = "application/json";
     auth_read_digest(auth, route->owner, &call->owner);
     item_list_init(&call->items);
     buf_init(&call->metadata);
@@ -63,7 +64,7 @@ static void on_done(void *arg)
     if (call->err.code == ERR_NONE && call->reply.failed)
         err_no_memory(&call->err, "the reply");
     if (call->exchange != NULL && call->err.code == ERR_NONE) {
-        http_exchange_reply(call->exchange, 200, "application/json", &call->reply);
+        http_exchange_reply(call->exchange, 200, call->media, &call->reply);
     } else if (call->exchange != NULL) {
         struct api_error error;
         api_error_from(&error, &call->err);

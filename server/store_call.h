@@ -23,10 +23,12 @@ struct store_call {
     char id[ITEM_ID_SIZE];      /* the first {} of the path; empty for none */
     char item_id[ITEM_ID_SIZE]; /* the second */
     struct store_page page;
+    int64_t number;
     struct item_list items; /* that the body brings */
     struct buf metadata;
-    struct buf reply; /* by the work: a JSON object */
-    struct err err;   /* by the work: why there is no reply */
+    struct buf reply;  /* by the work */
+    const char *media; /* type of the reply; JSON unless set */
+    struct err err;    /* by the work: why there is no reply */
 };
 
 /* Copies what the path says. NULL, after answering, when there is no memory or an id is too long

@@ -175,6 +175,12 @@ bool store_conversation_page(struct store_db *db, const struct auth_digest *owne
     return exists(db, owner, id, err) && store_items_page(db, id, page, out, err);
 }
 
+bool store_conversation_read_items(struct store_db *db, const struct auth_digest *owner,
+                                   const char *id, struct item_list *out, struct err *err)
+{
+    return exists(db, owner, id, err) && store_items_read_all(db, id, out, err);
+}
+
 bool store_conversation_read_item(struct store_db *db, const struct auth_digest *owner,
                                   const char *id, const char *item_id, struct buf *out,
                                   struct err *err)

@@ -50,6 +50,9 @@ bool store_conversation_append(struct store_db *db, const struct auth_digest *ow
                                const struct item_list *items, struct err *err);
 bool store_conversation_add_items(struct store_db *db, const struct auth_digest *owner,
                                   const char *id, const struct item_list *items, struct err *err);
+/* All of them, first one first. */
+bool store_conversation_read_items(struct store_db *db, const struct auth_digest *owner,
+                                   const char *id, struct item_list *out, struct err *err);
 bool store_conversation_page(struct store_db *db, const struct auth_digest *owner, const char *id,
                              const struct store_page *page, struct store_list *out,
                              struct err *err);

@@ -27,7 +27,8 @@ struct store_db {
     sqlite3 *handle;
     struct prepared prepared[MAX_STATEMENTS];
     int n_prepared;
-    bool is_dirty; /* STORE_EVERYSEC: committed, and not yet on the platter */
+    bool has_failed; /* the last transaction that wrote */
+    bool is_dirty;   /* STORE_EVERYSEC: committed, and not yet on the platter */
 };
 
 const char *store_durability_name(enum store_durability durability)
@@ -68,10 +69,11 @@ static enum err_code code_of(int status)
     }
 }
 
-static bool fail(const struct store_db *db, int status, struct err *err)
+static bool fail(struct store_db *db, int status, struct err *err)
 {
     const char *text = db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(status);
     enum err_code code = code_of(status);
+    db->has_failed = db->has_failed || code == ERR_FULL || code == ERR_IO;
     if (code == ERR_FULL)
         return err_set(err, code, "there is no room to store more (%s)", text);
     return err_set(err, code, "the database cannot be used: %s", text);
@@ -177,6 +179,7 @@ bool store_db_commit(struct store_db *db, struct err *err)
         store_db_rollback(db);
         return false;
     }
+    db->has_failed = false;
     db->is_dirty = true;
     return true;
 }
@@ -186,6 +189,20 @@ void store_db_rollback(struct store_db *db)
     /* Some errors have rolled back already. */
     if (!sqlite3_get_autocommit(db->handle))
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool store_db_check_room(struct store_db *db, struct err *err)
+{
+    char sql[64];
+    if (!db->has_failed || store_db_is_in_memory(db))
+        return true;
+    snprintf(sql, sizeof sql, "PRAGMA user_version = %d", STORE_SCHEMA_VERSION);
+    if (!store_db_begin(db, err))
+        return false;
+    if (store_db_execute(db, sql, err))
+        return store_db_commit(db, err);
+    store_db_rollback(db);
+    return false;
 }
 
 void store_db_sync(struct store_db *db)

@@ -49,6 +49,9 @@ bool store_db_execute(struct store_db *db, const char *sql, struct err *err);
 void store_db_sync(struct store_db *db);
 /* Leaves no copy of deleted rows in the journal, and gives some free pages back to the disk. */
 void store_db_scrub(struct store_db *db);
+/* False when the last write has failed and another one would: to be asked before work whose result
+ * must be stored. */
+bool store_db_check_room(struct store_db *db, struct err *err);
 bool store_db_is_in_memory(const struct store_db *db);
 
 /* ---- one query ---- */

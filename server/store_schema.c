@@ -30,6 +30,35 @@ static const char *const steps[STORE_SCHEMA_VERSION] = {
     "CREATE INDEX items_by_id ON items (id);"
     "CREATE TRIGGER conversation_items AFTER DELETE ON conversations BEGIN"
     "    DELETE FROM items WHERE parent = old.id; END;",
+
+    /* A chain ends with its last response. */
+    "CREATE TABLE chains ("
+    "    id TEXT PRIMARY KEY,"
+    "    owner TEXT NOT NULL,"
+    "    expires INTEGER);"
+    "CREATE INDEX chains_by_expiry ON chains (expires);"
+    "CREATE TABLE responses ("
+    "    id TEXT PRIMARY KEY,"
+    "    owner TEXT NOT NULL,"
+    "    chain TEXT NOT NULL REFERENCES chains (id) ON DELETE CASCADE,"
+    "    lineage TEXT NOT NULL,"
+    "    previous TEXT,"
+    "    conversation TEXT REFERENCES conversations (id) ON DELETE CASCADE,"
+    "    status TEXT NOT NULL,"
+    "    created INTEGER NOT NULL,"
+    "    completed INTEGER NOT NULL,"
+    "    echo TEXT NOT NULL,"
+    "    usage TEXT NOT NULL,"
+    "    error TEXT NOT NULL,"
+    "    incomplete_reason TEXT NOT NULL);"
+    "CREATE INDEX responses_by_chain ON responses (chain);"
+    "CREATE INDEX responses_by_previous ON responses (previous);"
+    "CREATE INDEX responses_by_conversation ON responses (conversation);"
+    "CREATE INDEX unfinished_responses ON responses (status) WHERE completed = 0;"
+    "CREATE TRIGGER response_items AFTER DELETE ON responses BEGIN"
+    "    DELETE FROM items WHERE parent = old.id;"
+    "    DELETE FROM chains WHERE id = old.chain AND NOT EXISTS"
+    "        (SELECT 1 FROM responses WHERE chain = old.chain); END;",
 };
 
 static bool read_number(struct store_db *db, const char *sql, int64_t *out, struct err *err)

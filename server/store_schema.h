@@ -10,7 +10,7 @@
 struct err;
 struct store_db;
 
-enum { STORE_SCHEMA_VERSION = 1 };
+enum { STORE_SCHEMA_VERSION = 2 };
 
 /* ERR_FORMAT when the file is not a database of ours, or a newer one. `version` is less than the
  * current one only in tests. */

@@ -179,6 +179,20 @@ static void start(const struct text_routes *text, struct http_exchange *exchange
     http_exchange_on_gone(exchange, on_gone, task);
 }
 
+void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
+                       struct message_log *messages)
+{
+    struct text_request request = {
+        .is_chat = true,
+        .messages = *messages,
+        .add_generation_prompt = true,
+        .add_special = true,
+    };
+    message_log_init(messages);
+    buf_init(&request.text);
+    start(text, exchange, &request, true);
+}
+
 /* ---- handlers ---- */
 
 static void post_tokenize(void *arg, const struct route_call *call)

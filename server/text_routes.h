@@ -11,6 +11,8 @@ struct chat_template;
 struct engine;
 struct err;
 struct event_loop;
+struct http_exchange;
+struct message_log;
 struct routes;
 
 struct text_routes {
@@ -18,6 +20,10 @@ struct text_routes {
     const struct engine *engine;
     const struct chat_template *chat_template;
 };
+
+/* Replies with the number of tokens in the prompt of these messages, which it takes over. */
+void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
+                       struct message_log *messages);
 
 /* `text` is borrowed. */
 bool text_routes_add(struct routes *routes, struct text_routes *text, struct err *err);

@@ -58,7 +58,7 @@ class Stream:
             elif line == "" and data:
                 yield "\n".join(data)
                 data = []
-            elif line and not line.startswith(":"):
+            elif line and not line.startswith((":", "event:")):
                 raise AssertionError(f"not a line of this API's streams: {line!r}")
         self.close()
 

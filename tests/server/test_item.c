@@ -116,6 +116,7 @@ static void what_is_no_item_is_refused_by_its_name(void **state)
                   "items[0].content[0].text", "missing_required_parameter");
     check_refused("[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":7,\"arguments\":\"\"}]",
                   "items[0].name", "invalid_type");
+    check_refused("[{\"type\":\"item_reference\",\"id\":\"\"}]", "items[0]", "not_found");
     check_refused("{}", "items", "invalid_type");
 }
 

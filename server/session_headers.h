@@ -1,0 +1,15 @@
+/* session_headers.h - what became of a request's session, as headers of its reply: X-Sinkd-Session
+ * and X-Conversation-Id. Thread: loop. */
+#ifndef SERVER_SESSION_HEADERS_H
+#define SERVER_SESSION_HEADERS_H
+
+struct generation_end;
+struct generation_start;
+struct http_exchange;
+
+/* Of a stream, whose end is not known yet. */
+void session_headers_add(struct http_exchange *exchange, const struct generation_start *start);
+/* Of a whole reply. */
+void session_headers_add_end(struct http_exchange *exchange, const struct generation_end *end);
+
+#endif
