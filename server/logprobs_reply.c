@@ -35,10 +35,9 @@ static void append_token(const struct tokenizer *tokenizer, const struct token_l
     buf_append_char(out, ']');
 }
 
-void logprobs_reply_chat(const struct tokenizer *tokenizer, const struct token_report *reports,
-                         size_t n, struct buf *out)
+void logprobs_reply_tokens(const struct tokenizer *tokenizer, const struct token_report *reports,
+                           size_t n, struct buf *out)
 {
-    buf_append_text(out, "{\"content\":[");
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_append_char(out, ',');
@@ -52,6 +51,13 @@ void logprobs_reply_chat(const struct tokenizer *tokenizer, const struct token_r
         }
         buf_append_text(out, "]}");
     }
+}
+
+void logprobs_reply_chat(const struct tokenizer *tokenizer, const struct token_report *reports,
+                         size_t n, struct buf *out)
+{
+    buf_append_text(out, "{\"content\":[");
+    logprobs_reply_tokens(tokenizer, reports, n, out);
     buf_append_text(out, "],\"refusal\":null}");
 }
 

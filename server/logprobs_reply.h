@@ -15,6 +15,10 @@ struct tokenizer;
 void logprobs_reply_chat(const struct tokenizer *tokenizer, const struct token_report *reports,
                          size_t n, struct buf *out);
 
+/* The same tokens as objects with commas between them. */
+void logprobs_reply_tokens(const struct tokenizer *tokenizer, const struct token_report *reports,
+                           size_t n, struct buf *out);
+
 /* Of a completion: {"tokens":[...],"token_logprobs":...,"top_logprobs":...,"text_offset":...}.
  * `text` is the part of the answer that begins `text_begin` bytes into it, before which lie
  * n_before characters. */

@@ -19,6 +19,7 @@ enum response_part {
     RESPONSE_PART_NONE,
     RESPONSE_PART_TEXT,      /* of a message */
     RESPONSE_PART_REASONING, /* of a reasoning */
+    RESPONSE_PART_CALL,      /* the arguments of a function call */
 };
 
 struct response_output {
@@ -30,6 +31,16 @@ struct response_output {
     char open_id[ITEM_ID_SIZE];
     char next_id[ITEM_ID_SIZE]; /* of the next item; empty: a new one is made */
     struct buf open_text;
+    struct buf open_logprobs; /* a message: JSON objects with commas between them */
+    struct buf call_id, name; /* a call */
+};
+
+/* A piece of what is said. */
+struct response_piece {
+    enum response_part part;
+    const char *text;
+    size_t len;
+    const struct buf *logprobs; /* of a message: JSON objects with commas between them; or NULL */
 };
 
 void response_output_init(struct response_output *output, bool has_events, struct item_list *items);
@@ -37,13 +48,12 @@ void response_output_done(struct response_output *output);
 
 /* response.created and response.in_progress (or response.queued). First of all. */
 void response_output_begin(struct response_output *output, const struct response_row *row);
-/* Text of a message or of a reasoning; begins an item when another kind was being said. False when
- * there is no memory. */
-bool response_output_text(struct response_output *output, enum response_part part, const char *text,
-                          size_t len);
-/* A whole function call. */
-bool response_output_call(struct response_output *output, const char *call_id, const char *name,
-                          const char *arguments);
+/* Begins an item when another kind was being said; a call must have begun. False when there is no
+ * memory. */
+bool response_output_say(struct response_output *output, const struct response_piece *piece);
+/* A function call, whose arguments follow. */
+bool response_output_begin_call(struct response_output *output, const char *call_id,
+                                const char *name, size_t name_len);
 /* Ends the item that is being said; a response without any gets an empty message. `is_complete`:
  * nothing has cut it off. */
 bool response_output_close(struct response_output *output, bool is_complete);

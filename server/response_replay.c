@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -14,37 +15,59 @@ static const char *text_of(const json_t *item, const char *name)
     return text == NULL ? "" : text;
 }
 
-/* All text of an item's parts at once. */
-static void join_parts(const json_t *item, struct buf *out)
+static void append_logprobs(const json_t *part, struct buf *out)
 {
-    const json_t *parts = json_object_get(item, "content");
-    for (size_t i = 0; i < json_array_size(parts); i++) {
-        const json_t *text = json_object_get(json_array_get(parts, i), "text");
-        buf_append(out, json_string_value(text), json_string_length(text));
+    const json_t *list = json_object_get(part, "logprobs");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char *text = json_dumps(json_array_get(list, i), JSON_COMPACT | JSON_REAL_PRECISION(9));
+        if (i > 0)
+            buf_append_char(out, ',');
+        buf_append_text(out, text == NULL ? "null" : text);
+        free(text);
     }
+}
+
+/* All that is said in an item's parts, at once. */
+static bool say_parts(struct response_output *output, enum response_part part, const json_t *item)
+{
+    struct buf text, logprobs;
+    const json_t *parts = json_object_get(item, "content");
+    buf_init(&text);
+    buf_init(&logprobs);
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        const json_t *piece = json_object_get(json_array_get(parts, i), "text");
+        buf_append(&text, json_string_value(piece), json_string_length(piece));
+        append_logprobs(json_array_get(parts, i), &logprobs);
+    }
+    struct response_piece piece = {part, buf_text(&text), text.len, &logprobs};
+    bool is_good = !text.failed && !logprobs.failed && response_output_say(output, &piece);
+    buf_done(&text);
+    buf_done(&logprobs);
+    return is_good;
+}
+
+static bool say_call(struct response_output *output, const json_t *item)
+{
+    const char *name = text_of(item, "name"), *arguments = text_of(item, "arguments");
+    struct response_piece piece = {RESPONSE_PART_CALL, arguments, strlen(arguments), NULL};
+    return response_output_begin_call(output, text_of(item, "call_id"), name, strlen(name)) &&
+           response_output_say(output, &piece);
 }
 
 static bool say_item(struct response_output *output, const struct item *stored)
 {
     json_t *item = json_loadb(stored->json, stored->len, JSON_ALLOW_NUL, NULL);
     const char *type = text_of(item, "type");
+    bool is_complete = strcmp(text_of(item, "status"), "completed") == 0;
     bool is_good;
     snprintf(output->next_id, sizeof output->next_id, "%s", stored->id);
-    if (strcmp(type, "function_call") == 0) {
-        is_good = response_output_call(output, text_of(item, "call_id"), text_of(item, "name"),
-                                       text_of(item, "arguments"));
-    } else {
-        bool is_message = strcmp(type, "message") == 0;
-        bool is_complete = strcmp(text_of(item, "status"), "completed") == 0;
-        struct buf text;
-        buf_init(&text);
-        join_parts(item, &text);
-        is_good =
-            response_output_text(output, is_message ? RESPONSE_PART_TEXT : RESPONSE_PART_REASONING,
-                                 buf_text(&text), text.len) &&
-            response_output_close(output, is_complete);
-        buf_done(&text);
-    }
+    if (strcmp(type, "function_call") == 0)
+        is_good = say_call(output, item);
+    else
+        is_good = say_parts(
+            output, strcmp(type, "message") == 0 ? RESPONSE_PART_TEXT : RESPONSE_PART_REASONING,
+            item);
+    is_good = is_good && response_output_close(output, is_complete);
     json_decref(item);
     return is_good;
 }

@@ -245,6 +245,25 @@ static bool read_generation(const json_t *body, const struct generation_defaults
     return is_good;
 }
 
+/* "include" asks for the likelihoods of tokens, top_logprobs says of how many. */
+static bool read_logprobs(const json_t *body, struct response_request *out, struct api_error *error)
+{
+    const json_t *include = json_fields_get(body, "include");
+    long long n_top = 0;
+    if (include != NULL && !json_is_array(include))
+        return json_fields_wrong_type(include, "include", "an array", error);
+    for (size_t i = 0; i < json_array_size(include); i++) {
+        const char *name = json_string_value(json_array_get(include, i));
+        if (name != NULL && strcmp(name, "message.output_text.logprobs") == 0)
+            out->generation.wants_logprobs = true;
+    }
+    if (!json_fields_integer(body, "top_logprobs", 0, TOKEN_REPORT_MAX_TOP, &n_top, error))
+        return false;
+    out->generation.wants_logprobs = out->generation.wants_logprobs || n_top > 0;
+    out->generation.n_top = (int)n_top;
+    return true;
+}
+
 /* ---- what the response says of its request ---- */
 
 /* The body's own value, or what holds without one. Takes `otherwise` over. */
@@ -337,7 +356,7 @@ static bool read(const json_t *body, const struct generation_defaults *defaults,
     return read_place(body, out, error) && read_ways(body, out, error) &&
            read_instructions(body, out, error) && check_metadata(body, error) &&
            read_input(body, out, error) && read_generation(body, defaults, out, error) &&
-           write_echo(body, model, out, error) &&
+           read_logprobs(body, out, error) && write_echo(body, model, out, error) &&
            (!(out->instructions.failed || out->echo.failed) || no_memory(error));
 }
 

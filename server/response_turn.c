@@ -12,6 +12,7 @@
 #include "server/generation.h"
 #include "server/http_exchange.h"
 #include "server/item.h"
+#include "server/logprobs_reply.h"
 #include "server/response_output.h"
 #include "server/response_record.h"
 #include "server/response_replay.h"
@@ -319,10 +320,13 @@ static void on_delta(void *arg, const struct generation_delta *delta)
 {
     struct response_turn *turn = arg;
     int64_t first = turn->output.sequence;
-    if (delta->len == 0)
-        return;
-    if (!response_output_text(&turn->output, RESPONSE_PART_TEXT, delta->text, delta->len))
+    struct buf logprobs;
+    buf_init(&logprobs);
+    logprobs_reply_tokens(turn->all->tokenizer, delta->reports, delta->n_reports, &logprobs);
+    struct response_piece piece = {RESPONSE_PART_TEXT, delta->text, delta->len, &logprobs};
+    if (!response_output_say(&turn->output, &piece))
         log_warning("%s: not enough memory for the answer", turn->record.row.id);
+    buf_done(&logprobs);
     flush(turn, first);
 }
 

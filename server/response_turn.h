@@ -22,6 +22,7 @@ struct http_exchange;
 struct response_turn;
 struct routes;
 struct store;
+struct tokenizer;
 
 struct response_turns {
     struct store *store;
@@ -30,6 +31,7 @@ struct response_turns {
     const struct routes *routes; /* is it draining? */
     const struct generation_defaults *defaults;
     const char *model_name;
+    const struct tokenizer *tokenizer;
     int n_window;
     int64_t ttl_s;    /* of stored responses; 0: for ever */
     int ping_after_s; /* of silence in a stream */

@@ -287,7 +287,7 @@ static bool add_routes(struct server *server, struct err *err)
         .generations = server->generations,
         .defaults = &server->turns.defaults,
         .text = &server->text,
-        .engine = engine_info(server->engine),
+        .engine = server->engine,
         .ping_after_s = server->options->ping_seconds,
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&

@@ -98,6 +98,7 @@ void stateful_api_close(struct stateful_api **api)
 bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,
                              struct routes *routes, struct err *err)
 {
+    const struct engine_info *info = engine_info(parts->engine);
     api->responses = (struct response_routes){
         .turns =
             {
@@ -106,8 +107,9 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
                 .generations = parts->generations,
                 .routes = routes,
                 .defaults = parts->defaults,
-                .model_name = parts->engine->model_name,
-                .n_window = parts->engine->n_window,
+                .model_name = info->model_name,
+                .tokenizer = engine_tokenizer(parts->engine),
+                .n_window = info->n_window,
                 .ttl_s = api->response_ttl_s,
                 .ping_after_s = parts->ping_after_s,
             },

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 struct auth;
-struct engine_info;
+struct engine;
 struct err;
 struct event_loop;
 struct generation_defaults;
@@ -28,7 +28,7 @@ struct stateful_api_parts {
     struct generations *generations;
     const struct generation_defaults *defaults;
     const struct text_routes *text;
-    const struct engine_info *engine;
+    const struct engine *engine;
     int ping_after_s;
 };
 bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,

@@ -24,6 +24,18 @@ static void begin(struct testing *testing, bool has_events)
     response_output_begin(&testing->output, &testing->row);
 }
 
+static bool say(struct testing *testing, enum response_part part, const char *text)
+{
+    struct buf logprobs;
+    buf_init(&logprobs);
+    buf_append_text(&logprobs, "{\"token\":\"t\",\"logprob\":-0.25}");
+    struct response_piece piece = {part, text, strlen(text),
+                                   part == RESPONSE_PART_TEXT ? &logprobs : NULL};
+    bool is_good = response_output_say(&testing->output, &piece);
+    buf_done(&logprobs);
+    return is_good;
+}
+
 static void end(struct testing *testing, enum response_status status)
 {
     testing->row.status = status;
@@ -74,8 +86,8 @@ static void a_message_is_said_piece_by_piece(void **state)
     (void)state;
     struct testing testing;
     begin(&testing, true);
-    assert_true(response_output_text(&testing.output, RESPONSE_PART_TEXT, "Hel\n", 4));
-    assert_true(response_output_text(&testing.output, RESPONSE_PART_TEXT, "lo", 2));
+    assert_true(say(&testing, RESPONSE_PART_TEXT, "Hel\n"));
+    assert_true(say(&testing, RESPONSE_PART_TEXT, "lo"));
     assert_true(response_output_close(&testing.output, true));
     end(&testing, RESPONSE_COMPLETED);
     check_events(buf_text(&testing.output.frames), 0, message_events);
@@ -85,6 +97,7 @@ static void a_message_is_said_piece_by_piece(void **state)
     json_t *part = json_array_get(json_object_get(item, "content"), 0);
     assert_string_equal(json_string_value(json_object_get(part, "text")), "Hel\nlo");
     assert_true(json_is_array(json_object_get(part, "annotations")));
+    assert_int_equal(json_array_size(json_object_get(part, "logprobs")), 2);
     assert_string_equal(json_string_value(json_object_get(item, "status")), "completed");
     assert_string_equal(json_string_value(json_object_get(item, "id")),
                         testing.row.output.items[0].id);
@@ -129,9 +142,10 @@ static const char *const all_kinds[] = {"response.created",
 static void say_all_kinds(struct testing *testing)
 {
     begin(testing, true);
-    assert_true(response_output_text(&testing->output, RESPONSE_PART_REASONING, "hm", 2));
-    assert_true(response_output_text(&testing->output, RESPONSE_PART_TEXT, "yes", 3));
-    assert_true(response_output_call(&testing->output, "call_1", "f", "{\"x\":1}"));
+    assert_true(say(testing, RESPONSE_PART_REASONING, "hm"));
+    assert_true(say(testing, RESPONSE_PART_TEXT, "yes"));
+    assert_true(response_output_begin_call(&testing->output, "call_1", "f", 1));
+    assert_true(say(testing, RESPONSE_PART_CALL, "{\"x\":1}"));
     assert_true(response_output_close(&testing->output, true));
     end(testing, RESPONSE_FAILED);
 }

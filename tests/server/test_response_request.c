@@ -70,6 +70,12 @@ static void generation_fields_have_their_own_names_here(void **state)
     assert_int_equal(request.generation.sampling.top_k, 3);
     assert_true(request.generation.is_streaming);
     assert_true(request.is_strict);
+    assert_false(request.generation.wants_logprobs);
+    response_request_done(&request);
+    parse_good("{\"input\":\"a\",\"include\":[\"message.output_text.logprobs\"],"
+               "\"top_logprobs\":2}");
+    assert_true(request.generation.wants_logprobs);
+    assert_int_equal(request.generation.n_top, 2);
     response_request_done(&request);
 }
 

@@ -1,0 +1,234 @@
+/* test_response_turn.c - responses of a whole daemon but its engine, which fails on cue, and its
+ * disk, which does too. */
+#include "server/response_turn.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/base/err.h"
+#include "core/base/log.h"
+#include "server/options.h"
+#include "server/server.h"
+#include "tests/support/check.h"
+#include "tests/support/store_files.h"
+
+#define FAKE_ENGINE
+/* NOLINTNEXTLINE(bugprone-suspicious-include) */
+#include "tests/support/fake_engine.c"
+
+#define MODEL_PATH "tests/fixtures/golden/llama-gqa-tied/model.gguf"
+
+enum { PATIENCE_S = 60 }; /* a hang guard; nothing asserts on real durations */
+
+struct daemon {
+    struct options options;
+    struct server *server;
+    pthread_t thread;
+    int port;
+};
+
+static void *run(void *arg)
+{
+    server_run(((struct daemon *)arg)->server);
+    return NULL;
+}
+
+/* With a database on the disk that can be told to fail. */
+static void start(struct daemon *daemon, struct fake_script script)
+{
+    char folder[80];
+    snprintf(folder, sizeof folder, "%s", store_files_make());
+    *strrchr(folder, '/') = '\0';
+    char *argv[] = {"sinkd",       "--model", MODEL_PATH,    "--port", "0",
+                    "--log-level", "error",   "--state-dir", folder,   NULL};
+    struct err err = {0};
+    log_set_level(LOG_LEVEL_ERROR);
+    store_files_set_fault(DISK_IS_WELL);
+    fake_engine_play(&script);
+    if (!options_read(&daemon->options, 9, argv, &err) ||
+        !server_open(&daemon->server, &daemon->options, &err))
+        fail_msg("%s", err.text);
+    daemon->port = server_port(daemon->server);
+    assert_int_equal(pthread_create(&daemon->thread, NULL, run, daemon), 0);
+}
+
+static void stop(struct daemon *daemon)
+{
+    kill(getpid(), SIGTERM);
+    assert_int_equal(pthread_join(daemon->thread, NULL), 0);
+    server_close(&daemon->server);
+    store_files_remove();
+}
+
+static int send_request(const struct daemon *daemon, const char *method, const char *path,
+                        const char *body)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)daemon->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct timeval patience = {.tv_sec = PATIENCE_S};
+    char request[2048];
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    int len = snprintf(request, sizeof request,
+                       "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                       "Content-Length: %zu\r\n\r\n%s",
+                       method, path, strlen(body), body);
+    assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
+    return fd;
+}
+
+/* Reads on until `mark` has come, or until the end when it is NULL. */
+static void read_on(int fd, struct buf *got, const char *mark)
+{
+    char piece[4096];
+    while (mark == NULL || strstr(buf_text(got), mark) == NULL) {
+        ssize_t n = recv(fd, piece, sizeof piece, 0);
+        if (n < 0)
+            fail_msg("the server is silent; so far: %s", buf_text(got));
+        if (n == 0)
+            return;
+        buf_append(got, piece, (size_t)n);
+    }
+}
+
+static void ask(const struct daemon *daemon, const char *method, const char *path, const char *body,
+                struct buf *got)
+{
+    buf_clear(got);
+    int fd = send_request(daemon, method, path, body);
+    read_on(fd, got, NULL);
+    close(fd);
+}
+
+static void contains(const struct buf *got, const char *part)
+{
+    if (strstr(buf_text(got), part) == NULL)
+        fail_msg("no %s in %s", part, buf_text(got));
+}
+
+static void an_engine_that_fails_ends_the_stream_with_a_failed_response(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.pieces = {"Hel", "lo"}, .ending = FAKE_FAILS});
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}", &got);
+    contains(&got, "HTTP/1.1 200");
+    contains(&got, "event: response.output_item.done");
+    contains(&got, "event: response.failed");
+    contains(&got, "\"status\":\"failed\",\"error\":{\"code\":\"server_error\"");
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
+    contains(&got, "HTTP/1.1 500");
+    stop(&daemon);
+    buf_done(&got);
+}
+
+static void an_engine_that_refuses_is_an_error_of_http(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.ending = FAKE_REFUSES});
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}", &got);
+    contains(&got, "HTTP/1.1 429");
+    contains(&got, "Retry-After");
+    stop(&daemon);
+    buf_done(&got);
+}
+
+static void a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_next(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.pieces = {"Hello", " world"}, .step_ms = 300});
+    int fd = send_request(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}");
+    read_on(fd, &got, "Hello");
+    store_files_set_fault(DISK_IS_FULL);
+    read_on(fd, &got, NULL);
+    close(fd);
+    contains(&got, "\"delta\":\" world\"");
+    contains(&got, "event: response.failed");
+    contains(&got, "no room");
+
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
+    contains(&got, "HTTP/1.1 507");
+    contains(&got, "Retry-After");
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"store\":false}", &got);
+    contains(&got, "HTTP/1.1 200");
+    ask(&daemon, "GET", "/v1/conversations", "", &got);
+    contains(&got, "HTTP/1.1 200");
+
+    store_files_set_fault(DISK_IS_WELL);
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
+    contains(&got, "HTTP/1.1 200");
+    contains(&got, "\"status\":\"completed\"");
+    stop(&daemon);
+    buf_done(&got);
+}
+
+static void a_disk_that_fails_at_the_end_is_an_error_for_who_wants_the_whole(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.pieces = {"Hello"}});
+    store_files_set_fault(DISK_FAILS_SYNCS);
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
+    contains(&got, "HTTP/1.1 503");
+    contains(&got, "storage_unavailable");
+    store_files_set_fault(DISK_IS_WELL);
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
+    contains(&got, "HTTP/1.1 200");
+    stop(&daemon);
+    buf_done(&got);
+}
+
+static void a_second_client_can_cancel_what_the_first_one_streams(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got, cancelled;
+    char path[128];
+    buf_init(&got);
+    buf_init(&cancelled);
+    start(&daemon, (struct fake_script){.pieces = {"la"}, .step_ms = 5, .ending = FAKE_NEVER_ENDS});
+    int fd = send_request(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}");
+    read_on(fd, &got, "\"delta\":\"la\"");
+    const char *id = strstr(buf_text(&got), "\"id\":\"resp_") + strlen("\"id\":\"");
+    snprintf(path, sizeof path, "/v1/responses/%.*s/cancel", (int)strcspn(id, "\""), id);
+    ask(&daemon, "POST", path, "", &cancelled);
+    contains(&cancelled, "\"status\":\"cancelled\"");
+    read_on(fd, &got, NULL);
+    close(fd);
+    contains(&got, "event: response.incomplete");
+    contains(&got, "\"status\":\"cancelled\"");
+    stop(&daemon);
+    assert_int_equal(fake_engine_record().n_cancelled, 1);
+    buf_done(&got);
+    buf_done(&cancelled);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_engine_that_fails_ends_the_stream_with_a_failed_response),
+        cmocka_unit_test(an_engine_that_refuses_is_an_error_of_http),
+        cmocka_unit_test(a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_next),
+        cmocka_unit_test(a_disk_that_fails_at_the_end_is_an_error_for_who_wants_the_whole),
+        cmocka_unit_test(a_second_client_can_cancel_what_the_first_one_streams),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
