@@ -7,7 +7,7 @@
 
 #include "core/base/err.h"
 
-enum { SYNC_SECONDS = 1 };
+enum { TEND_SECONDS = 1 };
 
 struct job_list {
     struct store_job *first;
@@ -59,7 +59,7 @@ static struct store_job *wait_for_job(struct store *store, bool *out_is_stopping
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += SYNC_SECONDS;
+    until.tv_sec += TEND_SECONDS;
     pthread_mutex_lock(&store->lock);
     int status = 0;
     while (store->waiting.first == NULL && !store->is_stopping && status == 0)
@@ -83,16 +83,16 @@ static void work(struct store *store, struct store_job *job)
 
 /* What is due by the clock, however busy the queue is. */
 struct due {
-    time_t sync, housekeep; /* seconds of the monotonic clock */
+    time_t tend, housekeep; /* seconds of the monotonic clock */
 };
 
 static void do_what_is_due(struct store *store, struct due *due)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (now.tv_sec >= due->sync) {
-        store_db_sync(store->db);
-        due->sync = now.tv_sec + SYNC_SECONDS;
+    if (now.tv_sec >= due->tend) {
+        store_db_tend(store->db);
+        due->tend = now.tv_sec + TEND_SECONDS;
     }
     if (store->options.housekeep != NULL && now.tv_sec >= due->housekeep) {
         store->options.housekeep(store->db, NULL);
@@ -113,7 +113,7 @@ static void *run(void *arg)
             break;
         do_what_is_due(store, &due);
     }
-    store_db_sync(store->db);
+    store_db_tend(store->db);
     return NULL;
 }
 

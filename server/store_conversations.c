@@ -5,6 +5,7 @@
 #include "core/base/err.h"
 #include "server/store_db.h"
 #include "server/store_items.h"
+#include "server/store_room.h"
 
 void store_conversation_init(struct store_conversation *one)
 {
@@ -110,9 +111,9 @@ static bool insert_row(struct store_db *db, const struct auth_digest *owner,
     return store_query_run(&query);
 }
 
-bool store_conversation_insert(struct store_db *db, const struct auth_digest *owner,
-                               const struct store_conversation *one, const struct item_list *items,
-                               struct err *err)
+static bool insert_all(struct store_db *db, const struct auth_digest *owner,
+                       const struct store_conversation *one, const struct item_list *items,
+                       struct err *err)
 {
     return store_db_begin(db, err) &&
            finish(db,
@@ -121,11 +122,36 @@ bool store_conversation_insert(struct store_db *db, const struct auth_digest *ow
                   err);
 }
 
-bool store_conversation_add_items(struct store_db *db, const struct auth_digest *owner,
-                                  const char *id, const struct item_list *items, struct err *err)
+bool store_conversation_insert(struct store_db *db, const struct auth_digest *owner,
+                               const struct store_conversation *one, const struct item_list *items,
+                               struct err *err)
+{
+    struct err failure;
+    err = err == NULL ? &failure : err;
+    while (!insert_all(db, owner, one, items, err)) {
+        if (!store_room_make(db, err))
+            return false;
+    }
+    return true;
+}
+
+static bool append_all(struct store_db *db, const struct auth_digest *owner, const char *id,
+                       const struct item_list *items, struct err *err)
 {
     return store_db_begin(db, err) &&
            finish(db, store_conversation_append(db, owner, id, items, err), err);
+}
+
+bool store_conversation_add_items(struct store_db *db, const struct auth_digest *owner,
+                                  const char *id, const struct item_list *items, struct err *err)
+{
+    struct err failure;
+    err = err == NULL ? &failure : err;
+    while (!append_all(db, owner, id, items, err)) {
+        if (!store_room_make(db, err))
+            return false;
+    }
+    return true;
 }
 
 bool store_conversation_set_metadata(struct store_db *db, const struct auth_digest *owner,

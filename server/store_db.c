@@ -28,7 +28,8 @@ struct store_db {
     struct prepared prepared[MAX_STATEMENTS];
     int n_prepared;
     bool has_failed; /* the last transaction that wrote */
-    bool is_dirty;   /* STORE_EVERYSEC: committed, and not yet on the platter */
+    bool needs_scrub;
+    bool is_dirty; /* STORE_EVERYSEC: committed, and not yet on the platter */
 };
 
 const char *store_durability_name(enum store_durability durability)
@@ -106,6 +107,7 @@ static bool configure(struct store_db *db, struct err *err)
     return store_db_execute(db,
                             "PRAGMA auto_vacuum = INCREMENTAL;"
                             "PRAGMA journal_mode = WAL;"
+                            "PRAGMA journal_size_limit = 16777216;"
                             "PRAGMA foreign_keys = ON;"
                             "PRAGMA secure_delete = ON;",
                             err) &&
@@ -140,6 +142,7 @@ bool store_db_open(struct store_db **out, const struct store_db_options *options
         store_db_close(&db);
         return err_prefix(err, "%s", options->path == NULL ? "in memory" : options->path);
     }
+    db->needs_scrub = true; /* what a crash may have left */
     *out = db;
     return true;
 }
@@ -205,29 +208,42 @@ bool store_db_check_room(struct store_db *db, struct err *err)
     return false;
 }
 
-void store_db_sync(struct store_db *db)
+void store_db_scrub(struct store_db *db)
 {
-    if (!db->is_dirty)
-        return;
-    db->is_dirty = false;
+    db->needs_scrub = true;
+}
+
+/* Without patience: while somebody makes a backup the journal cannot be cut, and nobody should wait
+ * for that. */
+static int checkpoint(struct store_db *db, int mode)
+{
+    sqlite3_busy_timeout(db->handle, 0);
+    int status = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
+    sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+    return status;
+}
+
+void store_db_tend(struct store_db *db)
+{
+    char sql[64];
+    bool is_unsynced = db->is_dirty && db->options.durability == STORE_EVERYSEC;
     int status = SQLITE_OK;
-    if (db->options.durability == STORE_EVERYSEC && !store_db_is_in_memory(db))
-        status = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (status != SQLITE_OK) {
+    db->is_dirty = false;
+    if (store_db_is_in_memory(db))
+        return;
+    if (db->needs_scrub) {
+        snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", (int)SCRUB_PAGES);
+        sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
+        status = checkpoint(db, SQLITE_CHECKPOINT_TRUNCATE);
+        db->needs_scrub = status != SQLITE_OK;
+    }
+    if (is_unsynced)
+        status = checkpoint(db, SQLITE_CHECKPOINT_PASSIVE);
+    if (status != SQLITE_OK && status != SQLITE_BUSY) {
         struct err err;
         fail(db, status, &err);
         log_warning("%s", err.text);
     }
-}
-
-void store_db_scrub(struct store_db *db)
-{
-    char sql[64];
-    snprintf(sql, sizeof sql, "PRAGMA incremental_vacuum(%d)", (int)SCRUB_PAGES);
-    if (store_db_is_in_memory(db))
-        return;
-    sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
-    sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 /* ---- queries ---- */

@@ -45,10 +45,12 @@ void store_db_rollback(struct store_db *db);
 /* Runs statements without parameters and results. */
 bool store_db_execute(struct store_db *db, const char *sql, struct err *err);
 
-/* STORE_EVERYSEC: writes to the platter what was committed since the last call. */
-void store_db_sync(struct store_db *db);
-/* Leaves no copy of deleted rows in the journal, and gives some free pages back to the disk. */
+/* Rows were deleted: the next store_db_tend leaves no copy of them in the journal, and gives some
+ * free pages back to the disk. */
 void store_db_scrub(struct store_db *db);
+/* To be called about once a second. With STORE_EVERYSEC it writes to the platter what was committed
+ * since the last call. */
+void store_db_tend(struct store_db *db);
 /* False when the last write has failed and another one would: to be asked before work whose result
  * must be stored. */
 bool store_db_check_room(struct store_db *db, struct err *err);

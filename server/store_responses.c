@@ -9,6 +9,7 @@
 #include "server/store_conversations.h"
 #include "server/store_db.h"
 #include "server/store_items.h"
+#include "server/store_room.h"
 
 enum { EXPIRE_AT_ONCE = 100 };
 
@@ -143,20 +144,6 @@ static bool write_all(struct store_db *db, const struct auth_digest *owner,
     return false;
 }
 
-/* A database in memory makes room by forgetting what was used least recently. */
-static bool make_room(struct store_db *db)
-{
-    struct err err;
-    struct store_query query;
-    if (!store_db_is_in_memory(db))
-        return false;
-    store_query_begin(&query, db,
-                      "DELETE FROM chains WHERE id IN (SELECT id FROM chains ORDER BY "
-                      "coalesce(expires, 0), rowid LIMIT 1 + (SELECT count(*) FROM chains) / 8)",
-                      &err);
-    return store_query_run(&query) && store_db_changes(db) > 0;
-}
-
 bool store_response_write(struct store_db *db, const struct auth_digest *owner,
                           const struct response_row *row, int64_t ttl_s, struct err *err)
 {
@@ -164,7 +151,7 @@ bool store_response_write(struct store_db *db, const struct auth_digest *owner,
     if (err == NULL)
         err = &failure;
     while (!write_all(db, owner, row, ttl_s, err)) {
-        if (err->code != ERR_FULL || !make_room(db))
+        if (!store_room_make(db, err))
             return false;
     }
     return true;
@@ -331,6 +318,15 @@ static bool read_conversation_until(struct store_db *db, const char *conversatio
     return store_query_end(&query) && (has_memory || err_no_memory(err, "the items"));
 }
 
+static bool check_length(const struct item_list *history, struct err *err)
+{
+    return (history->n <= STORE_MAX_ITEMS && history->n_bytes <= STORE_MAX_ITEM_BYTES) ||
+           err_set(err, ERR_INVALID,
+                   "the chain of responses is too long: it may hold %d items and %d MiB; begin "
+                   "another one",
+                   (int)STORE_MAX_ITEMS, STORE_MAX_ITEM_BYTES / (1024 * 1024));
+}
+
 static bool read_history(struct store_db *db, const struct auth_digest *owner, const char *previous,
                          struct item_list *out, struct err *err)
 {
@@ -341,7 +337,7 @@ static bool read_history(struct store_db *db, const struct auth_digest *owner, c
     if (is_good && conversation[0] != '\0')
         is_good = read_conversation_until(db, conversation, ancestry.ids[--n], out, err);
     while (is_good && n > 0)
-        is_good = read_items(db, ancestry.ids[--n], true, out, err);
+        is_good = read_items(db, ancestry.ids[--n], true, out, err) && check_length(out, err);
     free(ancestry.ids);
     return is_good;
 }

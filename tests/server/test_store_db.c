@@ -206,6 +206,7 @@ static void deleted_text_is_in_no_file(void **state)
     assert_true(store_files_hold("under the oak"));
     assert_true(store_db_execute(db, "DELETE FROM items", NULL));
     store_db_scrub(db);
+    store_db_tend(db);
     assert_false(store_files_hold("under the oak"));
     store_db_close(&db);
     store_files_remove();

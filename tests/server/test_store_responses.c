@@ -393,6 +393,14 @@ static void a_database_in_memory_forgets_the_oldest_when_it_is_full(void **state
     response_row_init(&row);
     assert_false(store_response_read(db, &alice, "resp_0", &row, NULL));
     response_row_done(&row);
+
+    struct item_list items;
+    item_list_init(&items);
+    make_conversation("conv_a");
+    assert_true(item_list_push(&items, "msg_1", large, strlen(large)));
+    for (int i = 0; i < 10; i++)
+        assert_true(store_conversation_add_items(db, &alice, "conv_a", &items, NULL));
+    item_list_done(&items);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_db, close_db)

@@ -53,7 +53,7 @@ bool store_files_hold(const char *text)
 
 /* ---- the disk: SQLite's own, but for two calls ---- */
 
-static enum disk_fault fault_now;
+static _Atomic enum disk_fault fault_now; /* set by a test while the store works */
 static sqlite3_vfs *below;
 
 /* The real file lies behind it. */
