@@ -288,7 +288,7 @@ static bool add_routes(struct server *server, struct err *err)
         .defaults = &server->turns.defaults,
         .text = &server->text,
         .engine = server->engine,
-        .ping_after_s = server->options->ping_seconds,
+        .ping_after_s = server->options.ping_seconds,
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&
            stateful_api_add_routes(server->stateful, &parts, &server->routes, err) &&
