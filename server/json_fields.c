@@ -1,5 +1,6 @@
 #include "server/json_fields.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -101,15 +102,26 @@ bool json_fields_bool(const json_t *object, const char *name, bool *out, struct 
     return true;
 }
 
+/* Some clients know decimals only and write 3.0, which is the same number (RFC 8259, 6). Above 2^53
+ * a decimal does not say which integer it means. */
+static bool read_integer(const json_t *value, long long *out)
+{
+    double number = json_number_value(value);
+    if (json_is_real(value) && (floor(number) != number || fabs(number) > 0x1p53))
+        return false;
+    *out = json_is_real(value) ? (long long)number : json_integer_value(value);
+    return json_is_number(value);
+}
+
 bool json_fields_integer(const json_t *object, const char *name, long long min, long long max,
                          long long *out, struct api_error *error)
 {
     const json_t *value = json_fields_get(object, name);
     if (value == NULL)
         return true;
-    if (!json_is_integer(value))
+    long long number = 0;
+    if (!read_integer(value, &number))
         return json_fields_wrong_type(value, name, "an integer", error);
-    long long number = json_integer_value(value);
     if (number < min)
         return api_error_set(error, 400, "integer_below_min_value", name,
                              "Invalid '%s': integer below minimum value. Expected a value >= %lld, "

@@ -120,7 +120,8 @@ static void numbers_have_ranges(void **state)
     } bad[] = {
         {"\"max_tokens\":0", "integer_below_min_value", "max_tokens"},
         {"\"max_tokens\":-2", "integer_below_min_value", "max_tokens"},
-        {"\"max_tokens\":1e3", "invalid_type", "max_tokens"},
+        {"\"max_tokens\":1.5", "invalid_type", "max_tokens"},
+        {"\"max_tokens\":1e300", "invalid_type", "max_tokens"},
         {"\"temperature\":-0.001", "decimal_below_min_value", "temperature"},
         {"\"temperature\":2.001", "decimal_above_max_value", "temperature"},
         {"\"temperature\":1e308", "decimal_above_max_value", "temperature"},
@@ -173,6 +174,10 @@ static void numbers_have_ranges(void **state)
     }
     assert_true(parse_with("\"max_tokens\":5,\"max_completion_tokens\":7"));
     assert_int_equal(request.generation.max_tokens, 7);
+    chat_request_done(&request);
+    assert_true(parse_with("\"max_tokens\":1.2e1,\"top_k\":5.0"));
+    assert_int_equal(request.generation.max_tokens, 12);
+    assert_int_equal(request.generation.sampling.top_k, 5);
     chat_request_done(&request);
 }
 
