@@ -261,10 +261,15 @@ function redraw(chat, message) {
 
 // ---- what the user does ----
 
+function titleOf(text) {
+  const line = text.trim().split("\n")[0];
+  return line.length > 60 ? `${line.slice(0, 59).trimEnd()}…` : line;
+}
+
 function send(text, parent) {
   const { chat, messages } = state;
   if (!text.trim() || isRunning(chat.id)) return;
-  if (!chat.title) chat.title = text.trim().split("\n")[0].slice(0, 60);
+  chat.title ||= titleOf(text);
   const said = addMessage(chat, messages, { parent, role: "user", text });
   history.replaceState(null, "", `#${chat.id}`);
   answerTo(chat, messages, said.id);

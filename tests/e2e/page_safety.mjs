@@ -26,18 +26,13 @@ const MADE =
 
 test("markup in a model's text stays text", async () => {
   const me = await Visitor.open(browser, base);
-  for (const attack of ATTACKS) {
-    await me.play(attack);
-    await me.say("Attack");
-    assert.equal(await me.page.locator(MADE).count(), 0, attack);
-    const hrefs = await me.page
-      .locator("#log a")
-      .evaluateAll((links) => links.map((link) => link.protocol));
-    assert.ok(
-      hrefs.every((protocol) => protocol === "https:"),
-      `${attack}: ${hrefs}`,
-    );
-  }
+  await me.play(ATTACKS.join("\n\n"));
+  await me.say("Attack");
+  assert.equal(await me.page.locator(MADE).count(), 0);
+  const links = me.page.locator("#log a");
+  assert.ok((await links.count()) > 0);
+  for (const link of await links.all())
+    assert.equal(await link.evaluate(({ protocol }) => protocol), "https:");
   const shown = await me.page.innerText("#log");
   for (const text of ["<img src=x", "<script>alert(2)</script>", "<svg onload", "&lt;img"])
     assert.ok(shown.includes(text), text);
@@ -139,20 +134,14 @@ test("links lead away without telling from where", async () => {
 
 test("markdown becomes what it means", async () => {
   const me = await Visitor.open(browser, base);
-  const shape = async (markdown) => {
-    await me.play(markdown);
-    await me.say("Go");
-    return me
-      .last()
-      .locator(".body")
-      .evaluate((body) => {
-        const walk = (node) =>
-          node.nodeType === 3
-            ? node.textContent
-            : `${node.tagName.toLowerCase()}(${[...node.childNodes].map(walk).join("")})`;
-        return [...body.childNodes].map(walk).join(" ");
-      });
-  };
+  const shape = (markdown) =>
+    me.page.evaluate((markdown) => {
+      const walk = (node) =>
+        node.nodeType === 3
+          ? node.textContent
+          : `${node.tagName.toLowerCase()}(${[...node.childNodes].map(walk).join("")})`;
+      return [...renderMarkdown(markdown).childNodes].map(walk).join(" ");
+    }, markdown);
   assert.equal(await shape("a **b** *c* ~~d~~ `e*f*`"), "p(a strong(b) em(c) del(d) code(e*f*))");
   assert.equal(
     await shape("snake_case_name 2 * 3 * 4 **open"),
@@ -179,7 +168,7 @@ test("markdown becomes what it means", async () => {
 
 test("text made to be slow is not", async () => {
   const me = await Visitor.open(browser, base);
-  const n = 20_000;
+  const n = 10_000;
   await me.play(
     "*a ".repeat(n),
     "\n\n",

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """The chat page in headless Chromium, and what the daemon says around it."""
 import re
-import shutil
 import unittest
 
 import client
@@ -13,8 +12,7 @@ def browser():
     """Chromium's path; skips the test where there is none."""
     if client.SHORT:
         raise unittest.SkipTest("the page is the same under a sanitizer, so it was not tried")
-    names = ("chromium-headless-shell", "chromium", "chromium-browser")
-    found = next(filter(None, map(shutil.which, names)), None)
+    found = client.find_browser()
     if not found:
         raise unittest.SkipTest("chromium is not installed, so the chat page was not tried")
     return found
