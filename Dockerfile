@@ -24,7 +24,17 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/sinkd /usr/local/bin/sinkd
 RUN install -d -m 700 -o 65532 -g 65532 /var/lib/sinkd
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="sinkd" \
+      org.opencontainers.image.description="Endless chat with a language model behind an OpenAI-compatible API" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 USER 65532:65532
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["sinkd", "--host", "0.0.0.0", "--model", "/model.gguf"]
+# In the environment, so that the health check knows them too, and flags still beat them.
+ENV SINKD_HOST=0.0.0.0 SINKD_MODEL=/model.gguf
+HEALTHCHECK --interval=10s --timeout=6s --start-period=300s CMD ["sinkd", "--healthcheck"]
+ENTRYPOINT ["sinkd"]

@@ -66,7 +66,7 @@ MAKEFLAGS += --no-print-directory
 
 QUIET = $(if $(V),,@echo "  $1 $@";)
 
-.PHONY: all run test test-unit test-e2e asan tsan fuzz lint format bench install clean help \
+.PHONY: all run test test-unit test-e2e asan tsan fuzz lint format bench install deb clean help \
         unit-bins fuzz-bins bench-bins tidy deps-%
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -134,10 +134,14 @@ install: all ## install the daemon, its unit file and configuration (DESTDIR= PR
 	install -d $(DESTDIR)/etc/sinkd $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' systemd/sinkd.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/sinkd.service
+	install -m 644 systemd/sinkd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/sinkd.socket
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1
 	scripts/make-man.sh $(BUILD)/sinkd docs/sinkd.1.in >$(DESTDIR)$(PREFIX)/share/man/man1/sinkd.1
 	[ -e $(DESTDIR)/etc/sinkd/sinkd.ini ] || \
 	    install -m 644 config/sinkd.ini $(DESTDIR)/etc/sinkd/sinkd.ini
+
+deb: all ## a Debian package in the build folder
+	@scripts/make-deb.sh $(BUILD)
 
 # --- the experiments ----------------------------------------------------------------------------
 

@@ -9,16 +9,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct pollfd;
+
 struct http_connection {
     struct http_connection *next, *previous;
     int fd;
     bool is_idle;        /* no request has begun since the last reply */
+    bool has_ended;      /* at the last sweep the client had closed its side */
     int64_t deadline_ns; /* 0: none */
 };
 
 struct http_deadlines {
     struct http_connection *first;
     int n;
+    struct pollfd *polls; /* [max_polls] scratch of the sweep */
+    int max_polls;
 };
 
 /* NULL when there is no memory. */
@@ -29,9 +34,13 @@ void http_deadlines_remove(struct http_deadlines *deadlines, struct http_connect
 /* A new deadline from now; 0: none. */
 void http_connection_expect(struct http_connection *connection, int timeout_ms, bool is_idle);
 
-/* Shuts down the sockets whose time is over; closing them is the HTTP daemon's part, which sees
- * the end of the stream. */
+/* Shuts down the sockets whose time is over, and those that wait for more of a request from a
+ * client which has closed its side for a whole sweep: libmicrohttpd does not see an end that came
+ * together with a part of a request. Closing them is the HTTP daemon's part, which sees the end of
+ * the stream. */
 void http_deadlines_sweep(struct http_deadlines *deadlines);
+/* There must be no connections left. */
+void http_deadlines_done(struct http_deadlines *deadlines);
 /* The same for all idle ones. */
 void http_deadlines_close_idle(struct http_deadlines *deadlines);
 

@@ -45,6 +45,7 @@ struct http_exchange {
     struct buf body;
     size_t n_body_bytes; /* received, the dropped ones included */
 
+    bool has_no_body;   /* neither Content-Length nor Transfer-Encoding */
     bool is_dispatched; /* on_request was called */
     bool is_suspended;  /* libmicrohttpd leaves the connection alone */
     bool is_waking;     /* in the server's list */

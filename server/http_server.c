@@ -138,8 +138,12 @@ static enum MHD_Result on_head(struct http_exchange *exchange, const char *versi
     http_exchange_name(exchange);
 
     struct api_error error;
+    exchange->has_no_body = http_exchange_header(exchange, "Content-Length") == NULL &&
+                            http_exchange_header(exchange, "Transfer-Encoding") == NULL;
     if (check_head(exchange, version, &error)) {
-        server->options.on_head(server->options.arg, exchange);
+        /* A reply before the body closes the connection; with no body there is time. */
+        if (!exchange->has_no_body)
+            server->options.on_head(server->options.arg, exchange);
     } else {
         http_exchange_add_header(exchange, "Connection", "close");
         http_exchange_reply_error(exchange, &error);
@@ -191,7 +195,10 @@ static void dispatch(struct http_exchange *exchange)
         api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory for the request");
         http_exchange_reply_error(exchange, &error);
     } else {
-        server->options.on_request(server->options.arg, exchange);
+        if (exchange->has_no_body)
+            server->options.on_head(server->options.arg, exchange);
+        if (!exchange->has_reply)
+            server->options.on_request(server->options.arg, exchange);
     }
     drop_body(exchange); /* may be large, and the reply may be long in coming */
 }
@@ -407,6 +414,7 @@ void http_server_close(struct http_server **server_ptr)
         MHD_stop_daemon(server->daemon);
     }
     event_timer_close(&server->sweep);
+    http_deadlines_done(&server->deadlines);
     listener_close(&server->listener);
     free(server);
     *server_ptr = NULL;

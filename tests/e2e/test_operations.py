@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """What the operator sees: metrics and the log."""
 import json
+import os
+import re
 import unittest
 
 import client
@@ -36,6 +38,19 @@ class Metrics(unittest.TestCase):
             self.assertGreaterEqual(values["sinkd_connections"], 1)
             self.assertGreater(values["process_resident_memory_bytes"], 0)
             self.assertGreater(values["process_open_fds"], 3)
+
+
+class Documents(unittest.TestCase):
+    def test_what_is_documented_is_there(self):
+        with client.Daemon() as daemon:
+            daemon.chat("Hello", max_tokens=3)
+            text = daemon.get("/metrics").body.decode()
+        families = set(re.findall(r"^# TYPE (\S+)", text, re.M))
+        for path in ("docs/operations.md", "config/examples/grafana.json"):
+            with open(os.path.join(client.ROOT, path), encoding="utf-8") as file:
+                names = set(re.findall(r"\b(?:sinkd|process)_[a-z_]+[a-z]", file.read()))
+            self.assertGreater(len(names), 10)
+            self.assertEqual({name.removesuffix("_bucket") for name in names} - families, set())
 
 
 class Log(unittest.TestCase):
