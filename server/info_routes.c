@@ -12,6 +12,8 @@
 #include "server/info_reply.h"
 #include "server/metrics.h"
 #include "server/routes.h"
+#include "server/stateful_api.h"
+#include "server/store.h"
 
 static const char json_media[] = "application/json";
 
@@ -69,9 +71,12 @@ static void get_metrics(void *arg, const struct route_call *call)
     const struct info_routes *info = arg;
     struct engine_counters counters;
     engine_read_counters(info->engine, &counters);
+    struct store_counters store;
+    stateful_api_read_counters(info->stateful, &store);
     struct metrics_now now = {
         .engine = engine_info(info->engine),
         .counters = &counters,
+        .store = &store,
         .n_requests = http_server_n_open(info->http),
         .n_connections = http_server_n_connections(info->http),
         .n_generations = generations_count(info->generations),

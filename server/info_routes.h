@@ -15,6 +15,7 @@ struct generation_defaults;
 struct http_server;
 struct metrics;
 struct routes;
+struct stateful_api;
 
 struct info_routes {
     const struct routes *routes; /* is it draining? */
@@ -23,6 +24,7 @@ struct info_routes {
     const struct generations *generations;
     const struct conversations *conversations;
     const struct http_server *http;
+    const struct stateful_api *stateful;
     const struct metrics *metrics;
     const struct generation_defaults *defaults;
     int max_sessions; /* in memory at once */

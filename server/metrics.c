@@ -10,6 +10,7 @@
 #include "core/engine/engine.h"
 #include "server/process_stats.h"
 #include "server/prometheus.h"
+#include "server/store.h"
 
 enum { MAX_ENDPOINTS = 64, MAX_STATUSES = 256, MAX_MATCHES = 16 };
 
@@ -272,6 +273,16 @@ static void append_label(struct buf *out, const char *name, const char *value)
     buf_append_text(out, "\"");
 }
 
+static void write_store(const struct store_counters *store, struct buf *out)
+{
+    prometheus_gauge(out, "sinkd_store_jobs", "Jobs of the store that are not done.",
+                     store->n_pending);
+    prometheus_counter(out, "sinkd_store_commits_total", "Transactions of the store.",
+                       (double)store->n_commits);
+    prometheus_counter(out, "sinkd_store_failures_total",
+                       "Writes of the store that the disk refused.", (double)store->n_failures);
+}
+
 static void write_build(const struct engine_info *info, struct buf *out)
 {
     struct buf labels;
@@ -310,6 +321,8 @@ void metrics_write(const struct metrics *metrics, const struct metrics_now *now,
     write_build(now->engine, out);
     write_now(now, out);
     write_engine(now->counters, out);
+    if (now->store != NULL)
+        write_store(now->store, out);
     if (metrics != NULL) {
         write_requests(metrics, out);
         write_generations(metrics, out);

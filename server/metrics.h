@@ -15,6 +15,7 @@ struct engine_counters;
 struct engine_info;
 struct err;
 struct metrics;
+struct store_counters;
 
 bool metrics_open(struct metrics **out, struct err *err);
 void metrics_close(struct metrics **metrics);
@@ -47,7 +48,8 @@ void metrics_queue_wait(struct metrics *metrics, int64_t wait_ns);
 struct metrics_now {
     const struct engine_info *engine;
     const struct engine_counters *counters;
-    int n_requests; /* with an unfinished reply */
+    const struct store_counters *store; /* NULL: there is none */
+    int n_requests;                     /* with an unfinished reply */
     int n_connections;
     int n_generations;   /* accepted and not finished */
     int n_waiting;       /* of these, not yet in the engine */

@@ -273,6 +273,7 @@ static bool add_routes(struct server *server, struct err *err)
         .generations = server->generations,
         .conversations = server->conversations,
         .http = server->http,
+        .stateful = server->stateful,
         .metrics = server->metrics,
         .defaults = &server->turns.defaults,
         .max_sessions = max_sessions(server),
@@ -288,6 +289,7 @@ static bool add_routes(struct server *server, struct err *err)
         .defaults = &server->turns.defaults,
         .text = &server->text,
         .engine = server->engine,
+        .model_name = model_id(server),
         .ping_after_s = server->options.ping_seconds,
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&

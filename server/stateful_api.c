@@ -95,6 +95,11 @@ void stateful_api_close(struct stateful_api **api)
     *api = NULL;
 }
 
+void stateful_api_read_counters(const struct stateful_api *api, struct store_counters *out)
+{
+    store_read_counters(api->store, out);
+}
+
 bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,
                              struct routes *routes, struct err *err)
 {
@@ -107,7 +112,7 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
                 .generations = parts->generations,
                 .routes = routes,
                 .defaults = parts->defaults,
-                .model_name = info->model_name,
+                .model_name = parts->model_name,
                 .tokenizer = engine_tokenizer(parts->engine),
                 .n_window = info->n_window,
                 .ttl_s = api->response_ttl_s,

@@ -16,6 +16,7 @@ struct generations;
 struct options;
 struct routes;
 struct stateful_api;
+struct store_counters;
 struct text_routes;
 
 bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
@@ -29,8 +30,11 @@ struct stateful_api_parts {
     const struct generation_defaults *defaults;
     const struct text_routes *text;
     const struct engine *engine;
+    const char *model_name; /* as answers give it */
     int ping_after_s;
 };
+void stateful_api_read_counters(const struct stateful_api *api, struct store_counters *out);
+
 bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,
                              struct routes *routes, struct err *err);
 

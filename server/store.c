@@ -213,7 +213,8 @@ void store_run(struct store *store, struct store_job *job)
     pthread_mutex_unlock(&store->lock);
 }
 
-int store_n_pending(const struct store *store)
+void store_read_counters(const struct store *store, struct store_counters *out)
 {
-    return store->n_pending;
+    out->n_pending = store->n_pending;
+    store_db_read_counters(store->db, &out->n_commits, &out->n_failures);
 }

@@ -38,7 +38,12 @@ void store_close(struct store **store);
 
 void store_run(struct store *store, struct store_job *job);
 
-/* Jobs that are not done. */
-int store_n_pending(const struct store *store);
+/* For /metrics. */
+struct store_counters {
+    int n_pending; /* jobs that are not done */
+    uint64_t n_commits;
+    uint64_t n_failures; /* of writes, by the disk */
+};
+void store_read_counters(const struct store *store, struct store_counters *out);
 
 #endif

@@ -27,6 +27,7 @@ struct store_db {
     sqlite3 *handle;
     struct prepared prepared[MAX_STATEMENTS];
     int n_prepared;
+    _Atomic uint64_t n_commits, n_failures;
     bool has_failed; /* the last transaction that wrote */
     bool needs_scrub;
     bool is_dirty; /* STORE_EVERYSEC: committed, and not yet on the platter */
@@ -74,7 +75,10 @@ static bool fail(struct store_db *db, int status, struct err *err)
 {
     const char *text = db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(status);
     enum err_code code = code_of(status);
-    db->has_failed = db->has_failed || code == ERR_FULL || code == ERR_IO;
+    if (code == ERR_FULL || code == ERR_IO) {
+        db->has_failed = true;
+        db->n_failures++;
+    }
     if (code == ERR_FULL)
         return err_set(err, code, "there is no room to store more (%s)", text);
     return err_set(err, code, "the database cannot be used: %s", text);
@@ -109,7 +113,9 @@ static bool configure(struct store_db *db, struct err *err)
                             "PRAGMA journal_mode = WAL;"
                             "PRAGMA journal_size_limit = 16777216;"
                             "PRAGMA foreign_keys = ON;"
-                            "PRAGMA secure_delete = ON;",
+                            "PRAGMA secure_delete = ON;"
+                            "PRAGMA trusted_schema = OFF;"
+                            "PRAGMA cell_size_check = ON;",
                             err) &&
            store_db_execute(db,
                             db->options.durability == STORE_ALWAYS ? "PRAGMA synchronous = FULL"
@@ -183,6 +189,7 @@ bool store_db_commit(struct store_db *db, struct err *err)
         return false;
     }
     db->has_failed = false;
+    db->n_commits++;
     db->is_dirty = true;
     return true;
 }
@@ -192,6 +199,13 @@ void store_db_rollback(struct store_db *db)
     /* Some errors have rolled back already. */
     if (!sqlite3_get_autocommit(db->handle))
         sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+void store_db_read_counters(const struct store_db *db, uint64_t *out_n_commits,
+                            uint64_t *out_n_failures)
+{
+    *out_n_commits = db->n_commits;
+    *out_n_failures = db->n_failures;
 }
 
 bool store_db_check_room(struct store_db *db, struct err *err)

@@ -54,6 +54,9 @@ void store_db_tend(struct store_db *db);
 /* False when the last write has failed and another one would: to be asked before work whose result
  * must be stored. */
 bool store_db_check_room(struct store_db *db, struct err *err);
+/* Any thread. */
+void store_db_read_counters(const struct store_db *db, uint64_t *out_n_commits,
+                            uint64_t *out_n_failures);
 bool store_db_is_in_memory(const struct store_db *db);
 
 /* ---- one query ---- */
