@@ -1,11 +1,13 @@
 #include "server/chat_messages.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
+#include "server/message_extra.h"
 #include "server/message_log.h"
 
 enum { PARAM_SIZE = 96 };
@@ -107,9 +109,17 @@ static bool read_message(const json_t *item, size_t i, struct buf *text, struct 
     if (!read_role(item, i, &message.role, error) ||
         !append_content(text, item, i, message.role, error))
         return false;
+    char *extra;
+    if (!message_extra_read(item, i, message.role == CHAT_ASSISTANT, message.role == CHAT_TOOL,
+                            &extra, error))
+        return false;
     message.content = buf_text(text);
     message.len = text->len;
-    return (!text->failed && message_log_push(log, &message)) || api_error_no_memory(error);
+    message.extra = extra;
+    message.extra_len = extra == NULL ? 0 : strlen(extra);
+    bool is_pushed = !text->failed && message_log_push(log, &message);
+    free(extra);
+    return is_pushed || api_error_no_memory(error);
 }
 
 bool chat_messages_read(const json_t *body, struct message_log *out, struct api_error *error)

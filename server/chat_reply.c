@@ -5,9 +5,11 @@
 #include "server/json_text.h"
 #include "server/logprobs_reply.h"
 
-static const char *finish_name(enum engine_finish finish)
+static const char *finish_name(const struct generation_end *end)
 {
-    return finish == ENGINE_FINISH_STOP ? "stop" : "length";
+    if (end->finish != ENGINE_FINISH_STOP)
+        return "length";
+    return end->answer->n_calls > 0 ? "tool_calls" : "stop";
 }
 
 static void append_identity(const struct chat_reply *reply, const char *object, struct buf *out)
@@ -21,15 +23,16 @@ static void append_identity(const struct chat_reply *reply, const char *object, 
     json_text_append_string(out, reply->fingerprint);
 }
 
-static void append_usage(const struct engine_usage *usage, struct buf *out)
+static void append_usage(const struct chat_reply_usage *usage, struct buf *out)
 {
-    long long n_prompt = (long long)usage->n_cached + usage->n_prompt;
-    buf_append_format(out,
-                      "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%d,"
-                      "\"total_tokens\":%lld,\"prompt_tokens_details\":{\"cached_tokens\":%lld,"
-                      "\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0}}",
-                      n_prompt, usage->n_generated, n_prompt + usage->n_generated,
-                      (long long)usage->n_cached);
+    long long n_prompt = (long long)(usage->n_cached + usage->n_prompt);
+    buf_append_format(
+        out,
+        "\"usage\":{\"prompt_tokens\":%lld,\"completion_tokens\":%d,"
+        "\"total_tokens\":%lld,\"prompt_tokens_details\":{\"cached_tokens\":%lld,"
+        "\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":%d}}",
+        n_prompt, usage->n_generated, n_prompt + usage->n_generated, (long long)usage->n_cached,
+        usage->n_thought);
 }
 
 static double per_second(int n, int64_t ns)
@@ -96,6 +99,32 @@ void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *
     end_chunk(reply, out);
 }
 
+static void append_part(const struct generation_delta *delta, struct buf *out)
+{
+    switch (delta->part) {
+    case ANSWER_CALL:
+        buf_append_format(out, "\"tool_calls\":[{\"index\":%zu,\"id\":", delta->call);
+        json_text_append_string(out, delta->call_id);
+        buf_append_text(out, ",\"type\":\"function\",\"function\":{\"name\":");
+        json_text_append(out, delta->text, delta->len);
+        buf_append_text(out, ",\"arguments\":\"\"}}]");
+        return;
+    case ANSWER_ARGUMENTS:
+        buf_append_format(
+            out, "\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", delta->call);
+        json_text_append(out, delta->text, delta->len);
+        buf_append_text(out, "}}]");
+        return;
+    case ANSWER_REASONING:
+        buf_append_text(out, "\"reasoning_content\":");
+        break;
+    case ANSWER_CONTENT:
+        buf_append_text(out, "\"content\":");
+        break;
+    }
+    json_text_append(out, delta->text, delta->len);
+}
+
 void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *choice,
                       const struct generation_delta *delta, struct buf *out)
 {
@@ -107,11 +136,15 @@ void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *
             choice->n_characters + logprobs_count_characters(choice->echo, choice->echo_len),
     };
     begin_chunk(reply, out);
-    buf_append_format(out, ",\"choices\":[{\"index\":%d,%s", choice->index,
-                      reply->is_chat ? "\"delta\":{\"content\":" : "\"text\":");
-    json_text_append(out, delta->text, delta->len);
-    if (reply->is_chat)
+    buf_append_format(out, ",\"choices\":[{\"index\":%d,", choice->index);
+    if (reply->is_chat) {
+        buf_append_text(out, "\"delta\":{");
+        append_part(delta, out);
         buf_append_char(out, '}');
+    } else {
+        buf_append_text(out, "\"text\":");
+        json_text_append(out, delta->text, delta->len);
+    }
     append_logprobs(reply, delta->reports, delta->n_reports, &text, out);
     buf_append_text(out, ",\"finish_reason\":null}]");
     end_chunk(reply, out);
@@ -125,12 +158,12 @@ void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_c
     begin_chunk(reply, out);
     buf_append_format(
         out, ",\"choices\":[{\"index\":%d,%s,\"logprobs\":null,\"finish_reason\":\"%s\"}]",
-        choice->index, reply->is_chat ? "\"delta\":{}" : "\"text\":\"\"", finish_name(end->finish));
+        choice->index, reply->is_chat ? "\"delta\":{}" : "\"text\":\"\"", finish_name(end));
     chat_reply_session(end, out);
     end_chunk(reply, out);
 }
 
-void chat_reply_close(const struct chat_reply *reply, const struct engine_usage *usage,
+void chat_reply_close(const struct chat_reply *reply, const struct chat_reply_usage *usage,
                       struct buf *out)
 {
     if (reply->include_usage) {
@@ -166,6 +199,39 @@ static void append_text(const struct chat_reply_choice *choice, const struct gen
     buf_done(&whole);
 }
 
+static void append_calls(const struct answer *answer, struct buf *out)
+{
+    buf_append_text(out, ",\"tool_calls\":[");
+    for (size_t i = 0; i < answer->n_calls; i++) {
+        const struct answer_call *call = &answer->calls[i];
+        buf_append_text(out, i == 0 ? "{\"id\":" : ",{\"id\":");
+        json_text_append_string(out, call->id);
+        buf_append_text(out, ",\"type\":\"function\",\"function\":{\"name\":");
+        json_text_append(out, buf_text(&call->name), call->name.len);
+        buf_append_text(out, ",\"arguments\":");
+        json_text_append(out, buf_text(&call->arguments), call->arguments.len);
+        buf_append_text(out, "}}");
+    }
+    buf_append_char(out, ']');
+}
+
+static void append_message(const struct generation_end *end, struct buf *out)
+{
+    const struct answer *answer = end->answer;
+    buf_append_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
+    if (answer->n_calls > 0 && end->len == 0)
+        buf_append_text(out, "null");
+    else
+        json_text_append(out, end->text, end->len);
+    if (answer->reasoning.len > 0) {
+        buf_append_text(out, ",\"reasoning_content\":");
+        json_text_append(out, answer->reasoning.data, answer->reasoning.len);
+    }
+    if (answer->n_calls > 0)
+        append_calls(answer, out);
+    buf_append_text(out, ",\"refusal\":null,\"annotations\":[]}");
+}
+
 void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_choice *choice,
                        const struct generation_end *end, struct buf *out)
 {
@@ -176,15 +242,13 @@ void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_c
     };
     buf_append_format(out, "{\"index\":%d,", choice->index);
     if (reply->is_chat) {
-        buf_append_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
-        json_text_append(out, end->text, end->len);
-        buf_append_text(out, ",\"refusal\":null,\"annotations\":[]}");
+        append_message(end, out);
     } else {
         buf_append_text(out, "\"text\":");
         append_text(choice, end, out);
     }
     append_logprobs(reply, end->reports, end->n_reports, &text, out);
-    buf_append_format(out, ",\"finish_reason\":\"%s\"}", finish_name(end->finish));
+    buf_append_format(out, ",\"finish_reason\":\"%s\"}", finish_name(end));
 }
 
 void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out)
@@ -193,7 +257,7 @@ void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out)
     buf_append_text(out, ",\"choices\":[");
 }
 
-void chat_reply_whole_end(const struct engine_usage *usage, struct buf *out)
+void chat_reply_whole_end(const struct chat_reply_usage *usage, struct buf *out)
 {
     buf_append_text(out, "],");
     append_usage(usage, out);

@@ -11,7 +11,6 @@
 
 struct api_error;
 struct buf;
-struct engine_usage;
 struct generation_delta;
 struct generation_end;
 struct tokenizer;
@@ -26,6 +25,14 @@ struct chat_reply {
     bool is_chat;                      /* chat.completion, else text_completion */
     bool include_usage;                /* a stream: all chunks carry "usage" */
     bool has_logprobs;
+};
+
+/* Tokens, of all choices. */
+struct chat_reply_usage {
+    int64_t n_cached; /* of the prompts, each counted once */
+    int64_t n_prompt; /* the others of theirs */
+    int n_generated;
+    int n_thought; /* of these, thoughts */
 };
 
 /* One of the answers, and how much of it has been sent. */
@@ -46,7 +53,7 @@ void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *
 void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,
                        const struct generation_end *end, struct buf *out);
 /* After all choices: the chunk with the usage, if asked for, and [DONE]. */
-void chat_reply_close(const struct chat_reply *reply, const struct engine_usage *usage,
+void chat_reply_close(const struct chat_reply *reply, const struct chat_reply_usage *usage,
                       struct buf *out);
 /* A stream that cannot go on: an error frame and [DONE]. */
 void chat_reply_fail(const struct api_error *error, struct buf *out);
@@ -56,7 +63,7 @@ void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_c
                        const struct generation_end *end, struct buf *out);
 /* ... and around the choices, joined by commas, the rest. `end` is the first choice's. */
 void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out);
-void chat_reply_whole_end(const struct engine_usage *usage, struct buf *out);
+void chat_reply_whole_end(const struct chat_reply_usage *usage, struct buf *out);
 /* ,"session":{...},"timings":{...} */
 void chat_reply_session(const struct generation_end *end, struct buf *out);
 

@@ -36,10 +36,10 @@ struct chat_turn {
     int n_choices;
     int n_per_prompt;
     int n_open;
-    bool has_ended;            /* nothing more is to be said */
-    bool is_starting;          /* its generations are being set going: it may not be freed */
-    struct engine_usage usage; /* of all choices */
-    struct buf session;        /* the first choice's, as JSON */
+    bool has_ended;   /* nothing more is to be said */
+    bool is_starting; /* its generations are being set going: it may not be freed */
+    struct chat_reply_usage usage;
+    struct buf session; /* the first choice's, as JSON */
 };
 
 static const char json_media[] = "application/json";
@@ -127,9 +127,11 @@ static void on_tick(void *arg)
 
 /* A prompt counts once, however many answers it has. */
 static void add_usage(struct chat_turn *turn, const struct choice *choice,
-                      const struct engine_usage *usage)
+                      const struct generation_end *end)
 {
+    const struct engine_usage *usage = &end->usage;
     turn->usage.n_generated += usage->n_generated;
+    turn->usage.n_thought += end->n_thought;
     if (choice->place.index % turn->n_per_prompt != 0)
         return;
     turn->usage.n_cached += usage->n_cached;
@@ -187,7 +189,7 @@ static void on_finish(void *arg, const struct generation_end *end)
     struct choice *choice = arg;
     struct chat_turn *turn = choice->turn;
     choice->generation = NULL;
-    add_usage(turn, choice, &end->usage);
+    add_usage(turn, choice, end);
     if (choice->place.index == 0)
         note_first(turn, end);
     if (turn->is_streaming) {

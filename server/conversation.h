@@ -23,7 +23,10 @@ struct boundary {
     size_t n_messages; /* of the log, up to here */
     int64_t position;
     size_t n_text_kept; /* bytes of the last message, an answer, that those tokens cover */
+    bool is_plain;      /* the answer is what the model said, byte for byte */
+    bool is_whole;      /* the tokens cover all that the model said */
     int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
+    uint64_t started_with; /* replay: of that prompt's end, as in the plan */
 };
 
 struct conversation {
@@ -39,6 +42,7 @@ struct conversation {
     struct message_log log;
     struct boundary boundaries[CONVERSATION_MAX_BOUNDARIES]; /* ascending */
     int n_boundaries;
+    uint64_t rendered_with; /* boundaries hold for the same tools and variables only */
 };
 
 /* True when the engine still holds the tokens up to this boundary. */

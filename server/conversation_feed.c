@@ -46,8 +46,11 @@ struct feed {
     struct conversation_plan *plan;
 };
 
-/* The first messages of the conversation as it will stand: log[0 .. n_base), then the added. */
-static bool render(const struct feed *feed, size_t n_messages, struct prompt *out, struct err *err)
+/* The first messages of the conversation as it will stand: log[0 .. n_base), then the added. With
+ * `stand_in` message `replaced` says that instead. */
+static bool render_with(const struct feed *feed, size_t n_messages, size_t replaced,
+                        const char *stand_in, const struct chat_render_options *options,
+                        struct prompt *out, struct err *err)
 {
     const struct conversation_plan *plan = feed->plan;
     struct chat_message *messages = calloc(n_messages + 1, sizeof *messages);
@@ -56,10 +59,18 @@ static bool render(const struct feed *feed, size_t n_messages, struct prompt *ou
     for (size_t i = 0; i < n_messages; i++)
         messages[i] = i < plan->n_base ? message_log_view(&feed->one->log, i)
                                        : message_log_view(&plan->added, i - plan->n_base);
+    if (stand_in != NULL)
+        messages[replaced] = (struct chat_message){
+            .role = CHAT_ASSISTANT, .content = stand_in, .len = strlen(stand_in)};
     bool is_rendered =
-        chat_template_render(feed->template, messages, n_messages, feed->options, out, err);
+        chat_template_render(feed->template, messages, n_messages, options, out, err);
     free(messages);
     return is_rendered;
+}
+
+static bool render(const struct feed *feed, size_t n_messages, struct prompt *out, struct err *err)
+{
+    return render_with(feed, n_messages, 0, NULL, feed->options, out, err);
 }
 
 static size_t n_spaces(const char *text, size_t len)
@@ -101,6 +112,44 @@ static bool skip_kept(const char *rest, size_t rest_len, const struct logged_mes
     }
 }
 
+static bool begins_with(const struct buf *whole, const struct buf *start)
+{
+    return start->len <= whole->len && memcmp(buf_text(whole), buf_text(start), start->len) == 0;
+}
+
+/* The session holds a whole answer in the model's own words, which the rendering does not repeat:
+ * it had thoughts, or calls that the template writes in its own way. What follows the answer is
+ * found by rendering another one in its place. */
+static bool find_begin_after(const struct feed *feed, const struct boundary *boundary,
+                             size_t n_messages, size_t *out_begin)
+{
+    static const char stand_in[] = "Qx7vK2sinkdJ9wZ4answerR5tB8";
+    const struct buf *whole = &feed->plan->prompt.text;
+    struct chat_render_options history = *feed->options;
+    history.add_generation_prompt = false;
+    struct prompt before, other;
+    prompt_init(&before);
+    prompt_init(&other);
+    size_t answer = boundary->n_messages - 1;
+    const char *found = NULL;
+    if (render_with(feed, answer, 0, NULL, &history, &before, NULL) &&
+        begins_with(whole, &before.text) &&
+        render_with(feed, n_messages, answer, stand_in, feed->options, &other, NULL))
+        found = memmem(buf_text(&other.text), other.text.len, stand_in, sizeof stand_in - 1);
+    size_t n_after = 0;
+    if (found != NULL) {
+        const char *after = found + sizeof stand_in - 1;
+        n_after = (size_t)(other.text.data + other.text.len - after);
+        if (n_after > whole->len - before.text.len ||
+            memcmp(whole->data + whole->len - n_after, after, n_after) != 0)
+            n_after = 0;
+    }
+    prompt_done(&before);
+    prompt_done(&other);
+    *out_begin = whole->len - n_after;
+    return n_after > 0;
+}
+
 /* Byte offset in the rendered plan->prompt at which feeding must begin when the session stands at
  * `boundary`; false when the boundary cannot serve. */
 static bool find_begin(const struct feed *feed, const struct boundary *boundary, size_t *out_begin)
@@ -110,8 +159,7 @@ static bool find_begin(const struct feed *feed, const struct boundary *boundary,
     size_t skip = 0;
     const struct buf *whole = &feed->plan->prompt.text;
     bool fits =
-        render(feed, boundary->n_messages - 1, &before, NULL) && before.text.len <= whole->len &&
-        memcmp(buf_text(&before.text), buf_text(whole), before.text.len) == 0 &&
+        render(feed, boundary->n_messages - 1, &before, NULL) && begins_with(whole, &before.text) &&
         skip_kept(buf_text(whole) + before.text.len, whole->len - before.text.len,
                   &feed->one->log.items[boundary->n_messages - 1], boundary->n_text_kept, &skip);
     size_t begin = before.text.len + skip;
@@ -125,7 +173,18 @@ static bool find_begin(const struct feed *feed, const struct boundary *boundary,
 static bool is_answer_asked_again(const struct conversation_plan *plan,
                                   const struct boundary *boundary, size_t n_messages)
 {
-    return boundary->replay >= 0 && boundary->n_messages == n_messages && plan->added.n == 0;
+    return boundary->replay >= 0 && boundary->n_messages == n_messages && plan->added.n == 0 &&
+           boundary->started_with == plan->started_with;
+}
+
+static bool can_go_on(const struct feed *feed, const struct boundary *boundary, size_t n_messages)
+{
+    if (boundary->replay >= 0)
+        return false;
+    if (boundary->is_plain && find_begin(feed, boundary, &feed->plan->begin))
+        return true;
+    return boundary->is_whole && boundary->n_messages < n_messages &&
+           find_begin_after(feed, boundary, n_messages, &feed->plan->begin);
 }
 
 /* Goes through the boundaries, latest first, until one serves. */
@@ -133,14 +192,15 @@ static bool use_boundary(const struct feed *feed, size_t n_messages)
 {
     const struct conversation *one = feed->one;
     struct conversation_plan *plan = feed->plan;
-    for (int i = one->n_boundaries - 1; i >= 0; i--) {
+    int n_boundaries = one->rendered_with == plan->rendered_with ? one->n_boundaries : 0;
+    for (int i = n_boundaries - 1; i >= 0; i--) {
         const struct boundary *boundary = &one->boundaries[i];
         if (boundary->n_messages > plan->n_base || !conversation_can_return(one, boundary))
             continue;
         bool is_again = is_answer_asked_again(plan, boundary, n_messages);
         if (is_again)
             plan->replay = boundary->replay;
-        else if (boundary->replay >= 0 || !find_begin(feed, boundary, &plan->begin))
+        else if (!can_go_on(feed, boundary, n_messages))
             continue;
         bool is_tip = !is_again && boundary->position == one->last.position;
         plan->match = is_tip ? CONVERSATION_APPEND : CONVERSATION_REWIND;
@@ -149,6 +209,16 @@ static bool use_boundary(const struct feed *feed, size_t n_messages)
         return true;
     }
     return false;
+}
+
+#define HASH_START 0xcbf29ce484222325
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash(uint64_t hash, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
+    return hash * 0x100000001b3; /* texts do not run into each other */
 }
 
 static bool add_messages(struct conversation_plan *plan, const struct conversation_ask *ask,
@@ -190,6 +260,10 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
     struct feed feed = {one, template, &options, plan};
+    plan->rendered_with = hash(hash(HASH_START, options.tools, options.tools_len), options.kwargs,
+                               options.kwargs_len);
+    const char *start = ask->answer_start == NULL ? "" : ask->answer_start;
+    plan->started_with = hash(HASH_START, start, strlen(start));
     if (!render(&feed, n_messages, &plan->prompt, err))
         return false;
     struct chat_message last = plan->added.n > 0 ? message_log_view(&plan->added, plan->added.n - 1)

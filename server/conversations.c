@@ -384,12 +384,12 @@ static bool record_words(struct conversations *all, struct conversation *one,
                          struct conversation_plan *plan, const struct conversation_result *result)
 {
     size_t n_bytes_before = one->log.n_bytes;
-    struct chat_message answer = {
-        .role = CHAT_ASSISTANT, .content = result->text, .len = result->len};
+    struct chat_message answer = result->answer;
+    answer.role = CHAT_ASSISTANT;
     message_log_truncate(&one->log, plan->n_base);
     bool is_recorded =
         message_log_move(&one->log, &plan->added) &&
-        (plan->is_continuation ? message_log_extend_last(&one->log, result->text, result->len)
+        (plan->is_continuation ? message_log_extend_last(&one->log, answer.content, answer.len)
                                : message_log_push(&one->log, &answer));
     all->n_log_bytes += one->log.n_bytes - n_bytes_before;
     return is_recorded;
@@ -400,8 +400,9 @@ static void record_turn(struct conversations *all, struct conversation *one,
 {
     int64_t prompt_end = plan->keep + result->n_fed;
     one->last = *result->usage;
+    one->rendered_with = plan->rendered_with;
     prune_boundaries(one, plan);
-    if (one->last.position < prompt_end || (result->is_cancelled && result->len == 0))
+    if (one->last.position < prompt_end || (result->is_cancelled && result->n_raw == 0))
         return; /* stopped before it spoke: the conversation stands as before */
 
     size_t n_prompt_messages = plan->n_base + plan->added.n;
@@ -417,12 +418,15 @@ static void record_turn(struct conversations *all, struct conversation *one,
     if (!plan->is_continuation && !has_replay)
         add_boundary(one, (struct boundary){.n_messages = n_prompt_messages,
                                             .position = prompt_end - 1,
-                                            .replay = result->last_token});
+                                            .replay = result->last_token,
+                                            .started_with = plan->started_with});
     if (!plan->is_unfaithful)
         add_boundary(one,
                      (struct boundary){.n_messages = one->log.n,
                                        .position = one->last.position,
                                        .n_text_kept = n_spoken_before + result->usage->n_text_kept,
+                                       .is_plain = result->is_plain,
+                                       .is_whole = result->usage->n_text_kept == result->n_raw,
                                        .replay = -1});
 }
 

@@ -47,6 +47,7 @@ struct conversation_ask {
     const struct chat_message *messages;
     size_t n_messages;
     struct chat_render_options render; /* tools, variables and time; borrowed during the call */
+    const char *answer_start; /* what the caller will append to the prompt; NULL for nothing */
 };
 
 /* One turn from conversations_begin to one of its ends. */
@@ -64,6 +65,8 @@ struct conversation_plan {
     bool is_first_use;        /* of this session number */
     size_t n_base;            /* messages of the log that stay */
     struct message_log added; /* messages that follow them */
+    uint64_t rendered_with;   /* a hash of the ask's tools and variables ... */
+    uint64_t started_with;    /* ... and of answer_start */
     bool is_continuation;     /* the last message is the assistant's, and is spoken on */
     bool is_unfaithful;       /* the template changed that message: its bytes cannot be mapped */
 };
@@ -78,10 +81,11 @@ enum conversations_status {
 /* How a turn went, for conversations_end. */
 struct conversation_result {
     const struct engine_usage *usage;
-    int64_t n_fed;      /* prompt tokens that were submitted */
-    int32_t last_token; /* the last of them */
-    const char *text;   /* what the client was sent */
-    size_t len;
+    int64_t n_fed;              /* prompt tokens that were submitted */
+    int32_t last_token;         /* the last of them */
+    struct chat_message answer; /* what the client was sent; its role is not looked at */
+    size_t n_raw;               /* bytes of text that the model said, and ... */
+    bool is_plain;              /* ... the answer is that text, byte for byte */
     bool is_cancelled;
 };
 

@@ -3,14 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "server/answer_style.h"
 #include "server/api_error.h"
 #include "server/conversations.h"
 #include "server/event_loop.h"
 #include "server/generation_meter.h"
+#include "server/message_extra.h"
 #include "server/metrics.h"
+#include "server/tool_format.h"
 
 enum {
     MAX_GENERATIONS = 65536, /* a place in the table is the low 16 bits of an id */
@@ -52,7 +56,13 @@ struct generation {
 
     bool has_started; /* on_start was called */
     struct buf text;
+    bool has_parser;
+    struct answer_parser parser;
+    struct buf answer_start; /* what the model is given to go on from; empty for nothing */
+    bool has_begun_answer;
     struct token_report_list reports;
+    size_t n_told; /* of the reports */
+    int n_thought; /* tokens */
     struct generation_meter meter;
 };
 
@@ -139,6 +149,9 @@ static void generation_free(struct generation *one)
     token_list_done(&one->tokens);
     buf_done(&one->text);
     token_report_list_done(&one->reports);
+    buf_done(&one->answer_start);
+    if (one->has_parser)
+        answer_parser_done(&one->parser);
     free(one->conversation_id);
     free(one);
 }
@@ -176,6 +189,7 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     one->request = ask->request;
     ask->request = (struct generation_request){0};
     buf_init(&one->text);
+    buf_init(&one->answer_start);
     generation_meter_begin(&one->meter, all->options.metrics);
 
     all->table[slot] = one;
@@ -207,6 +221,73 @@ static void refuse_err(struct generation *one, const struct err *err)
     struct api_error error;
     api_error_from(&error, err);
     refuse(one, &error);
+}
+
+static void tell_delta(void *arg, const struct answer_delta *piece);
+
+static bool is_tool(void *arg, const char *name, size_t len)
+{
+    const struct generation *one = arg;
+    return tool_request_has(&one->request.tools, name, len);
+}
+
+/* A prompt without a template is answered in raw text. */
+static void open_parser(struct generation *one, bool is_thinking)
+{
+    const struct answer_style *style = one->all->options.style;
+    struct answer_parser_options options = {.is_tool = is_tool, .emit = tell_delta, .arg = one};
+    if (!one->is_raw && !one->plan.is_continuation) {
+        options.think_open = style->think_open;
+        options.think_close = style->think_close;
+        options.is_thinking = is_thinking;
+    }
+    if (!one->is_raw && one->request.tools.n > 0)
+        options.format = style->format;
+    answer_parser_init(&one->parser, &options);
+    one->has_parser = true;
+}
+
+/* The model is given the beginning of a call that it must make. */
+static void set_answer_start(struct generation *one)
+{
+    const struct tool_request *tools = &one->request.tools;
+    const struct tool_format *format = one->all->options.style->format;
+    if (one->is_raw || tools->n == 0 || tools->choice == TOOL_CHOICE_AUTO)
+        return;
+    buf_clear(&one->answer_start);
+    buf_append_text(&one->answer_start, format->force_open);
+    if (tools->n > 1)
+        return;
+    buf_append_text(&one->answer_start, tools->names[0]);
+    buf_append_text(&one->answer_start, format->force_middle);
+}
+
+/* The prompt is there: how will the answer begin? */
+static void prepare_answer(struct generation *one)
+{
+    const struct answer_style *style = one->all->options.style;
+    struct prompt *prompt = &one->plan.prompt;
+    bool is_thinking = answer_style_is_thinking(style, buf_text(&prompt->text), prompt->text.len);
+    open_parser(one, is_thinking);
+    if (one->answer_start.len == 0)
+        return;
+    if (is_thinking) {
+        struct buf whole;
+        buf_init(&whole);
+        buf_append_format(&whole, "\n%s\n\n%s", style->think_close, buf_text(&one->answer_start));
+        buf_done(&one->answer_start);
+        one->answer_start = whole;
+    }
+    prompt_append_control(prompt, buf_text(&one->answer_start), one->answer_start.len);
+}
+
+/* What the model was given is part of its answer. */
+static void begin_answer(struct generation *one)
+{
+    if (one->has_begun_answer)
+        return;
+    one->has_begun_answer = true;
+    answer_parser_push(&one->parser, buf_text(&one->answer_start), one->answer_start.len);
 }
 
 /* May free the generation, when it does not speak. */
@@ -270,6 +351,9 @@ static void submit(struct generation *one)
     request.n_biases = asked->n_biases;
     request.wants_reports = asked->wants_logprobs;
     request.n_top = asked->n_top;
+    const struct answer_style *style = one->all->options.style;
+    request.n_shown = one->is_raw ? 0 : asked->tools.n == 0 ? style->n_think : style->n_shown;
+    memcpy(request.shown, style->shown, sizeof request.shown);
 
     if (!engine_submit(one->all->options.engine, &request, &err)) {
         refuse_err(one, &err); /* tokens and stops are still the generation's */
@@ -349,6 +433,7 @@ static enum conversations_status find_conversation(struct generation *one, struc
 {
     if (one->is_raw)
         return conversations_begin_raw(buf_text(&one->prompt), one->prompt.len, &one->plan, err);
+    set_answer_start(one);
     size_t n = one->messages.n;
     struct chat_message *messages = calloc(n, sizeof *messages);
     if (messages == NULL) {
@@ -357,12 +442,23 @@ static enum conversations_status find_conversation(struct generation *one, struc
     }
     for (size_t i = 0; i < n; i++)
         messages[i] = message_log_view(&one->messages, i);
+    const struct tool_request *tools = &one->request.tools;
+    const char *kwargs = one->request.template_kwargs;
     struct conversation_ask ask = {
         .owner = one->owner,
         .id = one->conversation_id,
         .is_ephemeral = one->is_ephemeral,
         .messages = messages,
         .n_messages = n,
+        .render =
+            {
+                .tools = tools->json,
+                .tools_len = tools->json_len,
+                .kwargs = kwargs,
+                .kwargs_len = kwargs == NULL ? 0 : strlen(kwargs),
+                .now = (int64_t)time(NULL),
+            },
+        .answer_start = buf_text(&one->answer_start),
     };
     enum conversations_status status =
         conversations_begin(one->all->options.conversations, &ask, &one->plan, err);
@@ -377,6 +473,7 @@ static void begin(struct generation *one)
     switch (find_conversation(one, &err)) {
     case CONVERSATIONS_READY:
         one->has_plan = true;
+        prepare_answer(one);
         metrics_match(one->all->options.metrics, conversation_match_name(one->plan.match));
         drop_words(one);
         make_tokens(one);
@@ -435,6 +532,32 @@ void generation_leave(struct generation *one)
 
 /* ---- from the engine to the listener ---- */
 
+/* An answer_delta_fn. Reports go with the first piece that is told after them. */
+static void tell_delta(void *arg, const struct answer_delta *piece)
+{
+    struct generation *one = arg;
+    if (one->listener == NULL)
+        return;
+    struct generation_delta delta = {
+        .part = piece->part,
+        .text = piece->text,
+        .len = piece->len,
+        .call = piece->call,
+        .call_id = piece->call_id,
+        .n_reports = one->reports.n - one->n_told,
+    };
+    if (delta.n_reports > 0)
+        delta.reports = &one->reports.items[one->n_told];
+    one->n_told = one->reports.n;
+    one->listener->on_delta(one->arg, &delta);
+}
+
+static void tell_last_reports(struct generation *one)
+{
+    if (one->reports.n > one->n_told)
+        tell_delta(one, &(struct answer_delta){.part = ANSWER_CONTENT, .text = ""});
+}
+
 static void on_text(struct generation *one, const struct engine_event *event)
 {
     buf_append(&one->text, event->text.data, event->text.len);
@@ -443,15 +566,10 @@ static void on_text(struct generation *one, const struct engine_event *event)
         one->text.failed = true;
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
         engine_cancel(one->all->options.engine, one->id);
-    if (one->listener == NULL)
-        return;
-    struct generation_delta delta = {
-        .text = buf_text(&event->text),
-        .len = event->text.len,
-        .reports = event->reports.items,
-        .n_reports = event->reports.n,
-    };
-    one->listener->on_delta(one->arg, &delta);
+    begin_answer(one);
+    if (answer_parser_is_thinking(&one->parser))
+        one->n_thought += event->n_tokens;
+    answer_parser_push(&one->parser, buf_text(&event->text), event->text.len);
 }
 
 static void tell_end(struct generation *one, const struct engine_event *event)
@@ -464,8 +582,10 @@ static void tell_end(struct generation *one, const struct engine_event *event)
         .match = conversation_match_name(one->plan.match),
         .n_window = info->n_window,
         .n_sinks = info->n_sinks,
-        .text = buf_text(&one->text),
-        .len = one->text.len,
+        .text = buf_text(&one->parser.answer.content),
+        .len = one->parser.answer.content.len,
+        .answer = &one->parser.answer,
+        .n_thought = one->parser.answer.reasoning.len > 0 ? one->n_thought : 0,
         .reports = one->reports.items,
         .n_reports = one->reports.n,
     };
@@ -488,24 +608,51 @@ static void log_end(const struct generation *one, const struct engine_event *eve
               ends[event->finish]);
 }
 
-static void on_finished(struct generation *one, const struct engine_event *event)
+static bool is_plain(const struct generation *one)
 {
-    log_end(one, event);
-    generation_meter_end(&one->meter, (enum generation_outcome)event->finish, &event->usage);
-    tell_end(one, event);
+    const struct buf *content = &one->parser.answer.content;
+    return one->answer_start.len == 0 && content->len == one->text.len &&
+           memcmp(buf_text(content), buf_text(&one->text), content->len) == 0;
+}
+
+static void end_conversation(struct generation *one, const struct engine_event *event)
+{
+    struct conversations *conversations = one->all->options.conversations;
+    const struct answer *answer = &one->parser.answer;
+    bool has_failed;
+    char *extra = message_extra_of_answer(answer, &has_failed);
     struct conversation_result result = {
         .usage = &event->usage,
         .n_fed = one->n_fed,
         .last_token = one->last_token,
-        .text = buf_text(&one->text),
-        .len = one->text.len,
+        .answer =
+            {
+                .content = buf_text(&answer->content),
+                .len = answer->content.len,
+                .extra = extra,
+                .extra_len = extra == NULL ? 0 : strlen(extra),
+            },
+        .n_raw = one->text.len,
+        .is_plain = is_plain(one),
         .is_cancelled = event->finish == ENGINE_FINISH_CANCELLED,
     };
     one->has_plan = false;
-    if (one->text.failed)
-        conversations_fail(one->all->options.conversations, &one->plan);
+    if (one->text.failed || answer->failed || has_failed)
+        conversations_fail(conversations, &one->plan);
     else
-        conversations_end(one->all->options.conversations, &one->plan, &result);
+        conversations_end(conversations, &one->plan, &result);
+    free(extra);
+}
+
+static void on_finished(struct generation *one, const struct engine_event *event)
+{
+    log_end(one, event);
+    generation_meter_end(&one->meter, (enum generation_outcome)event->finish, &event->usage);
+    begin_answer(one);
+    answer_parser_end(&one->parser);
+    tell_last_reports(one);
+    tell_end(one, event);
+    end_conversation(one, event);
     generation_free(one);
 }
 

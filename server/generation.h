@@ -17,9 +17,11 @@
 
 #include "core/base/buf.h"
 #include "core/engine/engine.h"
+#include "server/answer_parser.h"
 #include "server/generation_request.h"
 #include "server/message_log.h"
 
+struct answer_style;
 struct api_error;
 struct conversations;
 struct err;
@@ -40,8 +42,11 @@ struct generation_start {
 /* A piece of the answer: whole UTF-8 sequences. Empty only when it brings reports of tokens that
  * have no text. */
 struct generation_delta {
-    const char *text;
+    enum answer_part part; /* of a raw prompt all is content */
+    const char *text;      /* ANSWER_CALL: the tool's name */
     size_t len;
+    size_t call;         /* ANSWER_CALL, ANSWER_ARGUMENTS: which of the answer's calls */
+    const char *call_id; /* ANSWER_CALL */
     const struct token_report *reports; /* [n_reports] tokens whose text ends in it, if wanted */
     size_t n_reports;
 };
@@ -54,8 +59,10 @@ struct generation_end {
     const char *match;
     int n_window;
     int n_sinks;
-    const char *text; /* the whole answer */
+    const char *text; /* the answer's content */
     size_t len;
+    const struct answer *answer;        /* with its thoughts and calls */
+    int n_thought;                      /* generated tokens that were thoughts */
     const struct token_report *reports; /* [n_reports] of all its tokens, if wanted */
     size_t n_reports;
 };
@@ -94,8 +101,9 @@ struct generations_options {
     struct event_loop *loop;
     struct engine *engine;
     struct conversations *conversations;
-    struct metrics *metrics; /* NULL: nobody counts */
-    int max;                 /* at once; more are refused */
+    const struct answer_style *style; /* of the loaded model */
+    struct metrics *metrics;          /* NULL: nobody counts */
+    int max;                          /* at once; more are refused */
 };
 
 bool generations_open(struct generations **out, const struct generations_options *options,

@@ -41,7 +41,7 @@ static bool unsupported(struct api_error *error, const char *name)
 static bool refuse_unsupported(const json_t *body, struct api_error *error)
 {
     static const char *const names[] = {
-        "tools", "functions", "audio", "web_search_options", "moderation", "grammar", "guided_json",
+        "functions", "audio", "web_search_options", "moderation", "grammar", "guided_json",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_fields_get(body, names[i]);
@@ -51,14 +51,28 @@ static bool refuse_unsupported(const json_t *body, struct api_error *error)
     return true;
 }
 
-static bool check_tool_choice(const json_t *body, struct api_error *error)
+/* Variables of the chat template, and the one that clients have a field for. */
+static bool read_template_kwargs(const json_t *body, struct generation_request *request,
+                                 struct api_error *error)
 {
-    const json_t *value = json_fields_get(body, "tool_choice");
-    if (value == NULL)
+    const char *effort = NULL;
+    const json_t *given = json_fields_get(body, "chat_template_kwargs");
+    if (given != NULL && !json_is_object(given))
+        return json_fields_wrong_type(given, "chat_template_kwargs", "an object", error);
+    if (!json_fields_string(body, "reasoning_effort", &effort, error))
+        return false;
+    if (effort == NULL && json_object_size(given) == 0)
         return true;
-    const char *text = json_string_value(value);
-    bool is_harmless = text != NULL && (strcmp(text, "none") == 0 || strcmp(text, "auto") == 0);
-    return is_harmless || unsupported(error, "tool_choice");
+    json_t *all = json_object();
+    if (effort != NULL)
+        json_object_set_new(all, "reasoning_effort", json_string(effort));
+    if (effort != NULL && strcmp(effort, "none") == 0)
+        json_object_set_new(all, "enable_thinking", json_false());
+    if (given != NULL)
+        json_object_update(all, (json_t *)given);
+    request->template_kwargs = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(all);
+    return request->template_kwargs != NULL || api_error_no_memory(error);
 }
 
 static bool check_response_format(const json_t *body, struct api_error *error)
@@ -264,9 +278,9 @@ bool generation_request_read(const json_t *body, const struct generation_default
         !read_sampling(body, &request, error) ||
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
         !read_biases(body, defaults->n_vocab, &request, error) ||
-        !refuse_unsupported(body, error) || !check_tool_choice(body, error) ||
-        !check_response_format(body, error) || !check_modalities(body, error) ||
-        !read_stops(body, &request, error)) {
+        !refuse_unsupported(body, error) || !tool_request_read(body, &request.tools, error) ||
+        !read_template_kwargs(body, &request, error) || !check_response_format(body, error) ||
+        !check_modalities(body, error) || !read_stops(body, &request, error)) {
         generation_request_done(&request);
         return false;
     }
@@ -282,8 +296,11 @@ void generation_request_done(struct generation_request *request)
     free(request->biases);
     request->stops = NULL;
     request->n_stops = 0;
+    free(request->template_kwargs);
     request->biases = NULL;
     request->n_biases = 0;
+    request->template_kwargs = NULL;
+    tool_request_done(&request->tools);
 }
 
 static bool copy_stops(const struct generation_request *request, struct generation_request *out)
@@ -323,7 +340,11 @@ bool generation_request_copy(const struct generation_request *request,
     out->n_stops = 0;
     out->biases = NULL;
     out->n_biases = 0;
-    if (copy_stops(request, out) && copy_biases(request, out))
+    out->template_kwargs = NULL;
+    bool has_tools = tool_request_copy(&request->tools, &out->tools);
+    bool has_kwargs = request->template_kwargs == NULL ||
+                      (out->template_kwargs = strdup(request->template_kwargs)) != NULL;
+    if (has_tools && has_kwargs && copy_stops(request, out) && copy_biases(request, out))
         return true;
     generation_request_done(out);
     return false;

@@ -10,6 +10,7 @@
 
 #include "core/text/sampler.h"
 #include "core/text/token_report.h"
+#include "server/tool_request.h"
 
 struct api_error;
 
@@ -36,6 +37,9 @@ struct generation_request {
     int n_top;           /* ... the so many most likely ones, 0 .. TOKEN_REPORT_MAX_TOP */
     char **stops;        /* owned: n_stops strings, none empty */
     int n_stops;
+    struct tool_request tools;
+    char *template_kwargs; /* owned: JSON text of an object of variables for the chat template; NULL
+                              for none */
 };
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,

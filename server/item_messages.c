@@ -7,6 +7,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "server/item_list.h"
+#include "server/message_extra.h"
 #include "server/message_log.h"
 
 /* The assistant's message that is being put together of several items. */
@@ -91,9 +92,9 @@ static bool add_message(struct assembly *open, const json_t *item, struct messag
 static bool add_call(struct assembly *open, const json_t *item)
 {
     open->is_open = true;
-    json_t *call = json_pack("{s:O, s:s, s:{s:O, s:O}}", "id", json_object_get(item, "call_id"),
-                             "type", "function", "function", "name", json_object_get(item, "name"),
-                             "arguments", json_object_get(item, "arguments"));
+    const char *name = text_of(item, "name"), *arguments = text_of(item, "arguments");
+    json_t *call = message_extra_call(text_of(item, "call_id"), name, strlen(name), arguments,
+                                      strlen(arguments));
     return json_array_append_new(open->calls, call) == 0;
 }
 

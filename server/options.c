@@ -20,6 +20,7 @@ enum kind {
     SWITCH,
     KV_TYPE,
     MODE,
+    REASONING,
     DURABILITY,
     LOG_LEVEL,
     LOG_FORMAT,
@@ -61,6 +62,11 @@ static const struct option table[] = {
      "memory for sessions, 512M or 8G; 0: half of what the model leaves"},
     {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",
      "chatml, llama2, zephyr, llama3, mistral, gemma ...; auto: the model's"},
+    {"tool-format", TEXT, AT(tool_format), 0, 0, "auto", "NAME",
+     "how the model calls tools: hermes, llama3, mistral, qwen3-coder, deepseek; auto: as its "
+     "template does"},
+    {"reasoning", REASONING, AT(splits_reasoning), 0, 0, "auto", "MODE",
+     "auto: thoughts in <think> tags become reasoning_content; none: they stay in the content"},
     GROUP("Network"),
     {"host", TEXT, AT(host), 0, 0, "127.0.0.1", "ADDRESS", "listen here; 0.0.0.0 for all"},
     {"port", INTEGER, AT(port), 0, 65535, "8080", "N", "listen on this port; 0: any free one"},
@@ -203,6 +209,10 @@ static bool parse_value(const struct option *option, const char *value, struct o
     case DURABILITY:
         return store_durability_parse(value, field) ||
                invalid(err, value, "one of always, everysec");
+    case REASONING:
+        *(bool *)field = strcmp(value, "none") != 0;
+        return strcmp(value, "auto") == 0 || strcmp(value, "none") == 0 ||
+               invalid(err, value, "one of auto, none");
     case LOG_LEVEL:
         return log_level_parse(value, field) ||
                invalid(err, value, "one of error, warning, info, debug");

@@ -31,6 +31,8 @@ struct options {
     char model[OPTIONS_MAX_TEXT];
     char alias[OPTIONS_MAX_TEXT]; /* the model's name in the API; empty: its own */
     bool strict_model;
+    char tool_format[OPTIONS_MAX_TEXT];
+    bool splits_reasoning;
     char host[OPTIONS_MAX_TEXT];
     int port;
     char listen[OPTIONS_MAX_TEXT];      /* "unix:PATH", empty for host and port */

@@ -56,14 +56,14 @@ void response_reply_write(const struct response_row *row, struct buf *out)
     }
 }
 
-void response_reply_write_usage(const struct engine_usage *usage, struct buf *out)
+void response_reply_write_usage(const struct engine_usage *usage, int n_thought, struct buf *out)
 {
     long long n_input = (long long)usage->n_cached + usage->n_prompt;
     buf_append_format(out,
                       "{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld,"
                       "\"cache_write_tokens\":0},\"output_tokens\":%d,\"output_tokens_details\":{"
-                      "\"reasoning_tokens\":0},\"total_tokens\":%lld}",
-                      n_input, (long long)usage->n_cached, usage->n_generated,
+                      "\"reasoning_tokens\":%d},\"total_tokens\":%lld}",
+                      n_input, (long long)usage->n_cached, usage->n_generated, n_thought,
                       n_input + usage->n_generated);
 }
 

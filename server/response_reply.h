@@ -10,7 +10,7 @@ struct response_row;
 void response_reply_write(const struct response_row *row, struct buf *out);
 
 /* {"input_tokens":...} with its details. */
-void response_reply_write_usage(const struct engine_usage *usage, struct buf *out);
+void response_reply_write_usage(const struct engine_usage *usage, int n_thought, struct buf *out);
 
 /* {"code":...,"message":...}; the code is one of the API's own list. */
 void response_reply_write_error(const char *code, const char *message, struct buf *out);

@@ -320,11 +320,20 @@ static void on_delta(void *arg, const struct generation_delta *delta)
 {
     struct response_turn *turn = arg;
     int64_t first = turn->output.sequence;
+    static const enum response_part parts[] = {
+        [ANSWER_CONTENT] = RESPONSE_PART_TEXT,
+        [ANSWER_REASONING] = RESPONSE_PART_REASONING,
+        [ANSWER_ARGUMENTS] = RESPONSE_PART_CALL,
+    };
     struct buf logprobs;
     buf_init(&logprobs);
     logprobs_reply_tokens(turn->all->tokenizer, delta->reports, delta->n_reports, &logprobs);
-    struct response_piece piece = {RESPONSE_PART_TEXT, delta->text, delta->len, &logprobs};
-    if (!response_output_say(&turn->output, &piece))
+    struct response_piece piece = {parts[delta->part], delta->text, delta->len, &logprobs};
+    bool is_said =
+        delta->part == ANSWER_CALL
+            ? response_output_begin_call(&turn->output, delta->call_id, delta->text, delta->len)
+            : response_output_say(&turn->output, &piece);
+    if (!is_said)
         log_warning("%s: not enough memory for the answer", turn->record.row.id);
     buf_done(&logprobs);
     flush(turn, first);
@@ -354,7 +363,7 @@ static void on_finish(void *arg, const struct generation_end *end)
                                                         : RESPONSE_CANCELLED;
     if (row->status == RESPONSE_INCOMPLETE)
         snprintf(row->incomplete_reason, sizeof row->incomplete_reason, "max_output_tokens");
-    response_reply_write_usage(&end->usage, &row->usage);
+    response_reply_write_usage(&end->usage, end->n_thought, &row->usage);
     chat_reply_session(end, &row->session);
     for (struct follower *follower = turn->followers; follower != NULL; follower = follower->next) {
         if (!follower->wants_stream)

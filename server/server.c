@@ -11,6 +11,7 @@
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
 #include "server/access_log.h"
+#include "server/answer_style.h"
 #include "server/auth.h"
 #include "server/chat_routes.h"
 #include "server/chat_turn.h"
@@ -50,6 +51,7 @@ struct server {
     struct chat_template *chat_template;
     struct conversations *conversations;
     struct generations *generations;
+    struct answer_style style;
     struct chat_turns turns;
     struct http_server *http;
     struct routes routes;
@@ -175,16 +177,21 @@ static struct generation_defaults read_defaults(const struct server *server)
 static bool open_generations(struct server *server, struct err *err)
 {
     const struct options *options = &server->options;
+    const struct engine_info *info = engine_info(server->engine);
+    if (!answer_style_init(&server->style, info->chat_template, info->chat_template_len,
+                           engine_tokenizer(server->engine), options->tool_format,
+                           options->splits_reasoning, err))
+        return false;
     struct generations_options generations_options = {
         .loop = server->loop,
         .engine = server->engine,
         .conversations = server->conversations,
+        .style = &server->style,
         .metrics = server->metrics,
         .max = MAX_GENERATIONS,
     };
     if (!generations_open(&server->generations, &generations_options, err))
         return false;
-    const struct engine_info *info = engine_info(server->engine);
     server->turns = (struct chat_turns){
         .generations = server->generations,
         .defaults = read_defaults(server),

@@ -10,6 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
 static const struct generation_defaults defaults = {
+    .n_vocab = 1000,
     .max_tokens = 100,
     .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
 };

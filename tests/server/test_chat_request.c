@@ -184,10 +184,8 @@ static void numbers_have_ranges(void **state)
 static void what_cannot_be_done_is_refused(void **state)
 {
     (void)state;
-    assert_refused(parse_with("\"tools\":[{\"type\":\"function\"}]"), "unsupported_parameter",
-                   "tools");
-    assert_refused(parse_with("\"tool_choice\":\"required\""), "unsupported_parameter",
-                   "tool_choice");
+    assert_refused(parse_with("\"functions\":[{\"name\":\"f\"}]"), "unsupported_parameter",
+                   "functions");
     assert_refused(parse_with("\"response_format\":{\"type\":\"json_object\"}"),
                    "unsupported_value", "response_format");
     assert_refused(parse_with("\"modalities\":[\"audio\"]"), "unsupported_value", "modalities");
@@ -195,6 +193,135 @@ static void what_cannot_be_done_is_refused(void **state)
                            "\"tool_choice\":\"auto\",\"response_format\":{\"type\":\"text\"},"
                            "\"modalities\":[\"text\"],\"top_logprobs\":0"));
     chat_request_done(&request);
+}
+
+#define TOOL(name) "{\"type\":\"function\",\"function\":{\"name\":\"" name "\"}}"
+
+static void tools_are_those_that_may_be_used(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *choice;
+        enum tool_choice expected;
+        size_t n;
+    } cases[] = {
+        {"null", TOOL_CHOICE_AUTO, 2},
+        {"\"auto\"", TOOL_CHOICE_AUTO, 2},
+        {"\"none\"", TOOL_CHOICE_AUTO, 0},
+        {"\"required\"", TOOL_CHOICE_REQUIRED, 2},
+        {"{\"type\":\"function\",\"function\":{\"name\":\"g\"}}", TOOL_CHOICE_NAMED, 1},
+        {"{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"required\",\"tools\":[" TOOL(
+             "g") "]}}",
+         TOOL_CHOICE_REQUIRED, 1},
+        {"{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":\"function\",\"name\":"
+         "\"g\"}]}",
+         TOOL_CHOICE_AUTO, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char fields[1000];
+        snprintf(fields, sizeof fields,
+                 "\"tools\":[" TOOL("f") "," TOOL("g") "],\"tool_choice\":%s", cases[i].choice);
+        if (!parse_with(fields))
+            fail_msg("%s: %s", fields, error.message);
+        const struct tool_request *tools = &request.generation.tools;
+        assert_int_equal(tools->choice, cases[i].expected);
+        assert_int_equal(tools->n, cases[i].n);
+        assert_int_equal(tool_request_has(tools, "g", 1), cases[i].n > 0);
+        assert_int_equal(tool_request_has(tools, "f", 1), cases[i].n > 1);
+        assert_int_equal(tools->json != NULL, cases[i].n > 0);
+        chat_request_done(&request);
+    }
+}
+
+static void wrong_tools_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields, *code, *param;
+    } cases[] = {
+        {"\"tools\":{}", "invalid_type", "tools"},
+        {"\"tools\":[1]", "invalid_type", "tools[0]"},
+        {"\"tools\":[{}]", "missing_required_parameter", "tools[0].type"},
+        {"\"tools\":[{\"type\":\"custom\"}]", "unsupported_value", "tools[0].type"},
+        {"\"tools\":[{\"type\":\"function\"}]", "missing_required_parameter", "tools[0].function"},
+        {"\"tools\":[" TOOL("f") ",{\"type\":\"function\",\"function\":{}}]",
+         "missing_required_parameter", "tools[1].function.name"},
+        {"\"tools\":[" TOOL("a b") "]", "invalid_value", "tools[0].function.name"},
+        {"\"tools\":[" TOOL("") "]", "invalid_value", "tools[0].function.name"},
+        {"\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":[]}}]",
+         "invalid_type", "tools[0].function.parameters"},
+        {"\"tool_choice\":\"required\"", "invalid_value", "tool_choice"},
+        {"\"tool_choice\":\"sometimes\"", "invalid_value", "tool_choice"},
+        {"\"tool_choice\":5", "invalid_value", "tool_choice"},
+        {"\"tools\":[" TOOL(
+             "f") "],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}}",
+         "invalid_value", "tool_choice"},
+        {"\"tools\":[" TOOL(
+             "f") "],\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[]}",
+         "invalid_value", "tool_choice"},
+        {"\"parallel_tool_calls\":\"yes\"", "invalid_type", "parallel_tool_calls"},
+        {"\"chat_template_kwargs\":[]", "invalid_type", "chat_template_kwargs"},
+        {"\"reasoning_effort\":1", "invalid_type", "reasoning_effort"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_refused(parse_with(cases[i].fields), cases[i].code, cases[i].param);
+}
+
+static void template_variables_are_passed_on(void **state)
+{
+    (void)state;
+    assert_true(parse_with("\"reasoning_effort\":\"none\",\"chat_template_kwargs\":{\"a\":1}"));
+    assert_string_equal(request.generation.template_kwargs,
+                        "{\"a\":1,\"enable_thinking\":false,\"reasoning_effort\":\"none\"}");
+    chat_request_done(&request);
+    assert_true(parse_with("\"chat_template_kwargs\":{}"));
+    assert_null(request.generation.template_kwargs);
+    chat_request_done(&request);
+}
+
+static const char *extra_of(const char *message)
+{
+    static char text[1000];
+    char body[2000];
+    snprintf(body, sizeof body, "{\"messages\":[%s]}", message);
+    if (!parse(body))
+        fail_msg("%s: %s", message, error.message);
+    snprintf(text, sizeof text, "%s",
+             request.messages.items[0].extra == NULL ? "" : request.messages.items[0].extra);
+    chat_request_done(&request);
+    return text;
+}
+
+/* However a client writes a call, it compares as the same. */
+static void a_call_has_one_form(void **state)
+{
+    (void)state;
+    static const char expected[] =
+        "{\"tool_calls\":[{\"function\":{\"arguments\":{\"b\":1,\"a\":\"x\"},\"name\":\"f\"},"
+        "\"id\":\"c1\",\"type\":\"function\"}]}";
+    static const char *const forms[] = {
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":"
+        "\"function\","
+        "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"b\\\":1,\\\"a\\\":\\\"x\\\"}\"}}]}",
+        "{\"tool_calls\":[{\"function\":{\"arguments\":\"{ \\\"b\\\" : 1,\\n \\\"a\\\": \\\"x\\\" "
+        "}\","
+        "\"name\":\"f\"},\"id\":\"c1\",\"index\":0}],\"reasoning_content\":\"hm\",\"role\":"
+        "\"assistant\"}",
+        "{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null,\"tool_calls\":[{\"id\":\"c1\","
+        "\"function\":{\"name\":\"f\",\"arguments\":{\"b\":1,\"a\":\"x\"}}}]}",
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+        assert_string_equal(extra_of(forms[i]), expected);
+    assert_string_equal(
+        extra_of("{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"5\",\"name\":\"f\"}"),
+        "{\"name\":\"f\",\"tool_call_id\":\"c1\"}");
+    assert_string_equal(extra_of("{\"role\":\"user\",\"content\":\"Hi\",\"tool_calls\":[]}"), "");
+    assert_string_equal(extra_of("{\"role\":\"assistant\",\"tool_calls\":[]}"), "");
+    assert_string_equal(
+        extra_of("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":"
+                 "{\"name\":\"f\",\"arguments\":\"{cut\"}}]}"),
+        "{\"tool_calls\":[{\"function\":{\"arguments\":\"{cut\",\"name\":\"f\"},"
+        "\"id\":\"c\",\"type\":\"function\"}]}");
 }
 
 static void stops_are_strings_with_limits(void **state)
@@ -224,12 +351,12 @@ static void stops_are_strings_with_limits(void **state)
 static void messages_are_read_in_all_forms(void **state)
 {
     (void)state;
-    assert_true(
-        parse("{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"},"
-              "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
-              "{\"type\":\"input_text\",\"text\":\"b\\u0000\\u20ac\"}]},"
-              "{\"role\":\"assistant\",\"content\":null},{\"role\":\"tool\",\"content\":\"t\"},"
-              "{\"role\":\"user\",\"content\":\"\"},{\"role\":\"user\",\"content\":[]}]}"));
+    assert_true(parse("{\"messages\":[{\"role\":\"developer\",\"content\":\"S\"},"
+                      "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},"
+                      "{\"type\":\"input_text\",\"text\":\"b\\u0000\\u20ac\"}]},"
+                      "{\"role\":\"assistant\",\"content\":null},{\"role\":\"tool\",\"tool_call_"
+                      "id\":\"c\",\"content\":\"t\"},"
+                      "{\"role\":\"user\",\"content\":\"\"},{\"role\":\"user\",\"content\":[]}]}"));
     assert_int_equal(request.messages.n, 6);
     assert_int_equal(request.messages.items[0].role, CHAT_SYSTEM);
     assert_int_equal(request.messages.items[1].len, 6);
@@ -257,6 +384,16 @@ static void wrong_messages_are_named(void **state)
         {"[{\"role\":\"user\\u0000\"}]", "invalid_value", "messages[0].role"},
         {"[{\"role\":\"user\"}]", "missing_required_parameter", "messages[0].content"},
         {"[{\"role\":\"user\",\"content\":1}]", "invalid_type", "messages[0].content"},
+        {"[{\"role\":\"tool\",\"content\":\"5\"}]", "missing_required_parameter",
+         "messages[0].tool_call_id"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":{}}]", "invalid_type", "messages[0].tool_calls"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[{}]}]", "missing_required_parameter",
+         "messages[0].tool_calls[0].function"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{}}]}]",
+         "missing_required_parameter", "messages[0].tool_calls[0].function.name"},
+        {"[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":1}}]"
+         "}]",
+         "invalid_type", "messages[0].tool_calls[0].function.arguments"},
         {"[{\"role\":\"user\",\"content\":[1]}]", "invalid_type", "messages[0].content[0]"},
         {"[{\"role\":\"user\",\"content\":[{}]}]", "invalid_type", "messages[0].content[0]"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", "invalid_type",
@@ -458,6 +595,10 @@ int main(void)
         cmocka_unit_test(wrong_types_are_named),
         cmocka_unit_test(numbers_have_ranges),
         cmocka_unit_test(what_cannot_be_done_is_refused),
+        cmocka_unit_test(tools_are_those_that_may_be_used),
+        cmocka_unit_test(wrong_tools_are_named),
+        cmocka_unit_test(template_variables_are_passed_on),
+        cmocka_unit_test(a_call_has_one_form),
         cmocka_unit_test(stops_are_strings_with_limits),
         cmocka_unit_test(messages_are_read_in_all_forms),
         cmocka_unit_test(wrong_messages_are_named),

@@ -122,8 +122,9 @@ static void end(struct conversations *all, struct conversation_plan *plan, struc
         .usage = &usage,
         .n_fed = n_fed(plan),
         .last_token = 77,
-        .text = ending.text,
-        .len = len,
+        .answer = {.content = ending.text, .len = len},
+        .n_raw = len,
+        .is_plain = true,
         .is_cancelled = ending.is_cancelled,
     };
     conversations_end(all, plan, &result);
@@ -157,6 +158,61 @@ static void new_conversation_is_fed_whole(void **state)
     end(all, &plan, (struct ending){.text = "Hello"});
     conversations_close(&all);
     assert_int_equal(n_forgotten, 1);
+}
+
+/* The model thought, or called a tool: what the session holds is not what the client sends back. */
+static void an_answer_in_other_words_is_kept_when_whole(void **state)
+{
+    (void)state;
+    for (size_t n_unkept = 0; n_unkept < 2; n_unkept++) {
+        struct conversations *all = open_all(4, 1 << 20);
+        struct conversation_plan plan;
+        begin(all, "x", SAID({'u', "Hi"}), &plan);
+        int64_t prompt_end = n_fed(&plan);
+        struct engine_usage usage = {.position = prompt_end + 50, .n_text_kept = 50 - n_unkept};
+        struct conversation_result result = {
+            .usage = &usage,
+            .n_fed = prompt_end,
+            .last_token = 77,
+            .answer = {.content = "Hello", .len = 5},
+            .n_raw = 50,
+        };
+        conversations_end(all, &plan, &result);
+        begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+        if (n_unkept == 0) {
+            assert_int_equal(plan.match, CONVERSATION_APPEND);
+            assert_int_equal(plan.keep, prompt_end + 50);
+            assert_string_equal(fed(&plan), "<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                            "<|im_start|>assistant\n");
+        } else {
+            assert_int_equal(plan.match, CONVERSATION_REBUILD);
+            assert_int_equal(plan.keep, 0);
+        }
+        end(all, &plan, (struct ending){.text = "x"});
+        conversations_close(&all);
+    }
+}
+
+/* What the session has read was written for other tools. */
+static void other_tools_mean_reading_again(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(4, 1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct chat_message messages[] = {message_of('u', "Hi"), message_of('a', "Hello"),
+                                      message_of('u', "More")};
+    struct conversation_ask ask = {.owner = 1, .id = "x", .messages = messages, .n_messages = 3};
+    ask.render.tools = "[1]";
+    ask.render.tools_len = 3;
+    struct conversation_plan plan;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    conversations_abandon(all, &plan);
+    ask.render.tools_len = 0;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
 }
 
 static void next_turn_feeds_only_what_follows(void **state)
@@ -510,6 +566,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_conversation_is_fed_whole),
         cmocka_unit_test(next_turn_feeds_only_what_follows),
+        cmocka_unit_test(an_answer_in_other_words_is_kept_when_whole),
+        cmocka_unit_test(other_tools_mean_reading_again),
         cmocka_unit_test(text_that_the_session_lacks_is_fed_again),
         cmocka_unit_test(same_question_again_replays_one_token),
         cmocka_unit_test(edit_goes_back_to_the_boundary_before),

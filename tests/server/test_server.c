@@ -260,6 +260,117 @@ static void stream_is_role_texts_finish_usage_done(void **state)
     stop(&daemon);
 }
 
+#define WEATHER                                                                              \
+    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"weather\"}}],\"stream\":%s," \
+    "\"messages\":[{\"role\":\"user\",\"content\":\"Is it warm?\"}"
+
+static void a_tool_call_is_streamed_and_goes_on(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    char body[1000], id[64];
+    start(&daemon);
+    fake_engine_play(&(struct fake_script){
+        .pieces = {"Wait.\n<tool", "_call>\n{\"name\": \"weather\", ", "\"arguments\": {\"city\"",
+                   ": \"Bonn\"}}\n</tool_call>"}});
+    snprintf(body, sizeof body, "{" WEATHER "]}", "true");
+    char *reply = chat(&daemon, "X-Conversation-Id: t\r\n", body);
+    const char *const order[] = {
+        "\"delta\":{\"content\":\"Wait.\"}",
+        "\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_",
+        "\"type\":\"function\",\"function\":{\"name\":\"weather\",\"arguments\":\"\"}}]}",
+        "\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"city\\\"\"}}]}",
+        "{\"arguments\":\": \\\"Bonn\\\"}\"}}]}",
+        "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"tool_calls\"",
+        "data: [DONE]",
+    };
+    const char *at = reply;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        assert_has(at, order[i]);
+        at = strstr(at, order[i]) + 1;
+    }
+    assert_null(strstr(reply, "tool_call>"));
+    assert_int_equal(sscanf(strstr(reply, "call_"), "%63[a-z0-9_]", id), 1);
+    assert_int_equal(strlen(id), 29);
+    free(reply);
+
+    /* Back come the call, as a client writes it, and the result. */
+    fake_engine_play(&(struct fake_script){.pieces = {"Yes."}});
+    snprintf(body, sizeof body,
+             "{" WEATHER
+             ",{\"role\":\"assistant\",\"content\":\"Wait.\",\"tool_calls\":[{\"id\":\"%s\","
+             "\"type\":\"function\",\"function\":{\"name\":\"weather\",\"arguments\":\"{"
+             "\\\"city\\\":\\\"Bonn\\\"}\"}}]},"
+             "{\"role\":\"tool\",\"tool_call_id\":\"%s\",\"content\":\"20 degrees\"}]}",
+             "false", id, id);
+    reply = chat(&daemon, "X-Conversation-Id: t\r\n", body);
+    assert_has(reply, "\"content\":\"Yes.\"");
+    assert_has(reply, "\"match\":\"append\"");
+    free(reply);
+    struct fake_record seen = fake_engine_record();
+    assert_true(seen.keep > 0);
+    assert_has(seen.prompt, "20 degrees");
+    assert_null(strstr(seen.prompt, "Is it warm"));
+    assert_null(strstr(seen.prompt, "Bonn"));
+    stop(&daemon);
+}
+
+static void a_whole_reply_has_its_calls(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    char body[1000];
+    start(&daemon);
+    fake_engine_play(&(struct fake_script){
+        .pieces = {"<tool_call>{\"name\": \"weather\", \"arguments\": {}}</tool_call>",
+                   "<tool_call>{\"name\": \"weather\", \"arguments\": {\"a\": 1}}</tool_call>"}});
+    snprintf(body, sizeof body, "{" WEATHER "]}", "false");
+    char *reply = chat(&daemon, "", body);
+    json_t *root = body_of(reply);
+    json_t *choice = json_array_get(json_object_get(root, "choices"), 0);
+    json_t *message = json_object_get(choice, "message");
+    json_t *calls = json_object_get(message, "tool_calls");
+    assert_true(json_is_null(json_object_get(message, "content")));
+    assert_string_equal(json_string_value(json_object_get(choice, "finish_reason")), "tool_calls");
+    assert_int_equal(json_array_size(calls), 2);
+    json_t *function = json_object_get(json_array_get(calls, 1), "function");
+    assert_string_equal(json_string_value(json_object_get(function, "arguments")), "{\"a\": 1}");
+    json_decref(root);
+    free(reply);
+
+    /* Without tools the same words are content. */
+    reply = chat(&daemon, "", HI);
+    assert_has(reply, "\"content\":\"<tool_call>");
+    free(reply);
+    stop(&daemon);
+}
+
+/* The model gets the beginning of the call that it must make. */
+static void a_named_tool_is_begun_for_the_model(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    char body[1000];
+    start(&daemon);
+    fake_engine_play(&(struct fake_script){.pieces = {"\"city\": \"Bonn\"}}\n</tool_call>"}});
+    snprintf(body, sizeof body, "{\"tool_choice\":\"required\"," WEATHER "]}", "false");
+    char *reply = chat(&daemon, "X-Conversation-Id: n\r\n", body);
+    assert_has(reply, "\"arguments\":\"{\\\"city\\\": \\\"Bonn\\\"}\"");
+    assert_has(reply, "\"finish_reason\":\"tool_calls\"");
+    assert_has(fake_engine_record().prompt,
+               "assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {");
+    free(reply);
+
+    /* Asked again without the need, it is not. */
+    snprintf(body, sizeof body, "{" WEATHER "]}", "false");
+    fake_engine_play(&(struct fake_script){.pieces = {"No."}});
+    reply = chat(&daemon, "X-Conversation-Id: n\r\n", body);
+    assert_has(reply, "\"content\":\"No.\"");
+    assert_null(strstr(fake_engine_record().prompt, "<tool_call>\n{\"name\": \"weather\""));
+    free(reply);
+    stop(&daemon);
+}
+
 static void first_bytes_come_before_the_prompt_is_read(void **state)
 {
     (void)state;
@@ -805,6 +916,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_reply_has_all_keys),
         cmocka_unit_test(stream_is_role_texts_finish_usage_done),
+        cmocka_unit_test(a_tool_call_is_streamed_and_goes_on),
+        cmocka_unit_test(a_whole_reply_has_its_calls),
+        cmocka_unit_test(a_named_tool_is_begun_for_the_model),
         cmocka_unit_test(first_bytes_come_before_the_prompt_is_read),
         cmocka_unit_test(silent_stream_is_pinged),
         cmocka_unit_test(http_1_0_stream_ends_with_the_connection),

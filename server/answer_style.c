@@ -1,0 +1,92 @@
+#include "server/answer_style.h"
+
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/text/tokenizer.h"
+#include "server/tool_format.h"
+#include "server/tool_text.h"
+
+static const struct {
+    const char *open, *close;
+} thoughts[] = {
+    {"<think>", "</think>"},     {"[THINK]", "[/THINK]"},         {"<thinking>", "</thinking>"},
+    {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"}, {"<seed:think>", "</seed:think>"},
+};
+
+static bool is_token(const struct tokenizer *tokenizer, int32_t id, const char *name)
+{
+    size_t len;
+    const char *text = name == NULL ? NULL : tokenizer_name(tokenizer, id, &len);
+    return text != NULL && len == strlen(name) && memcmp(text, name, len) == 0;
+}
+
+static bool has_token(const struct tokenizer *tokenizer, const char *name)
+{
+    for (int32_t id = 0; id < tokenizer_n_vocab(tokenizer); id++) {
+        if (is_token(tokenizer, id, name))
+            return true;
+    }
+    return false;
+}
+
+/* A vocabulary with a token for it was made for thinking, whatever the template says. */
+static void find_thoughts(struct answer_style *style, const char *jinja, size_t len,
+                          const struct tokenizer *tokenizer)
+{
+    for (size_t i = 0; i < sizeof thoughts / sizeof thoughts[0]; i++) {
+        const char *close = thoughts[i].close;
+        bool is_in_template = len > 0 && memmem(jinja, len, close, strlen(close)) != NULL;
+        if (!is_in_template && !has_token(tokenizer, close))
+            continue;
+        style->think_open = thoughts[i].open;
+        style->think_close = close;
+        return;
+    }
+}
+
+/* Control tokens only: others have text of their own. */
+static void show(struct answer_style *style, const struct tokenizer *tokenizer, const char *mark)
+{
+    for (int32_t id = 0; mark != NULL && id < tokenizer_n_vocab(tokenizer); id++) {
+        bool is_mark = tokenizer_is_control(tokenizer, id) && !tokenizer_is_end(tokenizer, id) &&
+                       is_token(tokenizer, id, mark);
+        if (is_mark && style->n_shown < DETOKENIZER_MAX_SHOWN)
+            style->shown[style->n_shown++] = id;
+    }
+}
+
+bool answer_style_init(struct answer_style *style, const char *jinja, size_t len,
+                       const struct tokenizer *tokenizer, const char *tool_format,
+                       bool splits_thoughts, struct err *err)
+{
+    *style = (struct answer_style){0};
+    style->format = strcmp(tool_format, "auto") == 0 ? tool_format_detect(jinja, len)
+                                                     : tool_format_find(tool_format);
+    if (style->format == NULL)
+        return err_set(err, ERR_INVALID,
+                       "--tool-format: there is no format \"%.40s\"; there are auto, hermes, "
+                       "llama3, mistral, qwen3-coder and deepseek",
+                       tool_format);
+    if (splits_thoughts)
+        find_thoughts(style, jinja, len, tokenizer);
+    show(style, tokenizer, style->think_open);
+    show(style, tokenizer, style->think_close);
+    style->n_think = style->n_shown;
+    const char *const marks[] = {style->format->open,     style->format->other_open,
+                                 style->format->close,    style->format->argument_mark,
+                                 style->format->noise[0], style->format->noise[1]};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        show(style, tokenizer, marks[i]);
+    return true;
+}
+
+bool answer_style_is_thinking(const struct answer_style *style, const char *prompt, size_t len)
+{
+    if (style->think_open == NULL)
+        return false;
+    while (len > 0 && tool_text_spaces(prompt + len - 1, 1) == 1)
+        len--;
+    size_t n = strlen(style->think_open);
+    return len >= n && memcmp(prompt + len - n, style->think_open, n) == 0;
+}

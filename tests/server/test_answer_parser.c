@@ -1,0 +1,229 @@
+#include "server/answer_parser.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/tool_format.h"
+#include "tests/support/check.h"
+
+/* What came out, as one line: r:thought c:content f(arguments). */
+static struct buf seen;
+static int last_part = -1;
+
+static void note(void *arg, const struct answer_delta *delta)
+{
+    (void)arg;
+    static const char *const names[] = {"c:", "r:", "", ""};
+    bool goes_on = (int)delta->part == last_part && delta->part != ANSWER_CALL;
+    if (!goes_on && delta->part != ANSWER_ARGUMENTS && seen.len > 0)
+        buf_append_char(&seen, '|');
+    if (!goes_on)
+        buf_append_text(&seen, names[delta->part]);
+    assert_true(delta->len > 0);
+    buf_append(&seen, delta->text, delta->len);
+    if (delta->part == ANSWER_CALL) {
+        assert_non_null(delta->call_id);
+        buf_append_char(&seen, ' ');
+    }
+    last_part = (int)delta->part;
+}
+
+static bool is_tool(void *arg, const char *name, size_t len)
+{
+    (void)arg;
+    return len > 0 && name[0] == 'f';
+}
+
+/* Feeds the text in pieces of `step` bytes. */
+static const char *parse(struct answer_parser_options options, const char *text, size_t step)
+{
+    struct answer_parser parser;
+    buf_clear(&seen);
+    last_part = -1;
+    options.emit = note;
+    options.is_tool = is_tool;
+    answer_parser_init(&parser, &options);
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i += step)
+        answer_parser_push(&parser, text + i, len - i < step ? len - i : step);
+    answer_parser_end(&parser);
+    assert_false(parser.answer.failed);
+    answer_parser_done(&parser);
+    return buf_text(&seen);
+}
+
+static void check(struct answer_parser_options options, const char *text, const char *expected)
+{
+    for (size_t step = 1; step <= 7; step++)
+        assert_string_equal(parse(options, text, step), expected);
+    assert_string_equal(parse(options, text, 1000), expected);
+}
+
+static struct answer_parser_options with(const char *format)
+{
+    struct answer_parser_options options = {.format = tool_format_find(format)};
+    assert_non_null(options.format);
+    return options;
+}
+
+static void thinking_is_split_off(void **state)
+{
+    (void)state;
+    struct answer_parser_options thinks = {.think_open = "<think>", .think_close = "</think>"};
+    check(thinks, "Hello <think>", "c:Hello <think>");
+    check(thinks, "<think>\nWell, a < b\n\nand so\n</think>\n\nHello\n",
+          "r:Well, a < b\n\nand so|c:Hello\n");
+    check(thinks, "<think>\n\n</think>\n\nHello", "c:Hello");
+    check(thinks, " <thin", "c: <thin");
+    check(thinks, "<think>cut </thi", "r:cut </thi");
+    check(thinks, "", "");
+    thinks.is_thinking = true;
+    check(thinks, "I muse</think>Hi", "r:I muse|c:Hi");
+    check(thinks, "never ends ", "r:never ends ");
+    struct answer_parser_options plain = {0};
+    check(plain, "<think>a</think>b", "c:<think>a</think>b");
+}
+
+static void hermes_calls(void **state)
+{
+    (void)state;
+    struct answer_parser_options hermes = with("hermes");
+    check(hermes, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": \"}\\\"\"}}\n</tool_call>",
+          "f {\"x\": \"}\\\"\"}");
+    check(hermes,
+          "Let me see.\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n"
+          "<tool_call>{\"name\":\"g\",\"arguments\":{\"a\":[1,{}]}}</tool_call>\n",
+          "c:Let me see.|f {}|g {\"a\":[1,{}]}");
+    /* Another order, arguments as text, another key, a brace too few. */
+    check(hermes, "<tool_call>{\"arguments\": {\"x\": 1}, \"name\": \"f\"}</tool_call>",
+          "f {\"x\":1}");
+    check(hermes, "<tool_call>{\"name\": \"f\", \"arguments\": \"{\\\"x\\\": 1}\"}</tool_call>",
+          "f {\"x\":1}");
+    check(hermes, "<tool_call>{\"name\": \"f\", \"parameters\": {\"x\": 1}}</tool_call>",
+          "f {\"x\": 1}");
+    check(hermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}</tool_call>ok",
+          "f {\"x\": 1}|c:ok");
+    check(hermes, "<tool_call>{\"name\": \"f\"}</tool_call>", "f {}");
+    /* The end comes early. */
+    check(hermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}", "f {\"x\": 1}");
+    check(hermes, "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1", "f {\"x\": 1");
+}
+
+static void what_is_no_call_is_content(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "a <tool",
+        "<<tool_call",
+        "<tool_call>{\"name\": \"f\"",
+        "<tool_call>no JSON</tool_call> more",
+        "<tool_call>[]</tool_call>",
+        "<tool_call>{\"name\": 5, \"arguments\": {}}</tool_call>",
+        "  x \n\n y ",
+        "<tool_call>",
+        "{\"name\": \"f\", \"arguments\": {}}",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char expected[200] = "c:";
+        strncat(expected, texts[i], 190);
+        check(with("hermes"), texts[i], expected);
+    }
+    check(with("llama3"), "{\"name\": \"other\", \"parameters\": {}}",
+          "c:{\"name\": \"other\", \"parameters\": {}}");
+    check(with("llama3"), "{\"a\": 1}", "c:{\"a\": 1}");
+    check(with("llama3"), "See {\"name\": \"f\", \"parameters\": {}}",
+          "c:See {\"name\": \"f\", \"parameters\": {}}");
+    check(with("mistral"), "[TOOL_CALLS] nothing", "c:[TOOL_CALLS] nothing");
+}
+
+static void other_formats(void **state)
+{
+    (void)state;
+    check(with("llama3"), "{\"name\": \"f\", \"parameters\": {\"x\": 1}}", "f {\"x\": 1}");
+    check(with("llama3"), "<|python_tag|>{\"name\": \"f\", \"parameters\": {\"x\": 1}}",
+          "f {\"x\": 1}");
+    check(with("llama3"),
+          "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"f2\", \"parameters\": {}}",
+          "f {}|f2 {}");
+    check(with("mistral"),
+          "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"x\": 1}}, "
+          "{\"name\": \"g\", \"arguments\": {}}]",
+          "f {\"x\": 1}|g {}");
+    check(with("mistral"), "[TOOL_CALLS]f[ARGS]{\"x\": 1}[TOOL_CALLS]g{\"y\": 2}",
+          "f {\"x\": 1}|g {\"y\": 2}");
+    check(with("mistral"), "[TOOL_CALLS][{\"arguments\": {\"x\": 1}, \"name\": \"f\"}]",
+          "f {\"x\":1}");
+    check(
+        with("qwen3-coder"),
+        "Sure.\n<tool_call>\n<function=f>\n<parameter=path>\na/b\n</parameter>\n<parameter=n>\n5\n"
+        "</parameter>\n</function>\n</tool_call>",
+        "c:Sure.|f {\"path\":\"a/b\",\"n\":5}");
+    check(with("qwen3-coder"), "<function=f>\n<parameter=x>\n1\n2\n</parameter>\n</function>",
+          "f {\"x\":\"1\\n2\"}");
+    check(with("qwen3-coder"), "<tool_call>\n<function=f", "c:<tool_call>\n<function=f");
+    check(with("deepseek"),
+          "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"x\": "
+          "1}\n```"
+          "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+          "f {\"x\": 1}");
+    check(with("deepseek"), "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"x\": 1}<｜tool▁call▁end｜>",
+          "f {\"x\": 1}");
+}
+
+static void thinking_and_calls_go_together(void **state)
+{
+    (void)state;
+    struct answer_parser_options both = with("hermes");
+    both.think_open = "<think>";
+    both.think_close = "</think>";
+    check(both,
+          "<think>\nhm "
+          "<tool_call>\n</think>\n\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>",
+          "r:hm <tool_call>|f {}");
+}
+
+static void formats_are_told_from_the_template(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *template, *name;
+    } cases[] = {
+        {"", "hermes"},
+        {"{{ messages }} [TOOL_CALLS]", "mistral"},
+        {"{% if tools %}<tool_call>", "hermes"},
+        {"{% if tools %}<tool_call>\\n<function=", "qwen3-coder"},
+        {"{% if tools %}{\"name\": function name, \"parameters\": dictionary} <|python_tag|>",
+         "llama3"},
+        {"{% for tool in tools %}<｜tool▁call▁begin｜>", "deepseek"},
+    };
+    for (size_t i = 1; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *text = cases[i].template;
+        char with_tools[300] = "tools ";
+        strncat(with_tools, text, 200);
+        assert_string_equal(tool_format_detect(with_tools, strlen(with_tools))->name,
+                            cases[i].name);
+    }
+    assert_string_equal(tool_format_detect("", 0)->name, "hermes");
+    assert_false(tool_format_template_has_tools("{{ messages }}", 14));
+    assert_null(tool_format_find("none such"));
+}
+
+static int forget_seen(void **state)
+{
+    (void)state;
+    buf_done(&seen);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thinking_is_split_off),
+        cmocka_unit_test(hermes_calls),
+        cmocka_unit_test(what_is_no_call_is_content),
+        cmocka_unit_test(other_formats),
+        cmocka_unit_test(thinking_and_calls_go_together),
+        cmocka_unit_test(formats_are_told_from_the_template),
+    };
+    return cmocka_run_group_tests(tests, NULL, forget_seen);
+}
