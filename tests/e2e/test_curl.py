@@ -101,7 +101,7 @@ class Curl(unittest.TestCase):
 
     def test_in_the_middle_of_a_stream(self):
         self.leave(self.daemon, chat_body("Hi", max_tokens=10_000_000, stream=True),
-                   lambda process: b'"content":"' in process.stdout.readline(), "answer")
+                   lambda process: b'"delta":{"content":"' in process.stdout.readline(), "answer")
 
     def test_in_the_middle_of_an_answer_that_is_not_streamed(self):
         before = self.daemon.metrics()["sinkd_generated_tokens_total"]
