@@ -15,8 +15,16 @@ const state = {
 
 const tabs = new BroadcastChannel("sinkd");
 
+function defaultSettings() {
+  try {
+    return readSettings(JSON.parse(preferences.get("settings")));
+  } catch {
+    return readSettings(null);
+  }
+}
+
 function newChat() {
-  const settings = readSettings(JSON.parse(preferences.get("settings") ?? "{}"));
+  const settings = defaultSettings();
   const now = Date.now();
   return { id: randomId(), title: "", created: now, updated: now, leaf: 0, nextId: 1, settings };
 }
@@ -102,22 +110,28 @@ function showPath() {
   }
   state.path = path;
   const family = familyOf(state.messages);
-  const draw = (messages) => messages.map((message) => drawMessage(message, family));
-  const begin = Math.max(nSame, path.length - N_AT_ONCE);
-  byId("log").append(...draw(path.slice(begin)));
-  const drawEarlier = (end) => {
-    if (end <= nSame || state.path !== path) return;
-    const from = Math.max(nSame, end - N_LATER);
-    state.articles.get(path[end].id).before(...draw(path.slice(from, end)));
-    follow();
-    if (from > nSame) soon(() => drawEarlier(from));
-    else showHorizon(path, state.articles);
-  };
-  soon(() => drawEarlier(begin));
+  const end = path.slice(Math.max(nSame, path.length - N_AT_ONCE));
+  byId("log").append(...end.map((message) => drawMessage(message, family)));
+  soon(drawEarlier);
   document.querySelector(".empty")?.remove();
   if (path.length === 0) byId("log").append(emptyNote());
   refreshChat();
   follow();
+}
+
+// Draws some of the messages that are not drawn yet, the last ones of them.
+function drawEarlier() {
+  const { path, articles } = state;
+  const end = path.findLastIndex(({ id }) => !articles.has(id)) + 1;
+  if (end === 0) return;
+  let begin = end - 1;
+  while (begin > 0 && end - begin < N_LATER && !articles.has(path[begin - 1].id)) begin--;
+  const family = familyOf(state.messages);
+  const later = articles.get(path[end].id);
+  later.before(...path.slice(begin, end).map((message) => drawMessage(message, family)));
+  showHorizon(path, articles);
+  follow();
+  soon(drawEarlier);
 }
 
 const soon = (work) => (window.requestIdleCallback ?? setTimeout)(work);
@@ -161,6 +175,7 @@ function showChat(chat, messages) {
   state.articles.clear();
   state.isFollowing = true;
   byId("log").replaceChildren();
+  byId("latest").hidden = true;
   document.body.classList.remove("side-open");
   showPath();
   refreshChats();
@@ -179,7 +194,7 @@ const pause = (seconds, signal) =>
   });
 
 // Tries again where the server asks for that, and asks the user for a key where it wants one.
-async function persist(signal, attempt) {
+async function persist(attempt, { signal, onBusy } = {}) {
   for (let tries = 1; ; tries++) {
     try {
       return await attempt();
@@ -187,9 +202,10 @@ async function persist(signal, attempt) {
       if (signal?.aborted || tries === MAX_TRIES) throw error;
       if (error.status === 401) {
         if (!(await askKey())) throw error;
-      } else if (BUSY.includes(error.status)) {
-        say("The server is busy; trying again.");
-        await pause(Math.min(error.retryAfterS || 1, 30), signal);
+      } else if (BUSY.includes(error.status) && onBusy) {
+        const seconds = Math.min(error.retryAfterS || 1, 30);
+        onBusy(`The server is busy; trying again in ${seconds} s.`);
+        await pause(seconds, signal);
       } else {
         throw error;
       }
@@ -235,7 +251,9 @@ async function answer(chat, messages, message) {
   try {
     const said = pathTo(messages, message.id).filter(({ text }) => text);
     const onText = watchAnswer(run);
-    message.reply = await persist(signal, () => streamAnswer(chat, said, { signal, onText }));
+    const onBusy = (text) => run.growing?.update(message, text);
+    const attempt = () => streamAnswer(chat, said, { signal, onText });
+    message.reply = await persist(attempt, { signal, onBusy });
   } catch (error) {
     if (signal.aborted) message.reply = { finish: "stopped" };
     else message.error = error.message;
@@ -525,7 +543,7 @@ function listen() {
 
 async function connect() {
   try {
-    state.model = await persist(undefined, fetchModel);
+    state.model = await persist(fetchModel);
     showNotice("");
   } catch (error) {
     showNotice(error.message);

@@ -351,7 +351,9 @@ test("a busy server is asked again", async () => {
         })
       : route.continue(),
   );
-  await me.say("Go");
+  await me.send("Go");
+  await me.page.waitForSelector(".facts:text('busy')");
+  await me.page.waitForSelector(".actions >> text=Regenerate");
   assert.equal(n, 2);
   assert.equal(await me.page.locator(".error").count(), 0);
   await me.close();
@@ -359,6 +361,7 @@ test("a busy server is asked again", async () => {
 
 test("thousands of messages open at their end and are all there", async () => {
   const me = await open();
+  await me.play("The last answer");
   const messages = Array.from({ length: 1500 }, (_, i) => ({
     id: i + 1,
     parent: i,
@@ -375,8 +378,11 @@ test("thousands of messages open at their end and are all there", async () => {
     mimeType: "application/json",
     buffer: Buffer.from(JSON.stringify(file)),
   });
-  await me.page.waitForFunction(() => document.querySelectorAll(".message").length === 1500);
+  await me.page.waitForSelector(".message");
   assert.equal(await me.lastText(), "Message 1500");
+  await me.send("One more, while the first ones are still to come");
+  await me.page.waitForFunction(() => document.querySelectorAll(".message").length === 1502);
+  await me.waitUntilIdle();
   assert.equal(
     await me.page.evaluate(
       () => getComputedStyle(document.querySelector(".message")).contentVisibility,
