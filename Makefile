@@ -66,8 +66,8 @@ MAKEFLAGS += --no-print-directory
 
 QUIET = $(if $(V),,@echo "  $1 $@";)
 
-.PHONY: all run test test-unit test-e2e asan tsan fuzz lint format bench install deb clean help \
-        unit-bins fuzz-bins bench-bins tidy deps-%
+.PHONY: all run test test-unit test-e2e test-sillytavern screenshots asan tsan fuzz lint format \
+        bench install deb clean help unit-bins fuzz-bins bench-bins tidy deps-%
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -87,6 +87,12 @@ test-unit: unit-bins ## the unit tests, numeric ones once per kernel set
 
 test-e2e: all ## the daemon with a tiny model against real clients
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(E2E_RUN)
+
+test-sillytavern: all ## a chat front end against the daemon: fetches half a gigabyte, once
+	@SINKD=$(BUILD)/sinkd tests/run-tests tests/e2e/sillytavern.py
+
+screenshots: all ## pictures of the chat page with the default model, for the README
+	@SINKD=$(BUILD)/sinkd tests/e2e/screenshots.py docs/screenshots
 
 deps-%:
 	@scripts/install-deps.sh $*

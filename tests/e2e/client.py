@@ -217,6 +217,13 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
+def free_port():
+    """A port that nobody has just now, for a program that cannot choose one itself."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 def run_once(*flags, env=None):
     """Runs sinkd to its end: (exit status, stdout, stderr)."""
     done = subprocess.run([SINKD, *flags], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True,
