@@ -40,7 +40,7 @@ struct conversation {
     struct engine_usage last; /* after the session's last turn: where it stands, how far back it
                                  can go */
     struct message_log log;
-    struct boundary boundaries[CONVERSATION_MAX_BOUNDARIES]; /* ascending */
+    struct boundary *boundaries; /* [CONVERSATION_MAX_BOUNDARIES] ascending; NULL: none yet */
     int n_boundaries;
     uint64_t rendered_with; /* boundaries hold for the same tools and variables only */
 };

@@ -60,6 +60,7 @@ static void drop(struct conversations *all, struct conversation *one)
     all->n_conversations--;
     all->n_log_bytes -= one->log.n_bytes;
     message_log_done(&one->log);
+    free(one->boundaries);
     free(one);
 }
 
@@ -355,8 +356,13 @@ void conversations_fail(struct conversations *all, struct conversation_plan *pla
     release(all, plan);
 }
 
+/* Without memory for it the conversation is read again one day: that costs time only. */
 static void add_boundary(struct conversation *one, struct boundary boundary)
 {
+    if (one->boundaries == NULL)
+        one->boundaries = calloc(CONVERSATION_MAX_BOUNDARIES, sizeof boundary);
+    if (one->boundaries == NULL)
+        return;
     if (one->n_boundaries == CONVERSATION_MAX_BOUNDARIES) {
         memmove(one->boundaries, one->boundaries + 1,
                 (CONVERSATION_MAX_BOUNDARIES - 1) * sizeof one->boundaries[0]);

@@ -73,6 +73,8 @@ static bool is_sane_id(const char *id)
 void http_exchange_name(struct http_exchange *exchange)
 {
     const char *given = http_exchange_header(exchange, "X-Request-Id");
+    if (given == NULL)
+        given = http_exchange_header(exchange, "X-Client-Request-Id");
     char random[RANDOM_ID_SIZE];
     if (given != NULL && is_sane_id(given)) {
         snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);

@@ -177,10 +177,7 @@ static bool split_origin(const struct http_header_view *origin, const char **out
     return true;
 }
 
-/* A page from elsewhere can make a browser send a simple POST without asking first, so a foreign
- * origin is refused here and not only left without CORS headers. */
-static bool check_origin(const struct http_policy *policy, const struct http_head *head,
-                         struct api_error *error)
+bool http_policy_allows_origin(const struct http_policy *policy, const struct http_head *head)
 {
     const struct http_header_view *origin = find(head, "Origin");
     if (origin == NULL)
@@ -193,13 +190,19 @@ static bool check_origin(const struct http_policy *policy, const struct http_hea
     const struct http_header_view *host = find(head, "Host");
     const char *name;
     size_t len;
-    if (split_origin(origin, &name, &len)) {
-        if (http_policy_is_local_host(name, len))
-            return true;
-        if (host != NULL && len == host->value_len && strncasecmp(name, host->value, len) == 0)
-            return true;
-    }
-    return api_error_set(error, 403, "origin_not_allowed", NULL,
+    if (!split_origin(origin, &name, &len))
+        return false;
+    return http_policy_is_local_host(name, len) ||
+           (host != NULL && len == host->value_len && strncasecmp(name, host->value, len) == 0);
+}
+
+/* A page from elsewhere can make a browser send a simple POST without asking first, so a foreign
+ * origin is refused here and not only left without CORS headers. */
+static bool check_origin(const struct http_policy *policy, const struct http_head *head,
+                         struct api_error *error)
+{
+    return http_policy_allows_origin(policy, head) ||
+           api_error_set(error, 403, "origin_not_allowed", NULL,
                          "this origin is not allowed; the operator can add it with --cors-origin");
 }
 

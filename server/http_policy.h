@@ -40,6 +40,9 @@ struct http_head {
 bool http_policy_check(const struct http_policy *policy, const struct http_head *head,
                        struct api_error *error);
 
+/* True when there is no Origin header, or one whose pages may call. */
+bool http_policy_allows_origin(const struct http_policy *policy, const struct http_head *head);
+
 /* True when `name`, a host with or without a port, means this machine. */
 bool http_policy_is_local_host(const char *name, size_t len);
 

@@ -21,9 +21,10 @@
 
 enum {
     MAX_HEADERS = 100, /* of a request */
-    CONNECTION_POOL_BYTES =
-        16384,                 /* libmicrohttpd's memory per connection; bounds a request head */
-    STREAM_BLOCK_BYTES = 4096, /* HTTP/1.0 streams only; chunks take what the pool has */
+    /* libmicrohttpd's memory per connection. It bounds a request head; half of it is touched by
+     * each stream that waits. */
+    CONNECTION_POOL_BYTES = 8192,
+    STREAM_BLOCK_BYTES = 512,  /* HTTP/1.0 streams only; chunks take what the pool has */
     SEND_BUFFER_BYTES = 65536, /* in the kernel: text that lies there can no longer be bounded */
     SEND_TIMEOUT_MS = 60000,   /* unacknowledged data: the peer's machine is gone */
     SWEEP_MS = 500,
@@ -127,7 +128,14 @@ static bool check_head(struct http_exchange *exchange, const char *version, stru
         return api_error_set(error, 431, "too_many_headers", NULL,
                              "a request may have at most %d headers", MAX_HEADERS - 1);
     struct http_head head = {exchange->method, exchange->path, version, list.views, list.n};
-    return http_policy_check(&exchange->server->options.policy, &head, error);
+    const struct http_policy *policy = &exchange->server->options.policy;
+    if (http_policy_check(policy, &head, error))
+        return true;
+    /* A page that may call may also read why it was refused. */
+    const char *origin = http_exchange_header(exchange, "Origin");
+    if (origin != NULL && http_policy_allows_origin(policy, &head))
+        http_exchange_add_header(exchange, "Access-Control-Allow-Origin", origin);
+    return false;
 }
 
 /* The first call for a request: a reply queued here is sent without reading the body. */

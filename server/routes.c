@@ -160,6 +160,7 @@ static void answer_options(struct http_exchange *exchange)
     http_exchange_add_header(exchange, "Access-Control-Allow-Methods", methods);
     http_exchange_add_header(exchange, "Access-Control-Allow-Headers",
                              headers != NULL ? headers : "Authorization, Content-Type");
+    http_exchange_add_header(exchange, "Vary", "Access-Control-Request-Headers");
     http_exchange_add_header(exchange, "Access-Control-Max-Age", "86400");
     if (http_exchange_header(exchange, "Access-Control-Request-Private-Network") != NULL)
         http_exchange_add_header(exchange, "Access-Control-Allow-Private-Network", "true");

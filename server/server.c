@@ -36,8 +36,8 @@
 #include "server/text_routes.h"
 
 enum {
-    MAX_GENERATIONS = 1024,   /* at once, the waiting ones included */
-    MAX_CONVERSATIONS = 4096, /* remembered as text */
+    MAX_GENERATIONS = 16384,   /* at once, the waiting ones included */
+    MAX_CONVERSATIONS = 16384, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
 };
 

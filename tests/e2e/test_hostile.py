@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 import unittest
 
 import client
@@ -132,6 +133,23 @@ class Greed(unittest.TestCase):
                 sock.close()
             wait_until(lambda: daemon.get("/health").status == 200, "it serves again")
             wait_until(lambda: daemon.metrics()["sinkd_connections"] == 1, "all are gone")
+
+    @unittest.skipIf(client.SHORT, "sanitizers need memory of their own")
+    def test_who_waits_costs_little(self):
+        # One session, and one that never stops speaking in it.
+        with client.Daemon("--kv-memory", "1") as daemon:
+            talker = daemon.open_stream(CHAT, chat_body("Hi", max_tokens=1 << 29))
+            threading.Thread(target=lambda: list(talker), daemon=True).start()
+            waiting = [daemon.open_stream(CHAT, chat_body("Hi")) for _ in range(50)]
+            before = daemon.rss_kb()
+            waiting += [daemon.open_stream(CHAT, chat_body("Hi")) for _ in range(200)]
+            self.assertLess((daemon.rss_kb() - before) / 200, 40)
+            self.assertEqual(daemon.metrics()["sinkd_queue_depth"], 250)
+            self.assertEqual(daemon.get("/health").status, 200)
+            for stream in waiting:
+                stream.close()
+            wait_until(lambda: daemon.metrics()["sinkd_queue_depth"] == 0, "all have left")
+            talker.close()
 
     def test_many_connections_leave_nothing_behind(self):
         with client.Daemon() as daemon:
