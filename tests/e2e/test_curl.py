@@ -115,8 +115,10 @@ class Curl(unittest.TestCase):
 
     def test_in_the_queue(self):
         with client.Daemon("--kv-memory", "1") as daemon:  # room for one session
-            other = daemon.open_stream("/" + CHAT, chat_body("First", max_tokens=10_000_000))
-            next(iter(other))
+            # Not a stream: one that nobody reads would be cut, and make room.
+            other = daemon.connect()
+            other.request("POST", "/" + CHAT, json.dumps(chat_body("First", max_tokens=10_000_000)))
+            wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 1, "the first speaks")
             self.leave(daemon, chat_body("Second", max_tokens=8, stream=True),
                        lambda _: daemon.metrics()["sinkd_queue_depth"] == 1, "waiting", n_others=1)
             other.close()
