@@ -1,9 +1,12 @@
 #include "server/store_db.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
@@ -124,8 +127,23 @@ static bool configure(struct store_db *db, struct err *err)
            set_limit(db, err);
 }
 
+/* What is said in it is nobody else's business: made before SQLite does, which gives its other
+ * files the mode of this one. */
+static bool make_private(const struct store_db *db, struct err *err)
+{
+    if (store_db_is_in_memory(db))
+        return true;
+    int fd = open(db->options.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, ERR_IO, "cannot be written: %s", strerror(errno));
+    close(fd);
+    return true;
+}
+
 static bool open_handle(struct store_db *db, struct err *err)
 {
+    if (!make_private(db, err))
+        return false;
     const char *path = store_db_is_in_memory(db) ? ":memory:" : db->options.path;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int status = sqlite3_open_v2(path, &db->handle, flags, NULL);

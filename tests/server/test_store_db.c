@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/base/err.h"
 #include "server/store_schema.h"
@@ -80,6 +81,25 @@ static void what_is_committed_is_there_when_it_is_opened_again(void **state)
 
     db = open_db(path);
     assert_int_equal(count(db), 1);
+    store_db_close(&db);
+    store_files_remove();
+}
+
+static void its_files_are_its_owners_alone(void **state)
+{
+    (void)state;
+    const char *path = store_files_make();
+    struct store_db *db = open_db(path);
+    struct err err;
+    assert_true(add(db, "msg_a", "{}", &err));
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char name[4096];
+        struct stat file;
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        assert_int_equal(stat(name, &file), 0);
+        assert_int_equal(file.st_mode & 07777, 0600);
+    }
     store_db_close(&db);
     store_files_remove();
 }
@@ -216,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_committed_is_there_when_it_is_opened_again),
+        cmocka_unit_test(its_files_are_its_owners_alone),
         cmocka_unit_test(a_database_of_each_older_version_is_brought_up_to_date),
         cmocka_unit_test(a_newer_database_and_that_of_another_program_are_refused),
         cmocka_unit_test(a_full_database_says_so_and_goes_on_after_a_delete),
