@@ -34,6 +34,25 @@ def check_identity(chunks):
         require(isinstance(chunk.get("created"), int), "created is an integer", chunk)
 
 
+def check_calls(deltas):
+    """The pieces of tool calls: a client puts them together by index, and never changes a name."""
+    calls = {}
+    for delta in deltas:
+        for call in delta.get("tool_calls") or []:
+            index = call.get("index")
+            require(isinstance(index, int) and 0 <= index < 128, "a call has an index", call)
+            if index not in calls:
+                require(index == len(calls), "calls come one after the other", call)
+                require(call.get("id", "").startswith("call_") and call.get("type") == "function"
+                        and call["function"].get("name"), "a call begins with its id and name", call)
+                calls[index] = ""
+            else:
+                require("id" not in call and "name" not in call["function"],
+                        "a call keeps its id and name", call)
+            calls[index] += call["function"].get("arguments", "")
+    return calls
+
+
 def check_choice(deltas, index, is_chat):
     """All that one choice said, in order."""
     finishes = [choice["finish_reason"] for choice in deltas]
@@ -52,6 +71,7 @@ def check_choice(deltas, index, is_chat):
         require(deltas[-1]["delta"] == {}, "the last delta is empty", deltas[-1])
         for choice in deltas[1:-1]:
             require(choice["delta"], "a delta brings something", choice)
+        check_calls([choice["delta"] for choice in deltas])
 
 
 def check_usage(chunks, has_usage):
@@ -94,3 +114,9 @@ def text_of(chunks, index=0):
     """What one choice of a stream said."""
     return "".join(choice.get("text") or choice.get("delta", {}).get("content") or ""
                    for chunk in chunks for choice in chunk["choices"] if choice["index"] == index)
+
+
+def calls_of(chunks, index=0):
+    """The arguments of one choice's tool calls, by index."""
+    return check_calls([choice["delta"] for chunk in chunks for choice in chunk["choices"]
+                        if choice["index"] == index])

@@ -19,6 +19,12 @@ def choice(delta, finish=None, index=0):
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}
 
 
+def call(index, **fields):
+    return choice({"tool_calls": [{"index": index, **fields}]})
+
+
+NAMED = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}
+MORE = {"function": {"arguments": "{}"}}
 ROLE, TEXT, END = (choice({"role": "assistant", "content": ""}), choice({"content": "x"}),
                    choice({}, "stop"))
 
@@ -34,6 +40,12 @@ class Checker(unittest.TestCase):
         chunks = sse.check_stream(b": ping\n\n" + raw(chunk([ROLE]), chunk([TEXT]), chunk([END])))
         self.assertEqual(sse.text_of(chunks), "x")
 
+    def test_good_calls_pass(self):
+        chunks = sse.check_stream(raw(chunk([ROLE]), chunk([call(0, **NAMED)]),
+                                      chunk([call(0, **MORE)]), chunk([call(1, **NAMED)]),
+                                      chunk([choice({}, "tool_calls")])))
+        self.assertEqual(sse.calls_of(chunks), {0: "{}", 1: ""})
+
     def test_each_mistake_is_found(self):
         good = [chunk([ROLE]), chunk([TEXT]), chunk([END])]
         mistakes = {
@@ -48,6 +60,11 @@ class Checker(unittest.TestCase):
             "usage unasked": raw(*good[:2], {**good[2], "usage": {"total_tokens": 1}}),
             "half a character": raw(*good)[:-2] + b"\xe2\x82\n\n",
             "carriage returns": raw(*good).replace(b"\n", b"\r\n"),
+            "a call without a name": raw(good[0], chunk([call(0, **MORE)]), good[2]),
+            "a call named twice": raw(good[0], chunk([call(0, **NAMED)]), chunk([call(0, **NAMED)]),
+                                      good[2]),
+            "a call without an index": raw(good[0], chunk([choice({"tool_calls": [NAMED]})]),
+                                           good[2]),
             "an error": raw(*good[:2], {"error": {"message": "no"}}),
         }
         for name, stream in mistakes.items():
@@ -97,6 +114,19 @@ class Streams(unittest.TestCase):
         whole = self.daemon.post(CHAT, body).json["choices"]
         self.assertEqual([sse.text_of(chunks, i) for i in range(3)],
                          [choice["message"]["content"] for choice in whole])
+
+    def test_a_forced_tool(self):
+        function = {"name": "get_weather", "parameters": {
+            "type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}},
+            "required": ["city"], "additionalProperties": False}}
+        body = chat_body("How is the weather?", max_tokens=120, tool_choice="required",
+                         tools=[{"type": "function", "function": function}], ignore_eos=False)
+        chunks = sse.check_stream(self.stream(CHAT, body))
+        message = self.daemon.post(CHAT, body).json["choices"][0]["message"]
+        self.assertEqual(list(sse.calls_of(chunks).values()),
+                         [call["function"]["arguments"] for call in message["tool_calls"]])
+        self.assertEqual({call["function"]["name"] for call in message["tool_calls"]},
+                         {"get_weather"})
 
     def test_one_token(self):
         sse.check_stream(self.stream(CHAT, chat_body("Hello", max_tokens=1)))

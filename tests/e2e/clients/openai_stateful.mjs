@@ -6,7 +6,13 @@ import { main, test } from "../cases.mjs";
 const [name, base] = process.argv.slice(2);
 const { default: OpenAI } = await import(name);
 const client = new OpenAI({ baseURL: `${base}v1`, apiKey: "none", maxRetries: 0 });
-const request = { model: "default", input: "Hello", max_output_tokens: 16, temperature: 0, ignore_eos: true };
+const request = {
+  model: "default",
+  input: "Hello",
+  max_output_tokens: 16,
+  temperature: 0,
+  ignore_eos: true,
+};
 const long = { ...request, max_output_tokens: 1000000 };
 
 async function all(page) {
@@ -48,11 +54,18 @@ test("the stream helper takes every event", async () => {
 
 test("a chain of responses", async () => {
   const first = await client.responses.create(request);
-  const next = await client.responses.create({ ...request, input: "And?", previous_response_id: first.id });
+  const next = await client.responses.create({
+    ...request,
+    input: "And?",
+    previous_response_id: first.id,
+  });
   assert.equal(next.previous_response_id, first.id);
   assert.ok(next.usage.input_tokens_details.cached_tokens >= first.usage.input_tokens);
   const items = await all(client.responses.inputItems.list(next.id, { order: "asc", limit: 2 }));
-  assert.deepEqual(items.map((item) => item.role), ["user", "assistant", "user"]);
+  assert.deepEqual(
+    items.map((item) => item.role),
+    ["user", "assistant", "user"],
+  );
   assert.equal(items[1].content[0].text, first.output_text);
 });
 
@@ -73,7 +86,10 @@ test("a response in the background is polled, streamed again and cancelled", asy
   const replayed = client.responses.stream({ response_id: response.id });
   assert.equal((await replayed.finalResponse()).id, response.id);
   let n = 0;
-  for await (const event of await client.responses.retrieve(response.id, { stream: true, starting_after: 2 })) {
+  for await (const event of await client.responses.retrieve(response.id, {
+    stream: true,
+    starting_after: 2,
+  })) {
     assert.ok(event.sequence_number > 2);
     n += 1;
   }
@@ -102,7 +118,10 @@ test("conversations and their items", async () => {
   });
   assert.equal(added.data.length, 3);
   const items = await all(client.conversations.items.list(made.id, { limit: 2, order: "asc" }));
-  assert.deepEqual(items.map((item) => item.content[0].text), ["one", "2", "3", "4"]);
+  assert.deepEqual(
+    items.map((item) => item.content[0].text),
+    ["one", "2", "3", "4"],
+  );
   const one = await client.conversations.items.retrieve(items[0].id, { conversation_id: made.id });
   assert.deepEqual(one, items[0]);
   const kept = await client.conversations.items.delete(items[0].id, { conversation_id: made.id });
@@ -123,7 +142,11 @@ test("responses in a conversation", async () => {
 test("errors say what is wrong", async () => {
   const wrong = [
     [{ ...request, temperature: 9 }, "temperature", "decimal_above_max_value"],
-    [{ ...request, previous_response_id: "resp_none" }, "previous_response_id", "previous_response_not_found"],
+    [
+      { ...request, previous_response_id: "resp_none" },
+      "previous_response_id",
+      "previous_response_not_found",
+    ],
     [{ ...request, tools: [{ type: "web_search" }] }, "tools[0].type", "unsupported_value"],
   ];
   for (const [body, param, code] of wrong)

@@ -24,19 +24,34 @@ test("AI SDK: responses, whole and streamed", async () => {
 test("AI SDK: a conversation by references to stored items", async () => {
   const model = createOpenAI({ baseURL, apiKey: "none" }).responses("default");
   const first = await generateText({ model, prompt: "Hello", maxOutputTokens: 12, temperature: 0 });
-  const messages = [{ role: "user", content: "Hello" }, ...first.response.messages,
-    { role: "user", content: "And?" }];
+  const messages = [
+    { role: "user", content: "Hello" },
+    ...first.response.messages,
+    { role: "user", content: "And?" },
+  ];
   const next = await generateText({ model, messages, maxOutputTokens: 12, temperature: 0 });
   assert.ok(next.usage.inputTokens > first.usage.inputTokens);
   const { responseId } = first.providerMetadata.openai;
-  const chained = await generateText({ model, prompt: "And?", maxOutputTokens: 12, temperature: 0,
-    providerOptions: { openai: { previousResponseId: responseId } } });
+  const chained = await generateText({
+    model,
+    prompt: "And?",
+    maxOutputTokens: 12,
+    temperature: 0,
+    providerOptions: { openai: { previousResponseId: responseId } },
+  });
   assert.ok(chained.usage.inputTokens > first.usage.inputTokens);
 });
 
 test("LangChain: responses, whole and streamed", async () => {
-  const model = new ChatOpenAI({ model: "default", apiKey: "none", configuration: { baseURL },
-    useResponsesApi: true, maxTokens: 12, temperature: 0, maxRetries: 0 });
+  const model = new ChatOpenAI({
+    model: "default",
+    apiKey: "none",
+    configuration: { baseURL },
+    useResponsesApi: true,
+    maxTokens: 12,
+    temperature: 0,
+    maxRetries: 0,
+  });
   const whole = await model.invoke("Hello");
   let text = "";
   for await (const chunk of await model.stream("Hello")) text += chunk.text;
@@ -49,8 +64,12 @@ test("agents: a session kept in a conversation", async () => {
   const session = new OpenAIConversationsSession({ client });
   await session.addItems([
     { type: "message", role: "user", content: "one" },
-    { type: "message", role: "assistant", status: "completed",
-      content: [{ type: "output_text", text: "two" }] },
+    {
+      type: "message",
+      role: "assistant",
+      status: "completed",
+      content: [{ type: "output_text", text: "two" }],
+    },
   ]);
   const items = await session.getItems();
   assert.equal(items.length, 2);
