@@ -262,6 +262,7 @@ async function answer(chat, messages, message) {
   state.runs.delete(chat.id);
   redraw(chat, message);
   say(message.error ?? `Answer: ${message.text.slice(0, 2000)}`);
+  if (!message.error && !state.model) connect(); // it was down when the page came
   if (run.isForgotten) return;
   await keep(() => state.store.putMessage(message));
   await saveChat(chat, true);

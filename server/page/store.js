@@ -130,6 +130,7 @@ function newestLeaf(messages, id) {
 // ---- export and import ----
 
 const EXPORT_FORMAT = "sinkd-chats";
+const MAX_ID = 1e9; // leaves room to count on
 
 async function exportChats(store, chats) {
   const list = [];
@@ -139,7 +140,7 @@ async function exportChats(store, chats) {
 
 function readMessage(value, chat, seen) {
   const roles = ["user", "assistant"];
-  if (!Number.isSafeInteger(value?.id) || value.id < 1 || seen.has(value.id))
+  if (!Number.isInteger(value?.id) || value.id < 1 || value.id > MAX_ID || seen.has(value.id))
     throw new Error("a message has no number of its own");
   if (value.parent !== 0 && !seen.has(value.parent)) throw new Error("a message has no parent");
   if (!roles.includes(value.role) || typeof value.text !== "string")

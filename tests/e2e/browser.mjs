@@ -49,13 +49,15 @@ export class Visitor {
     });
   }
 
-  // Answers in the model's place.
+  // Answers in the model's place: a piece is a text or a whole delta.
   async play(...pieces) {
     const chunk = (delta, finish_reason = null) =>
       `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
     const body =
       chunk({ role: "assistant", content: "" }) +
-      pieces.map((content) => chunk({ content })).join("") +
+      pieces
+        .map((piece) => chunk(piece.length === undefined ? piece : { content: piece }))
+        .join("") +
       chunk({}, "stop") +
       "data: [DONE]\n\n";
     await this.page.unroute("**/v1/chat/completions");

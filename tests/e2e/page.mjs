@@ -299,6 +299,24 @@ test("a screen reader is told, once and in whole", async () => {
   await me.close();
 });
 
+test("what a model thinks is folded away and kept", async () => {
+  const me = await open();
+  await me.play({ reasoning_content: "First this, " }, { reasoning_content: "then that." }, "So.");
+  assert.equal(await me.say("Think"), "So.");
+  const thoughts = me.page.locator(".thinking div");
+  assert.equal(await thoughts.isVisible(), false);
+  await me.page.click(".thinking summary");
+  assert.equal(await thoughts.innerText(), "First this, then that.");
+  await me.page.reload();
+  await me.page.waitForSelector(".thinking");
+  assert.equal(await thoughts.textContent(), "First this, then that.");
+  await me.page.unroute("**/v1/chat/completions");
+  await me.limit(4);
+  await me.say("Go on");
+  assert.deepEqual(me.requests[0].messages[1], { role: "assistant", content: "So." });
+  await me.close();
+});
+
 test("nothing overflows on a phone", async () => {
   const me = await open({ viewport: { width: 375, height: 667 }, hasTouch: true });
   await me.assertFits();

@@ -37,7 +37,9 @@ const shoot = async (name) => {
   await me.page.screenshot({ path: `${folder}/${name}.png` });
 };
 // The place in the text from which on the model sees it, if there is one yet.
-await me.page.evaluate(() => document.querySelector(".horizon")?.scrollIntoView({ block: "center" }));
+await me.page.evaluate(() =>
+  document.querySelector(".horizon")?.scrollIntoView({ block: "center" }),
+);
 await shoot("light");
 await me.page.emulateMedia({ colorScheme: "dark" });
 await shoot("dark");
