@@ -156,9 +156,29 @@ static void generation_free(struct generation *one)
     free(one);
 }
 
+void generations_limit_owners(struct generations *all, int max_per_owner)
+{
+    all->options.max_per_owner = max_per_owner;
+}
+
+static bool owner_may_have_another(const struct generations *all, int owner,
+                                   struct api_error *error)
+{
+    int n = 0;
+    for (const struct generation *one = all->first; one != NULL; one = one->next)
+        n += one->owner == owner;
+    return all->options.max_per_owner == 0 || n < all->options.max_per_owner ||
+           api_error_set(error, 429, "rate_limit_exceeded", NULL,
+                         "This key has %d answers in the making, as many as it may; wait for one "
+                         "to end.",
+                         n);
+}
+
 struct generation *generation_new(struct generations *all, struct generation_ask *ask,
                                   struct api_error *error)
 {
+    if (!owner_may_have_another(all, ask->owner, error))
+        return NULL;
     int slot = 0;
     while (slot < all->options.max && all->table[slot] != NULL)
         slot++;

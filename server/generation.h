@@ -104,12 +104,16 @@ struct generations_options {
     const struct answer_style *style; /* of the loaded model */
     struct metrics *metrics;          /* NULL: nobody counts */
     int max;                          /* at once; more are refused */
+    int max_per_owner;                /* of these, for one owner; 0: no limit */
 };
 
 bool generations_open(struct generations **out, const struct generations_options *options,
                       struct err *err);
 /* There must be none left. */
 void generations_close(struct generations **all);
+
+/* From now on. */
+void generations_limit_owners(struct generations *all, int max_per_owner);
 
 /* Takes the ask's messages, prompt, tokens and request over; NULL and *error when there are too
  * many (the ask is then as it was). Nothing happens before generation_run. */

@@ -85,6 +85,8 @@ static const struct option table[] = {
     {"no-auth", SWITCH, AT(no_auth), 0, 0, "no", NULL,
      "serve other machines without keys all the same"},
     {"no-page", SWITCH, AT(no_page), 0, 0, "no", NULL, "do not serve the chat page at /"},
+    {"max-per-key", INTEGER, AT(max_per_key), 0, 16384, "0", "N",
+     "answers at once for one key, the waiting ones included; 0: no limit"},
     {"allowed-host", TEXT, AT(allowed_host), 0, 0, "", "LIST",
      "names a local server may be called by besides local ones, by commas; * for all"},
     {"cors-origin", TEXT, AT(cors_origin), 0, 0, "", "LIST",
@@ -351,9 +353,10 @@ bool options_read(struct options *out, int argc, char **argv, struct err *err)
 static bool is_live(const char *name)
 {
     static const char *const names[] = {
-        "strict-model", "max-body",    "ping-seconds",   "drain-delay", "drain-seconds",
-        "allowed-host", "cors-origin", "max-tokens",     "temperature", "top-p",
-        "min-p",        "top-k",       "repeat-penalty", "log-level",   "log-format",
+        "max-per-key", "strict-model",   "max-body",     "ping-seconds",
+        "drain-delay", "drain-seconds",  "allowed-host", "cors-origin",
+        "max-tokens",  "temperature",    "top-p",        "min-p",
+        "top-k",       "repeat-penalty", "log-level",    "log-format",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0)

@@ -46,6 +46,7 @@ struct options {
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
     char api_key_file[OPTIONS_MAX_TEXT];
     bool no_auth;
+    int max_per_key; /* 0: no limit */
     bool no_page;
     char allowed_host[OPTIONS_MAX_TEXT]; /* separated by commas, like ... */
     char cors_origin[OPTIONS_MAX_TEXT];

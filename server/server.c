@@ -189,6 +189,7 @@ static bool open_generations(struct server *server, struct err *err)
         .style = &server->style,
         .metrics = server->metrics,
         .max = MAX_GENERATIONS,
+        .max_per_owner = options->max_per_key,
     };
     if (!generations_open(&server->generations, &generations_options, err))
         return false;
@@ -331,6 +332,7 @@ static void apply_options(struct server *server)
     const struct options *options = &server->options;
     log_set_level(options->log_level);
     log_set_format(options->log_format);
+    generations_limit_owners(server->generations, options->max_per_key);
     server->turns.ping_after_s = options->ping_seconds;
     server->turns.defaults = read_defaults(server);
 }

@@ -191,6 +191,31 @@ class Keys(Folder):
         for secret in ("alice-first-key", "alice-second-key", "short"):
             self.assertNotIn(secret, log)
 
+    def test_one_key_does_not_take_all(self):
+        keys = self.path("keys", "alice: alices-own-key\nbob: bobs-own-key\n")
+        with client.Daemon("--api-key-file", keys, "--max-per-key", "2") as daemon:
+            alice, bob = ({"Authorization": f"Bearer {key}"}
+                          for key in ("alices-own-key", "bobs-own-key"))
+            endless = chat_body("Hi", max_tokens=1 << 29)
+            connections = [daemon.connect() for _ in range(2)]
+            for connection in connections:
+                connection.request("POST", CHAT, client.json.dumps(endless), alice)
+            
+            def active():
+                text = daemon.get("/metrics", bob).body.decode()
+                return text.split("\nsinkd_generations_open ")[1].split()[0]
+
+            wait_until(lambda: active() == "2", "both are answered")
+            reply = daemon.post(CHAT, chat_body("Hi"), alice)
+            self.assertEqual(reply.status, 429)
+            self.assertEqual(reply.json["error"]["code"], "rate_limit_exceeded")
+            self.assertTrue(reply.headers["Retry-After"])
+            self.assertEqual(daemon.post(CHAT, chat_body("Hi"), bob).status, 200)
+            connections[0].close()
+            wait_until(lambda: active() == "1", "one has ended")
+            self.assertEqual(daemon.post(CHAT, chat_body("Hi"), alice).status, 200)
+            connections[1].close()
+
     def test_a_credential_of_systemd_is_a_key_file(self):
         self.path("api-keys", "a-key-of-systemd\n")
         with client.Daemon(env={"CREDENTIALS_DIRECTORY": self.folder}) as daemon:
