@@ -10,6 +10,7 @@
 enum {
     BLOCK_ROWS = 32, /* a multiple of 16 */
     BLOCK_HEADS = 8, /* heads that are computed together; more heads read the rows again */
+    WIDENED_DIM = 256,
 };
 
 /* Some heads and some rows of one segment. */
@@ -21,6 +22,17 @@ struct attention_block {
     int first_row;
     int n_rows;
     float score[BLOCK_HEADS][BLOCK_ROWS]; /* then the weights */
+    /* When so many heads read them that this pays: keys or values as floats, and 16 keys at a time
+     * with their elements side by side, [BLOCK_ROWS / 16, head_dim, 16]. */
+    float widened[BLOCK_ROWS * WIDENED_DIM];
+    float turned[BLOCK_ROWS * WIDENED_DIM];
+};
+
+/* Where the block's keys or values lie, in a type that the compiler knows. */
+struct lines {
+    const uint8_t *p;
+    size_t stride; /* bytes from row to row */
+    int n;         /* elements that can be read; those beyond head_dim are 0 */
 };
 
 SIMD size_t kv_bytes(enum kv_type type)
@@ -39,56 +51,107 @@ SIMD struct f32x16 kv_load(enum kv_type type, const uint8_t *p)
     return f32x16_load((const float *)p);
 }
 
-/* Elements i .. i+15 of a row of n; zeros beyond its end. */
-SIMD struct f32x16 kv_lanes(enum kv_type type, const uint8_t *row, int n, int i)
+/* Elements i .. i+15 of a row of n; when n ends before (is_part), zeros beyond its end. */
+SIMD struct f32x16 kv_lanes(enum kv_type type, const uint8_t *row, int n, int i, bool is_part)
 {
-    uint8_t last[16 * sizeof(float)] = {0};
     const uint8_t *p = row + kv_bytes(type) * (size_t)i;
-    if (n - i < 16)
-        p = memcpy(last, p, kv_bytes(type) * (size_t)(n - i));
-    return kv_load(type, p);
+    if (!is_part || n - i >= 16)
+        return kv_load(type, p);
+    uint8_t last[16 * sizeof(float)] = {0};
+    memcpy(last, p, kv_bytes(type) * (size_t)((n - i) & 15));
+    return kv_load(type, last);
 }
 
-/* q.k of H heads and 4 rows. */
-SIMD void score_tile(enum kv_type type, int H, struct attention_block *block, int head, int row)
+SIMD struct f32x16 lanes(const float *x, int n, int i, bool is_part)
 {
+    return is_part ? load_lanes(x, n, i) : f32x16_load(x + i);
+}
+
+SIMD struct lines lines_at(enum kv_type type, const struct attention_block *block, const void *rows,
+                           int n)
+{
+    size_t stride = kv_bytes(type) * (size_t)n;
+    return (struct lines){(const uint8_t *)rows + stride * (size_t)block->first_row, stride, n};
+}
+
+SIMD struct lines widen_lines(enum kv_type type, struct attention_block *block, const void *rows,
+                              int n)
+{
+    struct lines from = lines_at(type, block, rows, n);
+    int width = (n + 15) / 16 * 16;
+    for (int row = 0; row < block->n_rows; row++, from.p += from.stride) {
+        float *to = block->widened + row * width;
+        int i = 0;
+        for (; i + 16 <= n; i += 16)
+            f32x16_store(to + i, kv_lanes(type, from.p, n, i, false));
+        if (i < n)
+            f32x16_store(to + i, kv_lanes(type, from.p, n, i, true));
+    }
+    memset(block->widened + block->n_rows * width, 0,
+           sizeof(float) * (size_t)((BLOCK_ROWS - block->n_rows) * width));
+    return (struct lines){(const uint8_t *)block->widened, sizeof(float) * (size_t)width, width};
+}
+
+/* Adds 16 elements of q.k of H heads and SIMD_TILE_KEYS rows. */
+SIMD void score_step(enum kv_type type, int H, bool is_part, const float *q, int n,
+                     const uint8_t *const *rows, int n_lines, int i, struct f32x16 *sums)
+{
+    enum { R = SIMD_TILE_KEYS };
+    struct f32x16 ks[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+        ks[r] = kv_lanes(type, rows[r], n_lines, i, is_part);
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++) {
+        struct f32x16 qs = lanes(q + h * n, n, i, is_part);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++)
+            sums[h * R + r] = f32x16_fma(qs, ks[r], sums[h * R + r]);
+    }
+}
+
+/* q.k of H heads and SIMD_TILE_KEYS rows. */
+SIMD void score_tile(enum kv_type type, int H, struct attention_block *block,
+                     const struct lines *keys, int head, int row)
+{
+    enum { R = SIMD_TILE_KEYS };
     const struct attention_query *query = block->query;
     const int n = query->head_dim;
     const float *q =
         (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_head + head) * n;
-    size_t row_bytes = kv_bytes(type) * (size_t)n;
-    const uint8_t *k = (const uint8_t *)block->rows->k + row_bytes * (size_t)block->first_row;
-    const uint8_t *rows[4];
-    for (int r = 0; r < 4; r++) /* the last row stands in for those beyond the end */
-        rows[r] = k + row_bytes * (size_t)(row + r < block->n_rows ? row + r : block->n_rows - 1);
+    const uint8_t *rows[R];
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++) /* the last row stands in for those beyond the end */
+        rows[r] = keys->p +
+                  keys->stride * (size_t)(row + r < block->n_rows ? row + r : block->n_rows - 1);
 
-    struct f32x16 sums[SIMD_TILE_HEADS][4];
+    struct f32x16 sums[SIMD_TILE_HEADS * R + 3];
+#pragma GCC unroll 32
+    for (int i = 0; i < H * R + 3; i++)
+        sums[i] = f32x16_set(0);
+    int i = 0;
+    for (; i + 16 <= n; i += 16)
+        score_step(type, H, false, q, n, rows, keys->n, i, sums);
+    if (i < n)
+        score_step(type, H, true, q, n, rows, keys->n, i, sums);
+
+    float scores[SIMD_TILE_HEADS * R + 3];
+#pragma GCC unroll 16
+    for (i = 0; i < H * R; i += 4)
+        f32x16_sum_each(scores + i, sums[i], sums[i + 1], sums[i + 2], sums[i + 3]);
+#pragma GCC unroll 16
     for (int h = 0; h < H; h++)
-        for (int r = 0; r < 4; r++)
-            sums[h][r] = f32x16_set(0);
-    for (int i = 0; i < n; i += 16) {
-        struct f32x16 ks[4];
-        for (int r = 0; r < 4; r++)
-            ks[r] = kv_lanes(type, rows[r], n, i);
-        for (int h = 0; h < H; h++) {
-            struct f32x16 qs = load_lanes(q + h * n, n, i);
-            for (int r = 0; r < 4; r++)
-                sums[h][r] = f32x16_fma(qs, ks[r], sums[h][r]);
-        }
-    }
-    for (int h = 0; h < H; h++)
-        f32x16_sum_each(block->score[head + h] + row, sums[h][0], sums[h][1], sums[h][2],
-                        sums[h][3]);
+        memcpy(block->score[head + h] + row, scores + h * R, R * sizeof scores[0]);
 }
 
-SIMD void score_block(enum kv_type type, struct attention_block *block)
+SIMD void score_block(enum kv_type type, struct attention_block *block, struct lines keys)
 {
-    for (int row = 0; row < block->n_rows; row += 4) {
+    for (int row = 0; row < block->n_rows; row += SIMD_TILE_KEYS) {
         int head = 0;
         for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
-            score_tile(type, SIMD_TILE_HEADS, block, head, row);
+            score_tile(type, SIMD_TILE_HEADS, block, &keys, head, row);
         for (; head < block->n_heads; head++)
-            score_tile(type, 1, block, head, row);
+            score_tile(type, 1, block, &keys, head, row);
     }
 }
 
@@ -124,14 +187,8 @@ SIMD void finish_scores(struct attention_block *block, int head)
         score[i] = -INFINITY;
 }
 
-/* The largest score so far and the sum of exp(score - max). */
-struct softmax_state {
-    float max;
-    float sum;
-};
-
 /* Turns scores into weights relative to the new maximum; returns what older weights shrink to. */
-SIMD float weigh_scores(struct attention_block *block, int head, struct softmax_state *state)
+SIMD float weigh_scores(struct attention_block *block, int head, struct attention_state *state)
 {
     const struct attention_rows *rows = block->rows;
     float *score = block->score[head];
@@ -139,7 +196,9 @@ SIMD float weigh_scores(struct attention_block *block, int head, struct softmax_
     for (int i = 0; i < block->n_rows; i += 16)
         largest = f32x16_max(f32x16_load(score + i), largest);
     float max = f32x16_largest(largest);
-    float keep = state->sum > 0 ? expf(state->max - max) : 0;
+    float keep = 1;
+    if (max > state->max)
+        keep = state->sum > 0 ? expf(state->max - max) : 0;
     for (int i = 0; i < block->n_rows; i += 16) {
         struct f32x16 weight = vector_exp(f32x16_sub(f32x16_load(score + i), f32x16_set(max)));
         if (block->n_rows - i < 16) {
@@ -157,63 +216,147 @@ SIMD float weigh_scores(struct attention_block *block, int head, struct softmax_
     return keep;
 }
 
-/* out = out * keep + weights * values, for H heads and 32 columns at a time. */
-SIMD void add_values(enum kv_type type, int H, const struct attention_block *block, int head,
-                     const float *keep, float *out)
+/* y = y * keep + weights * values, for H heads and two vectors of columns. */
+SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct attention_block *block,
+                      const struct lines *values, int head, const float *keep, float *y, int i)
 {
     const int n = block->query->head_dim_v;
-    size_t row_bytes = kv_bytes(type) * (size_t)n;
-    const uint8_t *v = (const uint8_t *)block->rows->v + row_bytes * (size_t)block->first_row;
-    float *y = out + (block->first_head + head) * n;
-    for (int i = 0; i < n; i += 32) {
-        struct f32x16 sums[SIMD_TILE_HEADS][2];
-        int has_second = n - i > 16;
+    struct f32x16 sums[SIMD_TILE_HEADS][2];
+    const bool has_second = !is_part || n - i > 16;
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++) {
+        struct f32x16 k = f32x16_set(keep[head + h]);
+        sums[h][0] = f32x16_mul(lanes(y + h * n, n, i, is_part), k);
+        sums[h][1] =
+            has_second ? f32x16_mul(lanes(y + h * n, n, i + 16, is_part), k) : f32x16_set(0);
+    }
+    const uint8_t *p = values->p;
+    for (int row = 0; row < block->n_rows; row++, p += values->stride) {
+        struct f32x16 v0 = kv_lanes(type, p, values->n, i, is_part);
+        struct f32x16 v1 =
+            has_second ? kv_lanes(type, p, values->n, i + 16, is_part) : f32x16_set(0);
+#pragma GCC unroll 16
         for (int h = 0; h < H; h++) {
-            struct f32x16 k = f32x16_set(keep[head + h]);
-            sums[h][0] = f32x16_mul(load_lanes(y + h * n, n, i), k);
-            sums[h][1] =
-                has_second ? f32x16_mul(load_lanes(y + h * n, n, i + 16), k) : f32x16_set(0);
+            struct f32x16 weight = f32x16_set(block->score[head + h][row]);
+            sums[h][0] = f32x16_fma(weight, v0, sums[h][0]);
+            sums[h][1] = f32x16_fma(weight, v1, sums[h][1]);
         }
-        for (int row = 0; row < block->n_rows; row++) {
-            const uint8_t *p = v + row_bytes * (size_t)row;
-            struct f32x16 v0 = kv_lanes(type, p, n, i);
-            struct f32x16 v1 = has_second ? kv_lanes(type, p, n, i + 16) : f32x16_set(0);
-            for (int h = 0; h < H; h++) {
-                struct f32x16 weight = f32x16_set(block->score[head + h][row]);
-                sums[h][0] = f32x16_fma(weight, v0, sums[h][0]);
-                sums[h][1] = f32x16_fma(weight, v1, sums[h][1]);
-            }
-        }
-        for (int h = 0; h < H; h++) {
-            store_lanes(y + h * n, sums[h][0], n, i);
-            if (has_second)
-                store_lanes(y + h * n, sums[h][1], n, i + 16);
-        }
+    }
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++) {
+        store_lanes(y + h * n, sums[h][0], n, i);
+        if (has_second)
+            store_lanes(y + h * n, sums[h][1], n, i + 16);
     }
 }
 
+SIMD void add_values(enum kv_type type, int H, const struct attention_block *block,
+                     const struct lines *values, int head, const float *keep, float *out)
+{
+    const int n = block->query->head_dim_v;
+    float *y = out + (block->first_head + head) * n;
+    int i = 0;
+    for (; i + 32 <= n; i += 32)
+        add_columns(type, H, false, block, values, head, keep, y, i);
+    if (i < n)
+        add_columns(type, H, true, block, values, head, keep, y, i);
+}
+
+SIMD void add_block_values(enum kv_type type, const struct attention_block *block,
+                           struct lines values, const float *keep, float *out)
+{
+    int head = 0;
+    for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
+        add_values(type, SIMD_TILE_HEADS, block, &values, head, keep, out);
+    for (; head < block->n_heads; head++)
+        add_values(type, 1, block, &values, head, keep, out);
+}
+
+static void turn_keys(struct attention_block *block, struct lines keys)
+{
+    for (int row = 0; row < BLOCK_ROWS; row += 16)
+        for (int i = 0; i < keys.n; i += 16)
+            u8x64_transpose((uint8_t *)(block->turned + row * keys.n + i * 16),
+                            (const uint8_t *)(block->widened + row * keys.n + i), keys.stride);
+}
+
+/* q.k of H heads and 32 turned keys, a key to a lane. */
+SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, int head)
+{
+    const struct attention_query *query = block->query;
+    const int n = query->head_dim;
+    const float *q =
+        (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_head + head) * n;
+    const float *first = block->turned, *second = block->turned + 16 * n_lines;
+    struct f32x16 sums[SIMD_TILE_HEADS][2];
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++)
+        sums[h][0] = sums[h][1] = f32x16_set(0);
+    for (int i = 0; i < n; i++) {
+        struct f32x16 k0 = f32x16_load(first + 16 * i), k1 = f32x16_load(second + 16 * i);
+#pragma GCC unroll 16
+        for (int h = 0; h < H; h++) {
+            struct f32x16 qs = f32x16_set(q[h * n + i]);
+            sums[h][0] = f32x16_fma(qs, k0, sums[h][0]);
+            sums[h][1] = f32x16_fma(qs, k1, sums[h][1]);
+        }
+    }
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++) {
+        f32x16_store(block->score[head + h], sums[h][0]);
+        f32x16_store(block->score[head + h] + 16, sums[h][1]);
+    }
+}
+
+/* Once for all types. */
+static __attribute__((noinline)) void score_widened(struct attention_block *block,
+                                                    struct lines keys)
+{
+    turn_keys(block, keys);
+    int head = 0;
+    for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
+        score_turned_tile(SIMD_TILE_HEADS, block, keys.n, head);
+    for (; head < block->n_heads; head++)
+        score_turned_tile(1, block, keys.n, head);
+}
+
+static __attribute__((noinline)) void
+add_widened(const struct attention_block *block, struct lines values, const float *keep, float *out)
+{
+    add_block_values(KV_F32, block, values, keep, out);
+}
+
+SIMD bool pays_to_widen(const struct attention_block *block, int n)
+{
+    return block->n_heads > SIMD_TILE_HEADS && n <= WIDENED_DIM;
+}
+
 SIMD void attend_block(enum kv_type type, struct attention_block *block,
-                       struct softmax_state *states, float *out)
+                       struct attention_state *states, float *out)
 {
     float keep[BLOCK_HEADS];
-    score_block(type, block);
+    const struct attention_rows *rows = block->rows;
+    int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
+    if (pays_to_widen(block, n_k))
+        score_widened(block, widen_lines(type, block, rows->k, n_k));
+    else
+        score_block(type, block, lines_at(type, block, rows->k, n_k));
     for (int head = 0; head < block->n_heads; head++) {
         finish_scores(block, head);
         keep[head] = weigh_scores(block, head, &states[head]);
     }
-    int head = 0;
-    for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
-        add_values(type, SIMD_TILE_HEADS, block, head, keep, out);
-    for (; head < block->n_heads; head++)
-        add_values(type, 1, block, head, keep, out);
+    if (type != KV_F32 && pays_to_widen(block, n_v))
+        add_widened(block, widen_lines(type, block, rows->v, n_v), keep, out);
+    else
+        add_block_values(type, block, lines_at(type, block, rows->v, n_v), keep, out);
 }
 
 SIMD void attend_heads(enum kv_type type, struct attention_block *block,
-                       const struct attention_rows *segments, int n_segments, float *out)
+                       const struct attention_rows *segments, int n_segments,
+                       struct attention_state *states, float *out)
 {
-    struct softmax_state states[BLOCK_HEADS];
     for (int head = 0; head < block->n_heads; head++)
-        states[head] = (struct softmax_state){-INFINITY, 0};
+        states[head] = (struct attention_state){-INFINITY, 0};
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
@@ -232,33 +375,40 @@ SIMD void attend_heads(enum kv_type type, struct attention_block *block,
     }
 }
 
-SIMD void attend(enum kv_type type, float *out, const struct attention_query *query,
-                 const struct attention_rows *segments, int n_segments)
+SIMD void attend(enum kv_type type, float *out, struct attention_state *out_states,
+                 const struct attention_query *query, const struct attention_rows *segments,
+                 int n_segments)
 {
+    struct attention_block block;
+    block.query = query;
     memset(out, 0, (size_t)query->n_heads * (size_t)query->head_dim_v * sizeof *out);
     for (int head = 0; head < query->n_heads; head += BLOCK_HEADS) {
         int n_left = query->n_heads - head;
-        struct attention_block block = {.query = query, .first_head = head};
+        struct attention_state states[BLOCK_HEADS];
+        block.first_head = head;
         block.n_heads = n_left < BLOCK_HEADS ? n_left : BLOCK_HEADS;
-        attend_heads(type, &block, segments, n_segments, out);
+        attend_heads(type, &block, segments, n_segments, states, out);
+        if (out_states != NULL)
+            memcpy(out_states + head, states, (size_t)block.n_heads * sizeof states[0]);
     }
 }
 
-static void attention(float *out, const struct attention_query *query, enum kv_type type,
+static void attention(float *out, struct attention_state *out_states,
+                      const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments)
 {
     switch (type) {
     case KV_F32:
-        attend(KV_F32, out, query, segments, n_segments);
+        attend(KV_F32, out, out_states, query, segments, n_segments);
         break;
     case KV_F16:
-        attend(KV_F16, out, query, segments, n_segments);
+        attend(KV_F16, out, out_states, query, segments, n_segments);
         break;
     case KV_BF16:
-        attend(KV_BF16, out, query, segments, n_segments);
+        attend(KV_BF16, out, out_states, query, segments, n_segments);
         break;
     case KV_Q8:
-        attend(KV_Q8, out, query, segments, n_segments);
+        attend(KV_Q8, out, out_states, query, segments, n_segments);
         break;
     }
 }

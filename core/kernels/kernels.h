@@ -44,6 +44,13 @@ struct attention_query {
     float soft_cap; /* score = cap * tanh(score / cap); 0 for none */
 };
 
+/* Of one head, how its output was weighed: the largest score and the sum of exp(score - max). Two
+ * outputs of the same query over different rows make one, see forward_attention.c. */
+struct attention_state {
+    float max; /* -infinity when there were no rows */
+    float sum;
+};
+
 struct kernels {
     enum kernels_isa isa;
     const char *name; /* "scalar", "avx2", "avx512" */
@@ -75,8 +82,9 @@ struct kernels {
 
     /* out[h, :] = sum_j softmax_j(score_hj) v_j over all segments' rows, in one pass with online
      * softmax (arXiv 2205.14135). A query that sees no row gets zeros. out [n_heads, head_dim_v].
-     */
-    void (*attention)(float *out, const struct attention_query *query, enum kv_type type,
+     * out_states [n_heads] may be NULL. */
+    void (*attention)(float *out, struct attention_state *out_states,
+                      const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments);
 
     /* Largest element and log(sum(exp(x))) relative to 0, for probabilities and perplexity. */

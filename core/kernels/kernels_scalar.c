@@ -155,13 +155,7 @@ static float attention_score(const struct attention_query *query, enum kv_type t
     return score;
 }
 
-/* What one head has seen so far: the largest score, the sum of exp(score - max). */
-struct softmax_state {
-    float max;
-    float sum;
-};
-
-static void attend_row(float *out, struct softmax_state *state, float score,
+static void attend_row(float *out, struct attention_state *state, float score,
                        const struct attention_rows *rows, enum kv_type type, int row, int n)
 {
     float weight = 1, keep = 1;
@@ -176,12 +170,13 @@ static void attend_row(float *out, struct softmax_state *state, float score,
         out[i] = out[i] * keep + weight * kv_load(rows->v, rows->v_scale, type, (size_t)row, n, i);
 }
 
-static void attention(float *out, const struct attention_query *query, enum kv_type type,
+static void attention(float *out, struct attention_state *out_states,
+                      const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments)
 {
     for (int head = 0; head < query->n_heads; head++) {
         float *y = out + head * query->head_dim_v;
-        struct softmax_state state = {-INFINITY, 0};
+        struct attention_state state = {-INFINITY, 0};
         memset(y, 0, (size_t)query->head_dim_v * sizeof *y);
         for (int s = 0; s < n_segments; s++) {
             for (int row = 0; row < segments[s].n_rows; row++) {
@@ -191,6 +186,8 @@ static void attention(float *out, const struct attention_query *query, enum kv_t
         }
         for (int i = 0; i < query->head_dim_v && state.sum > 0; i++)
             y[i] /= state.sum;
+        if (out_states != NULL)
+            out_states[head] = state;
     }
 }
 

@@ -26,7 +26,8 @@ struct u8x64 {
 /* 16 registers, two for a vector. */
 #define SIMD_TILE_TOKENS 4 /* integer product: 16 rows by as many tokens */
 #define SIMD_TILE_ROWS 2   /* float product: rows by as many tokens */
-#define SIMD_TILE_HEADS 2  /* attention */
+#define SIMD_TILE_HEADS 2  /* attention: heads by keys */
+#define SIMD_TILE_KEYS 2
 
 SIMD struct f32x16 f32x16_set(float x)
 {

@@ -100,6 +100,10 @@ static void lay_out(struct forward *forward, struct arena *arena)
     forward->k = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_k);
     forward->v = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_v);
     forward->heads = take_activations(arena, n, shape->n_heads * shape->head_dim_v);
+    int n_stretches = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    forward->stretches = take_floats(arena, n_stretches, shape->n_heads * shape->head_dim_v);
+    forward->stretch_states = arena_take(arena, (size_t)n_stretches, (size_t)shape->n_heads,
+                                         sizeof forward->stretch_states[0]);
     forward->hidden = take_activations(arena, n, shape->n_ff);
     forward->up = take_floats(arena, n, shape->n_ff);
     forward->projected = take_floats(arena, n, shape->n_embd);

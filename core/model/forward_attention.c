@@ -1,15 +1,19 @@
 /* Attention of one layer: q, k, v for the whole batch, then all keys and values into the caches,
- * then every query, split over (token, KV head). */
+ * then every query, split over (token, KV head) and, when that makes too few parts for the threads,
+ * over stretches of rows whose results are joined afterwards. */
+#include <math.h>
 #include <string.h>
 
 #include "core/kernels/kernels.h"
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
 
+enum { LEAST_ROWS_OF_STRETCH = 128 };
+
 struct attention_job {
     struct forward *forward;
     const struct layer *layer;
-    int n_slices; /* of the query heads that share one KV head */
+    int n_stretches; /* of the rows of each token's view */
 };
 
 static void finish_clamp(const struct products *products, const struct product *product,
@@ -127,34 +131,85 @@ static void prepare_query(const struct attention_job *job, int t, int first_head
     query->q_sink = is_same ? ring : sink;
 }
 
-/* The rows of a token's view that are within the layer's reach. A layer with a sliding window keeps
- * the mask that it was trained with, by the distance in the cache: of R recent tokens it sees the
- * last, at their distance in the text, and sinks only if its window is longer than R. */
-static int find_rows(const struct attention_job *job, int t, int kv_head,
+/* How many rows of a segment are out of the layer's reach: the oldest ones. */
+static int hidden_rows(const struct layer *layer, const struct kv_segment *segment)
+{
+    int n_hidden = segment->first_distance - layer->reach;
+    n_hidden = n_hidden < 0 ? 0 : n_hidden;
+    return n_hidden < segment->n_rows ? n_hidden : segment->n_rows;
+}
+
+static int count_rows(const struct attention_job *job, int t)
+{
+    const struct kv_view *view = &job->forward->views[t];
+    int n = 0;
+    for (int i = 0; i < view->n_segments; i++)
+        n += view->segments[i].n_rows - hidden_rows(job->layer, &view->segments[i]);
+    return n;
+}
+
+static struct attention_rows rows_at(const struct attention_job *job, int t, int kv_head,
+                                     const struct kv_segment *segment, int first, int n_rows)
+{
+    int layer = job->forward->layer, row = segment->first_row + first;
+    struct kv_cache *cache = job->forward->tokens[t].cache;
+    return (struct attention_rows){
+        .k = kv_cache_k(cache, layer, kv_head, row),
+        .v = kv_cache_v(cache, layer, kv_head, row),
+        .k_scale = kv_cache_k_scale(cache, layer, kv_head, row),
+        .v_scale = kv_cache_v_scale(cache, layer, kv_head, row),
+        .n_rows = n_rows,
+        .first_distance = segment->first_distance - first,
+        .is_sink = segment->is_sink,
+    };
+}
+
+/* One stretch of the rows of a token's view that are within the layer's reach. A layer with a
+ * sliding window keeps the mask that it was trained with, by the distance in the cache: of R recent
+ * tokens it sees the last, at their distance in the text, and sinks only if its window is longer
+ * than R. */
+static int find_rows(const struct attention_job *job, int t, int kv_head, int stretch,
                      struct attention_rows rows[3])
 {
-    const struct forward *forward = job->forward;
-    const struct kv_view *view = &forward->views[t];
-    struct kv_cache *cache = forward->tokens[t].cache;
-    int n = 0;
+    const struct kv_view *view = &job->forward->views[t];
+    int n_rows = count_rows(job, t), n = 0;
+    int begin = forward_part_begin(n_rows, stretch, job->n_stretches);
+    int end = forward_part_begin(n_rows, stretch + 1, job->n_stretches);
     for (int i = 0; i < view->n_segments; i++) {
         const struct kv_segment *segment = &view->segments[i];
-        int n_hidden = segment->first_distance - job->layer->reach;
-        n_hidden = n_hidden < 0 ? 0 : n_hidden;
-        if (n_hidden >= segment->n_rows)
-            continue;
-        int first = segment->first_row + n_hidden;
-        rows[n++] = (struct attention_rows){
-            .k = kv_cache_k(cache, forward->layer, kv_head, first),
-            .v = kv_cache_v(cache, forward->layer, kv_head, first),
-            .k_scale = kv_cache_k_scale(cache, forward->layer, kv_head, first),
-            .v_scale = kv_cache_v_scale(cache, forward->layer, kv_head, first),
-            .n_rows = segment->n_rows - n_hidden,
-            .first_distance = segment->first_distance - n_hidden,
-            .is_sink = segment->is_sink,
-        };
+        int n_hidden = hidden_rows(job->layer, segment);
+        int n_here = segment->n_rows - n_hidden;
+        int from = begin > 0 ? begin : 0, to = end < n_here ? end : n_here;
+        if (from < to)
+            rows[n++] = rows_at(job, t, kv_head, segment, n_hidden + from, to - from);
+        begin -= n_here;
+        end -= n_here;
     }
     return n;
+}
+
+static int group_size(const struct forward *forward)
+{
+    return forward->model->shape.n_heads / forward->model->shape.n_kv_heads;
+}
+
+/* Where the results of one token's stretch go: [n_heads, head_dim_v]. */
+static float *output_of(const struct attention_job *job, int t, int stretch)
+{
+    const struct forward *forward = job->forward;
+    size_t width = (size_t)forward->heads.n_in;
+    if (job->n_stretches == 1)
+        return forward->heads.x + (size_t)t * width;
+    return forward->stretches + (size_t)(t * job->n_stretches + stretch) * width;
+}
+
+static struct attention_state *states_of(const struct attention_job *job, int t, int stretch)
+{
+    const struct forward *forward = job->forward;
+    if (job->n_stretches == 1)
+        return NULL;
+    return forward->stretch_states +
+           (t * job->n_stretches + stretch) * forward->model->shape.n_heads;
 }
 
 static void attend_part(void *arg, int part, int n_parts, int thread)
@@ -163,18 +218,15 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     const struct attention_job *job = arg;
     const struct forward *forward = job->forward;
     const struct model_shape *shape = &forward->model->shape;
-    int slice = part % job->n_slices;
-    int kv_head = part / job->n_slices % shape->n_kv_heads;
-    int t = part / job->n_slices / shape->n_kv_heads;
+    int stretch = part % job->n_stretches;
+    int kv_head = part / job->n_stretches % shape->n_kv_heads;
+    int t = part / job->n_stretches / shape->n_kv_heads;
 
-    int group = shape->n_heads / shape->n_kv_heads;
-    int begin = group * slice / job->n_slices;
-    int end = group * (slice + 1) / job->n_slices;
-    int first_head = kv_head * group + begin;
+    int first_head = kv_head * group_size(forward);
     const float *slopes = forward->model->alibi_slopes;
     struct attention_query query = {
         .slopes = slopes == NULL ? NULL : slopes + first_head,
-        .n_heads = end - begin,
+        .n_heads = group_size(forward),
         .head_dim = shape->head_dim_k,
         .head_dim_v = shape->head_dim_v,
         .scale = shape->attention_scale,
@@ -183,37 +235,81 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     void *scratch = (char *)forward_scratch(forward, thread) + forward->matmul_bytes;
     prepare_query(job, t, first_head, scratch, &query);
     struct attention_rows rows[3];
-    int n_segments = find_rows(job, t, kv_head, rows);
+    int n_segments = find_rows(job, t, kv_head, stretch, rows);
     if (forward->observer != NULL) {
         struct forward_sight sight = {forward->layer, t, first_head, &query, rows, n_segments};
         forward->observer(forward->observer_arg, &sight);
     }
-    size_t head_index = (size_t)t * (size_t)shape->n_heads + (size_t)first_head;
-    kernels->attention(forward->heads.x + head_index * (size_t)shape->head_dim_v, &query,
+    struct attention_state *states = states_of(job, t, stretch);
+    kernels->attention(output_of(job, t, stretch) + first_head * shape->head_dim_v,
+                       states == NULL ? NULL : states + first_head, &query,
                        kv_cache_shape(forward->tokens[t].cache)->type, rows, n_segments);
 }
 
-/* Query heads are split further only when there are too few (token, KV head) pairs for the threads:
- * a split reads the same keys twice. */
-static int choose_slices(const struct forward *forward)
+/* A whole softmax out of those over stretches: each counts as its sum, all relative to the largest
+ * of their maxima (arXiv 2205.14135, section 3.1). */
+static void join_head(const struct attention_job *job, int t, int head)
 {
-    const struct model_shape *shape = &forward->model->shape;
+    int n = job->forward->model->shape.head_dim_v;
+    float *y = job->forward->heads.x + (size_t)t * (size_t)job->forward->heads.n_in + head * n;
+    float max = -INFINITY, sum = 0;
+    for (int i = 0; i < job->n_stretches; i++)
+        max = fmaxf(max, states_of(job, t, i)[head].max);
+    memset(y, 0, (size_t)n * sizeof *y);
+    for (int i = 0; i < job->n_stretches; i++) {
+        const struct attention_state *state = &states_of(job, t, i)[head];
+        const float *x = output_of(job, t, i) + head * n;
+        float weight = state->sum > 0 ? state->sum * expf(state->max - max) : 0;
+        for (int j = 0; j < n; j++)
+            y[j] += weight * x[j];
+        sum += weight;
+    }
+    for (int j = 0; j < n && sum > 0; j++)
+        y[j] /= sum;
+}
+
+static void join_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    (void)thread;
+    const struct attention_job *job = arg;
+    int n_kv_heads = job->forward->model->shape.n_kv_heads;
+    int first = part % n_kv_heads * group_size(job->forward);
+    for (int i = 0; i < group_size(job->forward); i++)
+        join_head(job, part / n_kv_heads, first + i);
+}
+
+/* Rows are split when there are too few (token, KV head) pairs for the threads. */
+static int choose_stretches(const struct attention_job *job)
+{
+    const struct forward *forward = job->forward;
     int n_threads = thread_pool_size(forward->pool);
-    int n_pairs = forward->n_tokens * shape->n_kv_heads;
-    int group = shape->n_heads / shape->n_kv_heads;
-    int n_slices = (n_threads + n_pairs - 1) / n_pairs;
-    return n_slices < group ? n_slices : group;
+    int n_pairs = forward->n_tokens * forward->model->shape.n_kv_heads;
+    int n_wanted = FORWARD_PARTS_PER_THREAD / 2 * n_threads;
+    if (n_threads == 1 || n_pairs >= n_wanted || forward->observer != NULL)
+        return 1;
+    int most = 0;
+    for (int t = 0; t < forward->n_tokens; t++) {
+        int n_rows = count_rows(job, t);
+        most = n_rows > most ? n_rows : most;
+    }
+    int n = n_wanted / n_pairs;
+    int n_useful = most / LEAST_ROWS_OF_STRETCH;
+    n = n < n_useful ? n : n_useful;
+    return n > 1 ? n : 1;
 }
 
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
-    struct attention_job job = {
-        .forward = forward, .layer = layer, .n_slices = choose_slices(forward)};
+    struct attention_job job = {.forward = forward, .layer = layer};
     int n_pairs = forward->n_tokens * forward->model->shape.n_kv_heads;
     project_qkv(forward, &forward->inputs[from], layer);
     thread_pool_run(forward->pool, store_part, &job,
                     forward_token_parts(forward, forward->n_tokens));
-    thread_pool_run(forward->pool, attend_part, &job, n_pairs * job.n_slices);
+    job.n_stretches = choose_stretches(&job);
+    thread_pool_run(forward->pool, attend_part, &job, n_pairs * job.n_stretches);
+    if (job.n_stretches > 1)
+        thread_pool_run(forward->pool, join_part, &job, n_pairs);
     forward_quantize(forward, &forward->heads);
     forward_add_product(forward, &forward->heads, &layer->out, layer->out_b, layer->post_attn_norm);
 }

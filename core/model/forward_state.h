@@ -9,6 +9,9 @@
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
 
+/* More parts than threads, so that a core that is slowed down by a neighbour does less. */
+enum { FORWARD_PARTS_PER_THREAD = 4 };
+
 /* Rotations of each token of the batch by one kind of position; [max_tokens, n_rot / 2]. */
 struct rotations {
     float *cos;
@@ -48,6 +51,8 @@ struct forward {
     float *k;                                    /* [max_tokens, n_kv_heads * head_dim_k] */
     float *v;                                    /* [max_tokens, n_kv_heads * head_dim_v] */
     struct activations heads;                    /* n_heads * head_dim_v wide: attention's result */
+    float *stretches;                            /* the same, of stretches of rows; see */
+    struct attention_state *stretch_states;      /* [n_heads]     forward_attention.c */
     struct activations hidden;                   /* n_ff wide */
     float *up;                                   /* [max_tokens, n_ff]; gated families only */
     float *projected;                            /* [max_tokens, n_embd] before it is added to x */

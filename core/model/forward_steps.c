@@ -7,8 +7,6 @@
 #include "core/model/forward_state.h"
 
 enum {
-    /* More parts than threads, so that a core that is slowed down by a neighbour does less. */
-    PARTS_PER_THREAD = 4,
     /* Rows of a tile: kernels work on several rows at once. */
     TILE_MULTIPLE = 32,
 };
@@ -20,7 +18,7 @@ const struct model_shape *forward_shape(const struct forward *forward)
 
 int forward_token_parts(const struct forward *forward, int n_tokens)
 {
-    int most = PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    int most = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
     return n_tokens < most ? n_tokens : most;
 }
 
@@ -62,7 +60,7 @@ void forward_multiply(struct products *products)
     int n_rows = 0;
     for (int i = 0; i < products->n_list; i++)
         n_rows += products->list[i].w->n_out;
-    int n_wanted = PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
+    int n_wanted = FORWARD_PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
     int rows = (n_rows + n_wanted - 1) / n_wanted;
     products->tile_rows = (rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE;
 

@@ -138,7 +138,7 @@ static void measure_attention(enum kv_type type)
             struct attention_rows rows = {k, k + bytes, NULL, NULL, N_ROWS, N_ROWS - 1, false};
             if (type == KV_Q8)
                 rows.k_scale = rows.v_scale = scale;
-            kernels->attention(out, &query, type, &rows, 1);
+            kernels->attention(out, NULL, &query, type, &rows, 1);
         }
         double seconds = (double)(thread_now_ns() - begin) * 1e-9;
         best = seconds < best ? seconds : best;

@@ -407,7 +407,7 @@ static void check_attention(const struct attention_case *c)
     struct attention_query query = {data->q_ring, data->q_sink, c->has_alibi ? data->slopes : NULL,
                                     c->n_heads,   c->head_dim,  c->head_dim_v,
                                     0.25f,        c->soft_cap};
-    kernels->attention(data->out, &query, c->type, segments, MAX_SEGMENTS);
+    kernels->attention(data->out, NULL, &query, c->type, segments, MAX_SEGMENTS);
     for (int head = 0; head < c->n_heads; head++)
         check_head(c, data, head);
     free(data);
@@ -441,9 +441,41 @@ static void test_attention_without_rows_gives_zeros(void **state)
     memset(out, 0x55, sizeof out);
     struct attention_query query = {q, q, NULL, 2, 16, 16, 1, 0};
     struct attention_rows none = {NULL, NULL, NULL, NULL, 0, 0, false};
-    kernels->attention(out, &query, KV_F16, &none, 1);
+    kernels->attention(out, NULL, &query, KV_F16, &none, 1);
     for (int i = 0; i < 32; i++)
         assert_true(out[i] == 0);
+}
+
+/* Two outputs over half of the rows each, weighed by their states, make the whole one. */
+static void test_attention_over_stretches(void **state)
+{
+    enum { HEADS = 5, DIM = 48, ROWS = 77, CUT = 40 };
+    if (!select_isa(*state))
+        return;
+    static float q[HEADS * DIM + MARGIN], k[ROWS * DIM + MARGIN], v[ROWS * DIM + MARGIN];
+    float out[3][HEADS * DIM];
+    struct attention_state states[3][HEADS];
+    fill(q, HEADS * DIM, 1);
+    fill(k, ROWS * DIM, 1);
+    fill(v, ROWS * DIM, 1);
+    struct attention_query query = {q, q, NULL, HEADS, DIM, DIM, 1, 0};
+    struct attention_rows rows[3] = {
+        {k, v, NULL, NULL, ROWS, ROWS - 1, false},
+        {k, v, NULL, NULL, CUT, ROWS - 1, false},
+        {k + CUT * DIM, v + CUT * DIM, NULL, NULL, ROWS - CUT, ROWS - CUT - 1, false},
+    };
+    for (int i = 0; i < 3; i++)
+        kernels->attention(out[i], states[i], &query, KV_F32, &rows[i], 1);
+    for (int head = 0; head < HEADS; head++) {
+        float max = fmaxf(states[1][head].max, states[2][head].max);
+        float first = states[1][head].sum * expf(states[1][head].max - max);
+        float second = states[2][head].sum * expf(states[2][head].max - max);
+        check_near(states[0][head].max, max, 1e-6);
+        check_near(states[0][head].sum, first + second, 1e-5);
+        for (int i = head * DIM; i < (head + 1) * DIM; i++)
+            check_near(out[0][i], (first * out[1][i] + second * out[2][i]) / (first + second),
+                       1e-4);
+    }
 }
 
 /* A score of a thousand must not overflow, whichever side it comes from. */
@@ -460,7 +492,7 @@ static void test_attention_with_extreme_scores(void **state)
         }
         struct attention_query query = {q, q, NULL, 1, 16, 16, 1, 0};
         struct attention_rows rows = {k, v, NULL, NULL, 64, 63, false};
-        kernels->attention(out, &query, KV_F32, &rows, 1);
+        kernels->attention(out, NULL, &query, KV_F32, &rows, 1);
         for (int j = 0; j < 16; j++)
             check_near(out[j], last ? 63 : 0, 1e-5);
     }
@@ -511,6 +543,7 @@ int main(void)
         {"not finite", test_numbers_that_are_not_finite},
         {"attention", test_attention},
         {"attention without rows", test_attention_without_rows_gives_zeros},
+        {"attention over stretches", test_attention_over_stretches},
         {"attention with extreme scores", test_attention_with_extreme_scores},
     };
     enum { N_CHECKS = sizeof checks / sizeof checks[0], N_OTHERS = 2 };
