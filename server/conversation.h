@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/buf.h"
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
 #include "server/message_log.h"
@@ -24,7 +25,8 @@ struct boundary {
     int64_t position;
     size_t n_text_kept; /* bytes of the last message, an answer, that those tokens cover */
     bool is_plain;      /* the answer is what the model said, byte for byte */
-    bool is_whole;      /* the tokens cover all that the model said */
+    bool is_whole;      /* the tokens cover all that the model said, or ... */
+    bool has_tail;      /* ... all but the conversation's tail; true of the last boundary only */
     int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
     uint64_t started_with; /* replay: of that prompt's end, as in the plan */
 };
@@ -42,6 +44,7 @@ struct conversation {
     struct message_log log;
     struct boundary *boundaries; /* [CONVERSATION_MAX_BOUNDARIES] ascending; NULL: none yet */
     int n_boundaries;
+    struct buf tail;        /* of what the model said last; see struct boundary */
     uint64_t rendered_with; /* boundaries hold for the same tools and variables only */
 };
 

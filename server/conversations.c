@@ -61,6 +61,7 @@ static void drop(struct conversations *all, struct conversation *one)
     all->n_log_bytes -= one->log.n_bytes;
     message_log_done(&one->log);
     free(one->boundaries);
+    buf_done(&one->tail);
     free(one);
 }
 
@@ -401,6 +402,25 @@ static bool record_words(struct conversations *all, struct conversation *one,
     return is_recorded;
 }
 
+static void add_answer_boundary(struct conversation *one, size_t n_spoken_before,
+                                const struct conversation_result *result)
+{
+    size_t n_kept = result->usage->n_text_kept;
+    bool has_tail = !result->is_plain && n_kept < result->n_raw;
+    if (one->n_boundaries > 0)
+        one->boundaries[one->n_boundaries - 1].has_tail = false;
+    buf_done(&one->tail);
+    if (has_tail)
+        buf_append(&one->tail, result->raw + n_kept, result->n_raw - n_kept);
+    add_boundary(one, (struct boundary){.n_messages = one->log.n,
+                                        .position = one->last.position,
+                                        .n_text_kept = n_spoken_before + n_kept,
+                                        .is_plain = result->is_plain,
+                                        .is_whole = n_kept == result->n_raw,
+                                        .has_tail = has_tail && !one->tail.failed,
+                                        .replay = -1});
+}
+
 static void record_turn(struct conversations *all, struct conversation *one,
                         struct conversation_plan *plan, const struct conversation_result *result)
 {
@@ -427,13 +447,7 @@ static void record_turn(struct conversations *all, struct conversation *one,
                                             .replay = result->last_token,
                                             .started_with = plan->started_with});
     if (!plan->is_unfaithful)
-        add_boundary(one,
-                     (struct boundary){.n_messages = one->log.n,
-                                       .position = one->last.position,
-                                       .n_text_kept = n_spoken_before + result->usage->n_text_kept,
-                                       .is_plain = result->is_plain,
-                                       .is_whole = result->usage->n_text_kept == result->n_raw,
-                                       .replay = -1});
+        add_answer_boundary(one, n_spoken_before, result);
 }
 
 void conversations_end(struct conversations *all, struct conversation_plan *plan,

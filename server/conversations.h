@@ -84,8 +84,9 @@ struct conversation_result {
     int64_t n_fed;              /* prompt tokens that were submitted */
     int32_t last_token;         /* the last of them */
     struct chat_message answer; /* what the client was sent; its role is not looked at */
-    size_t n_raw;               /* bytes of text that the model said, and ... */
-    bool is_plain;              /* ... the answer is that text, byte for byte */
+    const char *raw;            /* the text that the model said, and ... */
+    size_t n_raw;
+    bool is_plain; /* ... the answer is that text, byte for byte */
     bool is_cancelled;
 };
 

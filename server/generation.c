@@ -652,6 +652,7 @@ static void end_conversation(struct generation *one, const struct engine_event *
                 .extra = extra,
                 .extra_len = extra == NULL ? 0 : strlen(extra),
             },
+        .raw = buf_text(&one->text),
         .n_raw = one->text.len,
         .is_plain = is_plain(one),
         .is_cancelled = event->finish == ENGINE_FINISH_CANCELLED,

@@ -176,6 +176,12 @@ static const struct tool_format formats[] = {
                   "<\xEF\xBD\x9Ctool\xE2\x96\x81"
                   "calls\xE2\x96\x81"
                   "end\xEF\xBD\x9C>"},
+        .force_open = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
+                      "calls\xE2\x96\x81"
+                      "begin\xEF\xBD\x9C><\xEF\xBD\x9Ctool\xE2\x96\x81"
+                      "call\xE2\x96\x81"
+                      "begin\xEF\xBD\x9C>function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>",
+        .force_middle = "\n```json\n{",
         .call_id_prefix = "call_",
         .call_id_digits = 24,
         .fence = "```",

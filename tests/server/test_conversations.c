@@ -123,6 +123,7 @@ static void end(struct conversations *all, struct conversation_plan *plan, struc
         .n_fed = n_fed(plan),
         .last_token = 77,
         .answer = {.content = ending.text, .len = len},
+        .raw = ending.text,
         .n_raw = len,
         .is_plain = true,
         .is_cancelled = ending.is_cancelled,
@@ -161,33 +162,30 @@ static void new_conversation_is_fed_whole(void **state)
 }
 
 /* The model thought, or called a tool: what the session holds is not what the client sends back. */
-static void an_answer_in_other_words_is_kept_when_whole(void **state)
+static void an_answer_in_other_words_is_gone_on_from(void **state)
 {
     (void)state;
-    for (size_t n_unkept = 0; n_unkept < 2; n_unkept++) {
+    for (size_t n_unkept = 0; n_unkept <= 2; n_unkept++) {
         struct conversations *all = open_all(4, 1 << 20);
         struct conversation_plan plan;
         begin(all, "x", SAID({'u', "Hi"}), &plan);
         int64_t prompt_end = n_fed(&plan);
-        struct engine_usage usage = {.position = prompt_end + 50, .n_text_kept = 50 - n_unkept};
+        struct engine_usage usage = {.position = prompt_end + 52, .n_text_kept = 52 - n_unkept};
         struct conversation_result result = {
             .usage = &usage,
             .n_fed = prompt_end,
             .last_token = 77,
             .answer = {.content = "Hello", .len = 5},
-            .n_raw = 50,
+            .raw = "<think>This is how one greets somebody.</think>Hello",
+            .n_raw = 52,
         };
         conversations_end(all, &plan, &result);
         begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
-        if (n_unkept == 0) {
-            assert_int_equal(plan.match, CONVERSATION_APPEND);
-            assert_int_equal(plan.keep, prompt_end + 50);
-            assert_string_equal(fed(&plan), "<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
-                                            "<|im_start|>assistant\n");
-        } else {
-            assert_int_equal(plan.match, CONVERSATION_REBUILD);
-            assert_int_equal(plan.keep, 0);
-        }
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_int_equal(plan.keep, prompt_end + 52);
+        static const char after[] = "lo<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                    "<|im_start|>assistant\n";
+        assert_string_equal(fed(&plan), after + 2 - n_unkept);
         end(all, &plan, (struct ending){.text = "x"});
         conversations_close(&all);
     }
@@ -566,7 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_conversation_is_fed_whole),
         cmocka_unit_test(next_turn_feeds_only_what_follows),
-        cmocka_unit_test(an_answer_in_other_words_is_kept_when_whole),
+        cmocka_unit_test(an_answer_in_other_words_is_gone_on_from),
         cmocka_unit_test(other_tools_mean_reading_again),
         cmocka_unit_test(text_that_the_session_lacks_is_fed_again),
         cmocka_unit_test(same_question_again_replays_one_token),
