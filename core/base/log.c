@@ -11,7 +11,8 @@
 
 #include "core/base/clock.h"
 
-enum { MAX_LINE = 2048, MAX_MESSAGE = 1024 };
+/* A line has room for a message of which each byte is escaped. */
+enum { MAX_LINE = 8192, MAX_MESSAGE = 1024 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const int syslog_priorities[] = {3, 4, 6, 7};
@@ -72,6 +73,8 @@ static void put_plain(struct line *line, const char *text)
         put(line, (char[]){(unsigned char)*c < ' ' || *c == 0x7f ? ' ' : *c, '\0'});
 }
 
+/* Bytes beyond ASCII are escaped one by one: a path may hold what is not UTF-8, and a line must be
+ * JSON all the same. */
 static void put_quoted(struct line *line, const char *text)
 {
     put(line, "\"");
@@ -79,7 +82,7 @@ static void put_quoted(struct line *line, const char *text)
         char piece[8] = {*c, '\0'};
         if (*c == '"' || *c == '\\')
             snprintf(piece, sizeof piece, "\\%c", *c);
-        else if ((unsigned char)*c < ' ' || *c == 0x7f)
+        else if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f)
             snprintf(piece, sizeof piece, "\\u%04x", (unsigned char)*c);
         put(line, piece);
     }

@@ -12,7 +12,7 @@
 /* What `write_it` writes to stderr. */
 static const char *captured(void (*write_it)(void))
 {
-    static char text[8192];
+    static char text[16384];
     int pipe_fds[2];
     assert_int_equal(pipe2(pipe_fds, O_NONBLOCK), 0);
     int saved = dup(STDERR_FILENO);
@@ -59,6 +59,20 @@ static void json_lines_are_escaped(void **state)
                               "\"word\":\"append\",\"odd\":\"a \\\"b\\\"\\u000ac=\\u0001\"}\n");
 }
 
+static void write_bytes(void)
+{
+    log_event(LOG_LEVEL_INFO, "GET /\xff\xc3", NULL, 0);
+}
+
+static void json_lines_are_json_whatever_the_bytes(void **state)
+{
+    (void)state;
+    log_set_format(LOG_FORMAT_JSON);
+    const char *line = captured(write_bytes);
+    log_set_format(LOG_FORMAT_TEXT);
+    assert_non_null(strstr(line, "\"message\":\"GET /\\u00ff\\u00c3\"}\n"));
+}
+
 static void write_debug(void)
 {
     log_debug("not now");
@@ -91,7 +105,7 @@ static void the_journal_gets_priorities(void **state)
 
 static void write_long(void)
 {
-    static char long_text[4000];
+    static char long_text[20000];
     memset(long_text, 'x', sizeof long_text - 1);
     log_event(LOG_LEVEL_INFO, long_text, NULL, 0);
 }
@@ -100,7 +114,7 @@ static void long_lines_are_cut_and_ended(void **state)
 {
     (void)state;
     const char *line = captured(write_long);
-    assert_true(strlen(line) <= 2048);
+    assert_true(strlen(line) <= 8192);
     assert_int_equal(line[strlen(line) - 1], '\n');
 }
 
@@ -123,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_lines_cannot_be_forged),
         cmocka_unit_test(json_lines_are_escaped),
+        cmocka_unit_test(json_lines_are_json_whatever_the_bytes),
         cmocka_unit_test(levels_are_kept),
         cmocka_unit_test(the_journal_gets_priorities),
         cmocka_unit_test(long_lines_are_cut_and_ended),
