@@ -348,7 +348,8 @@ static bool open_chat(struct chat *chat, struct err *err)
         json_array_size(json_object_get(question, "turns"));
     struct gguf_text jinja = {0};
     gguf_get_text(chat->subject.file, "tokenizer.chat_template", &jinja);
-    if (!chat_template_open(&chat->template, jinja.data, jinja.len, err))
+    const struct chat_template_source source = {.jinja = jinja.data, .jinja_len = jinja.len};
+    if (!chat_template_open(&chat->template, &source, err))
         return false;
     return series_init(&chat->times, n_turns * (size_t)options->max_tokens, err);
 }

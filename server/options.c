@@ -62,6 +62,8 @@ static const struct option table[] = {
      "memory for sessions, 512M or 8G; 0: half of what the model leaves"},
     {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",
      "chatml, llama2, zephyr, llama3, mistral, gemma ...; auto: the model's"},
+    {"chat-template-file", TEXT, AT(chat_template_file), 0, 0, "", "FILE",
+     "a chat template in Jinja, in place of the model's"},
     {"tool-format", TEXT, AT(tool_format), 0, 0, "auto", "NAME",
      "how the model calls tools: hermes, llama3, mistral, qwen3-coder, deepseek; auto: as its "
      "template does"},

@@ -44,6 +44,7 @@ struct options {
     enum kv_type kv_type;
     size_t kv_memory_bytes;               /* 0: choose */
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
+    char chat_template_file[OPTIONS_MAX_TEXT];
     char api_key_file[OPTIONS_MAX_TEXT];
     bool no_auth;
     int max_per_key; /* 0: no limit */

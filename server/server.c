@@ -32,6 +32,7 @@
 #include "server/sd_notify.h"
 #include "server/sd_watch.h"
 #include "server/stateful_api.h"
+#include "server/template_choice.h"
 #include "server/text_list.h"
 #include "server/text_routes.h"
 
@@ -98,21 +99,6 @@ static bool open_engine(struct server *server, struct err *err)
            engine_open(&server->engine, &engine_options, mailbox_post, server->mailbox, err);
 }
 
-static bool open_template(struct server *server, struct err *err)
-{
-    const struct engine_info *info = engine_info(server->engine);
-    const char *name = server->options.chat_template;
-    struct chat_template **out = &server->chat_template;
-    if (strcmp(name, "auto") != 0)
-        return chat_template_open_named(out, name, err) || err_prefix(err, "--chat-template");
-    if (!chat_template_open(out, info->chat_template, info->chat_template_len, err))
-        return false;
-    if (chat_template_warning(*out) != NULL)
-        log_warning("%s; using %s, choose another with --chat-template",
-                    chat_template_warning(*out), chat_template_name(*out));
-    return true;
-}
-
 static int max_sessions(const struct server *server)
 {
     const struct engine_info *info = engine_info(server->engine);
@@ -132,7 +118,7 @@ static bool open_conversations(struct server *server, struct err *err)
         .forget = forget,
         .arg = server,
     };
-    if (!open_template(server, err))
+    if (!template_choice_open(&server->chat_template, &server->options, server->engine, err))
         return false;
     options.chat_template = server->chat_template;
     if (!conversations_open(&server->conversations, &options, err))

@@ -88,6 +88,14 @@ void buf_drop_front(struct buf *buf, size_t len)
     buf->len -= len;
 }
 
+void buf_truncate(struct buf *buf, size_t len)
+{
+    if (len >= buf->len)
+        return;
+    buf->len = len;
+    buf->data[len] = '\0';
+}
+
 void buf_clear(struct buf *buf)
 {
     buf->len = 0;

@@ -26,6 +26,8 @@ void buf_append_format(struct buf *buf, const char *format, ...)
 
 /* Removes the first `len` bytes. */
 void buf_drop_front(struct buf *buf, size_t len);
+/* Keeps the first `len` bytes at most. */
+void buf_truncate(struct buf *buf, size_t len);
 void buf_clear(struct buf *buf);
 
 /* The text, never NULL. Borrowed until the next change. */

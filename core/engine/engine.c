@@ -207,6 +207,10 @@ static bool describe(struct engine *engine, const struct engine_options *options
         info->chat_template = template.data;
         info->chat_template_len = template.len;
     }
+    if (gguf_get_text(engine->file, "tokenizer.chat_template.tool_use", &template)) {
+        info->tool_chat_template = template.data;
+        info->tool_chat_template_len = template.len;
+    }
     info->n_vocab = model->shape.n_vocab;
     info->n_context = model->shape.n_context;
     info->kv_type = options->kv_type;

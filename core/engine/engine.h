@@ -46,6 +46,8 @@ struct engine_info {
     char architecture[32];
     const char *chat_template; /* the file's own Jinja text, not NUL-terminated; NULL for none */
     size_t chat_template_len;
+    const char *tool_chat_template; /* the one that it has for tools, likewise */
+    size_t tool_chat_template_len;
     int n_vocab;
     int n_context; /* trained context */
     int n_window;  /* N */

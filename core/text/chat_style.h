@@ -11,6 +11,8 @@
 
 #include "core/text/chat_message.h"
 
+struct chat_render_options;
+struct err;
 struct prompt;
 
 enum chat_style {
@@ -42,5 +44,11 @@ const char *chat_style_name(enum chat_style which);
  * of any longer list whose message k is the assistant's. */
 void chat_style_render(enum chat_style which, const struct chat_message *messages,
                        size_t n_messages, bool add_generation_prompt, struct prompt *out);
+
+/* The same with tools, tool calls and tool results, for which no style has a form: they are
+ * written as text (chat_adapt.h). Fails when a JSON text among them is damaged. */
+bool chat_style_render_tools(enum chat_style which, const struct chat_message *messages,
+                             size_t n_messages, const struct chat_render_options *options,
+                             struct prompt *out, struct err *err);
 
 #endif

@@ -1,36 +1,94 @@
 #include "core/text/chat_template.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/err.h"
+#include "core/text/chat_jinja.h"
 #include "core/text/chat_style.h"
+#include "core/text/jinja.h"
 #include "core/text/prompt.h"
 
 struct chat_template {
+    struct chat_jinja main;      /* none: the style */
+    struct chat_jinja for_tools; /* none: main */
+    struct chat_specials specials;
     enum chat_style style;
-    const char *warning; /* static; NULL for none */
+    char warning[400]; /* empty for none */
 };
 
-static bool open_style(struct chat_template **out, enum chat_style style, const char *warning,
-                       struct err *err)
+static char *copy_text(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (copy == NULL)
+        return NULL;
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+static struct chat_template *template_new(const struct chat_template_source *source,
+                                          struct err *err)
 {
     struct chat_template *template = calloc(1, sizeof *template);
-    if (template == NULL)
-        return err_no_memory(err, "a chat template");
-    template->style = style;
-    template->warning = warning;
-    *out = template;
+    if (template != NULL) {
+        template->specials.bos = copy_text(source->bos, source->bos_len);
+        template->specials.eos = copy_text(source->eos, source->eos_len);
+    }
+    if (template == NULL || template->specials.bos == NULL || template->specials.eos == NULL) {
+        chat_template_close(&template);
+        err_no_memory(err, "a chat template");
+    }
+    return template;
+}
+
+/* A template for tools that cannot be used is no loss: the main one writes them as text. */
+static bool open_jinja(struct chat_template *template, const struct chat_template_source *source,
+                       struct err *err)
+{
+    if (!chat_jinja_open(&template->main, source->jinja, source->jinja_len, false,
+                         &template->specials, err))
+        return false;
+    if (source->tool_jinja_len > 0)
+        chat_jinja_open(&template->for_tools, source->tool_jinja, source->tool_jinja_len, true,
+                        &template->specials, NULL);
     return true;
 }
 
-bool chat_template_open(struct chat_template **out, const char *jinja, size_t len, struct err *err)
+bool chat_template_open_strict(struct chat_template **out,
+                               const struct chat_template_source *source, struct err *err)
 {
-    enum chat_style style;
-    const char *warning = NULL;
-    if (!chat_style_detect(jinja, len, &style))
-        warning = len == 0 ? "the model's chat template is missing"
-                           : "the model's chat template is not known";
-    return open_style(out, style, warning, err);
+    struct chat_template *template = template_new(source, err);
+    if (template == NULL)
+        return false;
+    bool is_open = open_jinja(template, source, err);
+    if (is_open)
+        *out = template;
+    else
+        chat_template_close(&template);
+    return is_open;
+}
+
+bool chat_template_open(struct chat_template **out, const struct chat_template_source *source,
+                        struct err *err)
+{
+    struct chat_template *template = template_new(source, err);
+    struct err why = {0};
+    if (template == NULL)
+        return false;
+    *out = template;
+    if (source->jinja_len > 0 && open_jinja(template, source, &why))
+        return true;
+    chat_style_detect(source->jinja, source->jinja_len, &template->style);
+    if (source->jinja_len == 0)
+        snprintf(template->warning, sizeof template->warning,
+                 "the model's chat template is missing");
+    else
+        snprintf(template->warning, sizeof template->warning,
+                 "the model's chat template cannot be used (%s)", why.text);
+    return true;
 }
 
 bool chat_template_open_named(struct chat_template **out, const char *name, struct err *err)
@@ -38,29 +96,85 @@ bool chat_template_open_named(struct chat_template **out, const char *name, stru
     enum chat_style style;
     if (!chat_style_parse(name, &style))
         return err_set(err, ERR_INVALID, "there is no chat template \"%.100s\"", name);
-    return open_style(out, style, NULL, err);
+    const struct chat_template_source source = {0};
+    struct chat_template *template = template_new(&source, err);
+    if (template == NULL)
+        return false;
+    template->style = style;
+    *out = template;
+    return true;
 }
 
 void chat_template_close(struct chat_template **template)
 {
+    if (*template == NULL)
+        return;
+    chat_jinja_close(&(*template)->main);
+    chat_jinja_close(&(*template)->for_tools);
+    free((*template)->specials.bos);
+    free((*template)->specials.eos);
     free(*template);
     *template = NULL;
 }
 
 const char *chat_template_name(const struct chat_template *template)
 {
-    return chat_style_name(template->style);
+    return template->main.jinja != NULL ? "jinja" : chat_style_name(template->style);
 }
 
 const char *chat_template_warning(const struct chat_template *template)
 {
-    return template->warning;
+    return template->warning[0] != '\0' ? template->warning : NULL;
+}
+
+static bool render_style(enum chat_style style, const struct chat_message *messages,
+                         size_t n_messages, const struct chat_render_options *options,
+                         struct prompt *out, struct err *err)
+{
+    bool has_more = options->tools_len > 0;
+    for (size_t i = 0; i < n_messages; i++)
+        has_more |= messages[i].extra_len > 0;
+    if (has_more)
+        return chat_style_render_tools(style, messages, n_messages, options, out, err);
+    chat_style_render(style, messages, n_messages, options->add_generation_prompt, out);
+    return !prompt_failed(out) || err_no_memory(err, "a prompt");
 }
 
 bool chat_template_render(const struct chat_template *template, const struct chat_message *messages,
                           size_t n_messages, const struct chat_render_options *options,
                           struct prompt *out, struct err *err)
 {
-    chat_style_render(template->style, messages, n_messages, options->add_generation_prompt, out);
-    return !prompt_failed(out) || err_no_memory(err, "a prompt");
+    bool for_tools = template->for_tools.jinja != NULL && options->tools_len > 0;
+    const struct chat_jinja *chat = for_tools ? &template->for_tools : &template->main;
+    if (chat->jinja != NULL)
+        return chat_jinja_render(chat, &template->specials, messages, n_messages, options, out,
+                                 err);
+    return render_style(template->style, messages, n_messages, options, out, err);
+}
+
+const char *chat_template_open_thought(const struct prompt *prompt)
+{
+    static const struct {
+        const char *open, *close;
+    } tags[] = {
+        {"<think>", "</think>"},
+        {"<thinking>", "</thinking>"},
+        {"<thought>", "</thought>"},
+        {"<reasoning>", "</reasoning>"},
+        {"[THINK]", "[/THINK]"},
+        {"<seed:think>", "</seed:think>"},
+        {"<|begin_of_thought|>", "<|end_of_thought|>"},
+    };
+    const char *text = buf_text(&prompt->text);
+    size_t end = prompt->text.len;
+    bool is_control = prompt->n_spans > 0 && prompt->spans[prompt->n_spans - 1].is_control;
+    size_t begin = prompt->n_spans > 1 ? prompt->spans[prompt->n_spans - 2].end : 0;
+    while (end > begin && strchr(" \n\r\t", text[end - 1]) != NULL)
+        end--;
+    for (size_t i = 0; is_control && i < sizeof tags / sizeof tags[0]; i++) {
+        size_t len = strlen(tags[i].open);
+        if (len <= end - begin && memcmp(text + end - len, tags[i].open, len) == 0)
+            return tags[i].close;
+    }
+    return NULL;
 }

@@ -1,6 +1,7 @@
 /* chat_template.h - a list of messages as the prompt that a model was trained to continue.
  *
- * What a person wrote goes in as plain spans: it can never become a control token.
+ * The model file's own Jinja template, or a built-in style where there is none that works. What a
+ * person wrote goes in as plain spans: it can never become a control token.
  * Owner: whoever opened it; everyone else borrows it const. Thread: any (immutable). */
 #ifndef CORE_TEXT_CHAT_TEMPLATE_H
 #define CORE_TEXT_CHAT_TEMPLATE_H
@@ -25,22 +26,48 @@ struct chat_render_options {
     int64_t now; /* what a template takes for the present, in seconds since 1970 (UTC) */
 };
 
-/* The built-in style that the markers in a Jinja text tell, ChatML for an unknown text or none. */
-bool chat_template_open(struct chat_template **out, const char *jinja, size_t len, struct err *err);
+/* Texts from the model file; any may be NULL with len 0. Copied. */
+struct chat_template_source {
+    const char *jinja; /* tokenizer.chat_template */
+    size_t jinja_len;
+    const char *tool_jinja; /* tokenizer.chat_template.tool_use: for when tools are given */
+    size_t tool_jinja_len;
+    const char *bos, *eos; /* names of the special tokens */
+    size_t bos_len, eos_len;
+};
+
+/* The template of a model file. When it is missing or cannot be used, the built-in style that its
+ * markers tell, or ChatML: chat_template_warning says so. */
+bool chat_template_open(struct chat_template **out, const struct chat_template_source *source,
+                        struct err *err);
+/* The same, but a template that cannot be used is an error. */
+bool chat_template_open_strict(struct chat_template **out,
+                               const struct chat_template_source *source, struct err *err);
 /* A built-in style by its name: "chatml", "llama2" ... */
 bool chat_template_open_named(struct chat_template **out, const char *name, struct err *err);
 void chat_template_close(struct chat_template **template);
 
+/* "jinja", or the name of the built-in style. */
 const char *chat_template_name(const struct chat_template *template);
-/* Why this is not the template that the text asked for, as one sentence; NULL when it is. */
+/* Why this is not the template that was asked for, as one sentence; NULL when it is. */
 const char *chat_template_warning(const struct chat_template *template);
 
 /* Appends the rendering of the messages. With add_generation_prompt it ends where the assistant
- * begins to speak; a last assistant message then is continued (its end marker is left out).
- * BOS is not written: the tokenizer adds it. False when the messages, tools or variables cannot be
- * rendered: then *out holds a part that must not be used. */
+ * begins to speak; a last assistant message then is continued (what the template puts behind it is
+ * left out). A template that refuses the messages is given them in a form that it may take: system
+ * messages inside the user's, neighbours of one role as one, tools and their calls as text. When
+ * that fails too, *err has the template's own words and code ERR_INVALID, and *out is as before.
+ * BOS may be written or not: the tokenizer adds it where it is missing.
+ *
+ * With well-behaved templates the rendering of messages 0 .. k-1 with generation prompt is a byte
+ * prefix of that of any longer list whose message k is the assistant's. Others drop what the
+ * assistant thought earlier, or count from the end: a session compares before it relies on it. */
 bool chat_template_render(const struct chat_template *template, const struct chat_message *messages,
                           size_t n_messages, const struct chat_render_options *options,
                           struct prompt *out, struct err *err);
+
+/* When the prompt ends inside of a tag that the template opened for the assistant's thoughts
+ * ("<think>"): the tag that will close it. NULL otherwise. */
+const char *chat_template_open_thought(const struct prompt *prompt);
 
 #endif

@@ -60,6 +60,18 @@ void prompt_append_plain(struct prompt *prompt, const char *text, size_t len)
     append(prompt, text, len, false);
 }
 
+void prompt_truncate(struct prompt *prompt, size_t len)
+{
+    if (len >= prompt->text.len)
+        return;
+    buf_truncate(&prompt->text, len);
+    while (prompt->n_spans > 0 &&
+           (prompt->n_spans == 1 ? 0 : prompt->spans[prompt->n_spans - 2].end) >= len)
+        prompt->n_spans--;
+    if (prompt->n_spans > 0)
+        prompt->spans[prompt->n_spans - 1].end = len;
+}
+
 void prompt_append_slice(struct prompt *prompt, const struct prompt *from, size_t begin, size_t end)
 {
     for (size_t i = 0; i < from->n_spans && begin < end; i++) {

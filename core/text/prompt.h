@@ -30,6 +30,9 @@ void prompt_done(struct prompt *prompt);
 void prompt_append_control(struct prompt *prompt, const char *text, size_t len);
 void prompt_append_plain(struct prompt *prompt, const char *text, size_t len);
 
+/* Drops all but the first `len` bytes. */
+void prompt_truncate(struct prompt *prompt, size_t len);
+
 /* Copies bytes begin .. end-1 of `from` with their marks. */
 void prompt_append_slice(struct prompt *prompt, const struct prompt *from, size_t begin,
                          size_t end);

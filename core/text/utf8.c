@@ -53,6 +53,19 @@ size_t utf8_decode(const char *text, size_t len, uint32_t *out_point)
     return n;
 }
 
+size_t utf8_encode(uint32_t point, char out[4])
+{
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    size_t n = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, point >>= 6)
+        out[i] = (char)(0x80 | (point & 0x3F));
+    out[0] = (char)((0xF00 >> n & 0xFF) | point);
+    return n;
+}
+
 bool utf8_is_valid(const char *text, size_t len)
 {
     uint32_t point;

@@ -11,6 +11,9 @@
  * U+10FFFF, no sequence that ends early. */
 size_t utf8_decode(const char *text, size_t len, uint32_t *out_point);
 
+/* Writes a character up to U+10FFFF; returns its bytes. */
+size_t utf8_encode(uint32_t point, char out[4]);
+
 /* How many bytes a sequence needs that begins with `lead`; 0 when no sequence does. */
 size_t utf8_sequence_len(unsigned char lead);
 /* True when `next` may stand at place `at` (1 .. 3) of the sequence that begins with `lead`. */

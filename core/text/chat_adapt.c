@@ -1,0 +1,240 @@
+#include "core/text/chat_adapt.h"
+
+#include <string.h>
+
+#include "core/text/jinja_dict.h"
+#include "core/text/jinja_print.h"
+#include "core/text/jinja_run.h"
+#include "core/text/jinja_string.h"
+
+static const char TOOLS_BEGIN[] =
+    "You may call one or more functions to assist with the user query. The functions are "
+    "described within <tools></tools> XML tags:\n<tools>";
+static const char TOOLS_END[] =
+    "\n</tools>\n\nFor each function call return a JSON object with the function's name and "
+    "arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, "
+    "\"arguments\": <args-json-object>}\n</tool_call>";
+
+static struct jinja_value get(struct jinja_value dict, const char *key)
+{
+    const struct jinja_value *value =
+        dict.type == JINJA_DICT ? jinja_dict_get_text(dict.dict, key) : NULL;
+    return value != NULL ? *value : jinja_none();
+}
+
+static bool has_role(struct jinja_value message, const char *role)
+{
+    return jinja_string_is(get(message, "role").string, role);
+}
+
+static void put(struct jinja_writer *writer, const char *text)
+{
+    jinja_write(writer, text, strlen(text), JINJA_DATA);
+}
+
+static void put_content(struct jinja_writer *writer, struct jinja_value message)
+{
+    struct jinja_value content = get(message, "content");
+    if (content.type == JINJA_STRING)
+        jinja_write_string(writer, content.string);
+}
+
+static bool set_content(struct jinja_run *run, struct jinja_value message,
+                        struct jinja_writer *writer)
+{
+    struct jinja_value content;
+    return jinja_writer_end(writer, &content) &&
+           jinja_dict_set_text(run, message.dict, "content", content);
+}
+
+static bool set_role(struct jinja_run *run, struct jinja_value message, const char *role)
+{
+    struct jinja_value value;
+    return jinja_string_borrow(run, role, strlen(role), JINJA_CONTROL, &value) &&
+           jinja_dict_set_text(run, message.dict, "role", value);
+}
+
+static bool new_message(struct jinja_run *run, const char *role, struct jinja_writer *content,
+                        struct jinja_value *out)
+{
+    return jinja_dict_new(run, JINJA_DICT, out) && set_role(run, *out, role) &&
+           set_content(run, *out, content);
+}
+
+static bool put_json(struct jinja_run *run, struct jinja_writer *writer, struct jinja_value value)
+{
+    static const struct jinja_json_style style = {.indent = -1};
+    return jinja_write_json(run, value, &style, writer);
+}
+
+/* ---- what a template has no form for ---- */
+
+/* Text, with what the message says before it. */
+static bool write_calls(struct jinja_run *run, struct jinja_value message)
+{
+    struct jinja_value calls = get(message, "tool_calls"), taken, key;
+    struct jinja_writer writer;
+    jinja_writer_init(&writer, run, 256);
+    put_content(&writer, message);
+    for (size_t i = 0; i < calls.list->n; i++) {
+        struct jinja_value function = get(calls.list->items[i], "function");
+        struct jinja_value arguments = get(function, "arguments");
+        put(&writer, writer.bytes == NULL || writer.bytes->used == 0 ? "" : "\n");
+        put(&writer, "<tool_call>\n{\"name\": ");
+        if (!put_json(run, &writer, get(function, "name")))
+            return false;
+        put(&writer, ", \"arguments\": ");
+        if (arguments.type == JINJA_STRING)
+            jinja_write_string(&writer, arguments.string);
+        else if (!put_json(run, &writer, arguments))
+            return false;
+        put(&writer, "}\n</tool_call>");
+    }
+    return set_content(run, message, &writer) &&
+           jinja_string_borrow(run, "tool_calls", 10, JINJA_CONTROL, &key) &&
+           jinja_dict_take(run, message.dict, key, &taken);
+}
+
+static bool write_result(struct jinja_run *run, struct jinja_value message)
+{
+    struct jinja_writer writer;
+    jinja_writer_init(&writer, run, 256);
+    put(&writer, "<tool_response>\n");
+    put_content(&writer, message);
+    put(&writer, "\n</tool_response>");
+    return set_content(run, message, &writer) && set_role(run, message, "user");
+}
+
+static bool write_tools(struct jinja_run *run, struct jinja_value tools, struct jinja_value list,
+                        struct jinja_value *out)
+{
+    struct jinja_value first = list.list->n > 0 ? list.list->items[0] : jinja_none();
+    bool has_system = list.list->n > 0 && has_role(first, "system");
+    struct jinja_writer writer;
+    struct jinja_value message;
+    jinja_writer_init(&writer, run, 1024);
+    if (has_system)
+        put_content(&writer, first);
+    put(&writer, has_system ? "\n\n" : "");
+    put(&writer, TOOLS_BEGIN);
+    for (size_t i = 0; i < tools.list->n; i++) {
+        put(&writer, "\n");
+        if (!put_json(run, &writer, tools.list->items[i]))
+            return false;
+    }
+    put(&writer, TOOLS_END);
+    if (!new_message(run, "system", &writer, &message) ||
+        !jinja_list_new(run, JINJA_LIST, list.list->n + 1, out) ||
+        !jinja_list_push(run, out->list, message))
+        return false;
+    for (size_t i = has_system; i < list.list->n; i++) {
+        if (!jinja_list_push(run, out->list, list.list->items[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool write_all(struct jinja_run *run, const struct chat_adaptation *how,
+                      struct jinja_value tools, struct jinja_value *messages, bool *out_changes)
+{
+    for (size_t i = 0; i < messages->list->n; i++) {
+        struct jinja_value message = messages->list->items[i];
+        struct jinja_value calls = get(message, "tool_calls");
+        bool has_calls = how->writes_calls && calls.type == JINJA_LIST && calls.list->n > 0;
+        bool is_result = how->writes_results && has_role(message, "tool");
+        *out_changes |= has_calls || is_result;
+        if ((has_calls && !write_calls(run, message)) || (is_result && !write_result(run, message)))
+            return false;
+    }
+    bool has_tools = how->writes_tools && tools.type == JINJA_LIST && tools.list->n > 0;
+    *out_changes |= has_tools;
+    return !has_tools || write_tools(run, tools, *messages, messages);
+}
+
+/* ---- fewer messages ---- */
+
+/* Contents of a and b with an empty line between them, in b's place. */
+static bool join_into(struct jinja_run *run, struct jinja_value a, struct jinja_value b)
+{
+    struct jinja_writer writer;
+    jinja_writer_init(&writer, run, 256);
+    put_content(&writer, a);
+    put(&writer, "\n\n");
+    put_content(&writer, b);
+    return set_content(run, b, &writer);
+}
+
+static bool is_folded(const struct chat_adaptation *how, struct jinja_value message, bool is_later)
+{
+    return has_role(message, "system") &&
+           (how->folds_systems || (how->folds_later_systems && is_later));
+}
+
+/* System messages go into the user's message behind them, or become one of their own. */
+static bool fold(struct jinja_run *run, const struct chat_adaptation *how,
+                 const struct jinja_list *list, struct jinja_list *out, bool *out_changes)
+{
+    struct jinja_value waiting = jinja_none();
+    bool is_later = false;
+    for (size_t i = 0; i <= list->n; i++) {
+        struct jinja_value message = i < list->n ? list->items[i] : jinja_none();
+        bool is_user = i < list->n && has_role(message, "user");
+        if (i < list->n && is_folded(how, message, is_later)) {
+            *out_changes = true;
+            if (waiting.type != JINJA_NONE && !join_into(run, waiting, message))
+                return false;
+            waiting = message;
+            continue;
+        }
+        if (waiting.type != JINJA_NONE &&
+            !(is_user ? join_into(run, waiting, message)
+                      : set_role(run, waiting, "user") && jinja_list_push(run, out, waiting)))
+            return false;
+        waiting = jinja_none();
+        is_later |= i < list->n && !has_role(message, "system");
+        if (i < list->n && !jinja_list_push(run, out, message))
+            return false;
+    }
+    return true;
+}
+
+static bool are_alike(struct jinja_value a, struct jinja_value b)
+{
+    return jinja_string_same(get(a, "role").string, get(b, "role").string) &&
+           !has_role(a, "tool") && get(a, "tool_calls").type == JINJA_NONE &&
+           get(b, "tool_calls").type == JINJA_NONE;
+}
+
+static bool merge(struct jinja_run *run, const struct jinja_list *list, struct jinja_list *out,
+                  bool *out_changes)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        struct jinja_value message = list->items[i];
+        bool is_alike = out->n > 0 && are_alike(out->items[out->n - 1], message);
+        *out_changes |= is_alike;
+        if (is_alike ? !join_into(run, out->items[out->n - 1], message)
+                     : !jinja_list_push(run, out, message))
+            return false;
+        out->items[out->n - 1] = message;
+    }
+    return true;
+}
+
+bool chat_adapt(struct jinja_run *run, const struct chat_adaptation *how, struct jinja_value tools,
+                struct jinja_value *messages, bool *out_changes)
+{
+    struct jinja_value folded, merged;
+    *out_changes = false;
+    if (!write_all(run, how, tools, messages, out_changes) ||
+        !jinja_list_new(run, JINJA_LIST, messages->list->n, &folded) ||
+        !fold(run, how, messages->list, folded.list, out_changes))
+        return false;
+    *messages = folded;
+    if (!how->merges_neighbours)
+        return true;
+    if (!jinja_list_new(run, JINJA_LIST, folded.list->n, &merged) ||
+        !merge(run, folded.list, merged.list, out_changes))
+        return false;
+    *messages = merged;
+    return true;
+}
