@@ -193,11 +193,11 @@ static bool is_worth_trying(const struct err *err)
 
 static bool render(const struct rendering *job, struct err *err)
 {
-    struct err first = {0}, later = {0};
+    struct err first = {0}, later = {.code = ERR_INVALID};
     bool is_new = true;
     if (attempt(job, &job->chat->needs, true, &is_new, &first))
         return true;
-    for (int i = 1; i < N_TRIES && is_worth_trying(&first); i++) {
+    for (int i = 1; i < N_TRIES && is_worth_trying(&first) && is_worth_trying(&later); i++) {
         const struct chat_adaptation how = try_of(&job->chat->needs, i);
         if (attempt(job, &how, false, &is_new, &later) && is_new)
             return true;
