@@ -38,6 +38,8 @@ struct conversation {
     bool is_named; /* by the client, who then always names it: never found by text */
     bool is_busy;
     bool is_leaving;
+    int64_t begun;            /* in seconds since 1970: what its template takes for the present, so
+                                 that midnight does not change what was already read */
     uint64_t session;         /* the engine's; 0: none, and no boundaries */
     struct engine_usage last; /* after the session's last turn: where it stands, how far back it
                                  can go */

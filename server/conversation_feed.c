@@ -278,6 +278,7 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     size_t n_messages = plan->n_base + plan->added.n;
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
+    options.now = one->begun;
     struct feed feed = {one, template, &options, plan};
     plan->rendered_with = hash(hash(HASH_START, options.tools, options.tools_len), options.kwargs,
                                options.kwargs_len);

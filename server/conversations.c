@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/base/err.h"
 #include "server/conversation.h"
@@ -92,6 +93,7 @@ static struct conversation *add(struct conversations *all, const struct conversa
         return NULL;
     one->owner = ask->owner;
     one->is_named = ask->id != NULL;
+    one->begun = (int64_t)time(NULL);
     if (ask->id != NULL)
         snprintf(one->id, sizeof one->id, "%s", ask->id);
     else
@@ -215,6 +217,7 @@ static bool make_ephemeral(const struct conversations *all, const struct convers
 {
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
+    options.now = (int64_t)time(NULL);
     plan->match = CONVERSATION_EPHEMERAL;
     return chat_template_render(all->options.chat_template, ask->messages, ask->n_messages,
                                 &options, &plan->prompt, err);

@@ -46,7 +46,8 @@ struct conversation_ask {
     bool is_ephemeral; /* part of none */
     const struct chat_message *messages;
     size_t n_messages;
-    struct chat_render_options render; /* tools, variables and time; borrowed during the call */
+    struct chat_render_options render; /* tools and variables, borrowed during the call. The time is
+                                          the conversation's own */
     const char *answer_start; /* what the caller will append to the prompt; NULL for nothing */
 };
 

@@ -476,7 +476,6 @@ static enum conversations_status find_conversation(struct generation *one, struc
                 .tools_len = tools->json_len,
                 .kwargs = kwargs,
                 .kwargs_len = kwargs == NULL ? 0 : strlen(kwargs),
-                .now = (int64_t)time(NULL),
             },
         .answer_start = buf_text(&one->answer_start),
     };

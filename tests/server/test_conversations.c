@@ -559,6 +559,82 @@ static void template_that_trims_is_followed(void **state)
     conversations_close(&all);
 }
 
+static struct conversations *open_with(const struct chat_template *template)
+{
+    struct conversations_options options = {
+        .chat_template = template,
+        .max_sessions = 4,
+        .max_conversations = 4,
+        .max_log_bytes = 10000,
+        .forget = forget,
+    };
+    struct conversations *all = NULL;
+    assert_true(conversations_open(&all, &options, NULL));
+    return all;
+}
+
+static struct chat_template *open_jinja(const char *jinja)
+{
+    const struct chat_template_source source = {.jinja = jinja, .jinja_len = strlen(jinja)};
+    struct chat_template *template = NULL;
+    assert_true(chat_template_open_strict(&template, &source, NULL));
+    return template;
+}
+
+static enum conversation_match turn_with(struct conversations *all, const char *tools, int64_t now,
+                                         const struct said *said)
+{
+    struct chat_message messages[8];
+    struct conversation_plan plan;
+    size_t n = 0;
+    for (; said[n].role != 0; n++)
+        messages[n] = message_of(said[n].role, said[n].text);
+    struct conversation_ask ask = {
+        .id = "x",
+        .messages = messages,
+        .n_messages = n,
+        .render = {.tools = tools, .tools_len = strlen(tools), .now = now},
+    };
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    assert_true(conversations_take_session(all, &plan));
+    enum conversation_match match = plan.match;
+    end(all, &plan, (struct ending){.text = "Hello"});
+    return match;
+}
+
+static void midnight_changes_nothing_that_was_read(void **state)
+{
+    (void)state;
+    struct chat_template *template = open_jinja(
+        "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}{{ m.content }}{% endfor %}");
+    struct conversations *all = open_with(template);
+    turn_with(all, "", 0, SAID({'u', "Hi"}));
+    assert_int_equal(turn_with(all, "", 4000000000, SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "A"})),
+                     CONVERSATION_APPEND);
+    conversations_close(&all);
+    chat_template_close(&template);
+}
+
+/* The client hears why, and nothing is remembered. */
+static void messages_that_the_template_refuses(void **state)
+{
+    (void)state;
+    struct chat_template *template =
+        open_jinja("{% for m in messages %}{{ raise_exception('No x') if m.content == 'x' else "
+                   "m.content }}{% endfor %}");
+    struct conversations *all = open_with(template);
+    const struct chat_message message = message_of('u', "x");
+    struct conversation_ask ask = {.id = "x", .messages = &message, .n_messages = 1};
+    struct conversation_plan plan;
+    struct err err = {0};
+    assert_int_equal(conversations_begin(all, &ask, &plan, &err), CONVERSATIONS_FAILED);
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.text, "No x"));
+    assert_int_equal(conversations_count(all), 0);
+    conversations_close(&all);
+    chat_template_close(&template);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,6 +659,8 @@ int main(void)
         cmocka_unit_test(what_else_a_message_carries_is_compared),
         cmocka_unit_test(text_of_all_conversations_is_bounded),
         cmocka_unit_test(template_that_trims_is_followed),
+        cmocka_unit_test(midnight_changes_nothing_that_was_read),
+        cmocka_unit_test(messages_that_the_template_refuses),
     };
     return cmocka_run_group_tests(tests, open_templates, close_templates);
 }
