@@ -2,6 +2,7 @@
 
 #include "core/base/buf.h"
 #include "core/engine/engine.h"
+#include "server/http_exchange.h"
 #include "server/json_text.h"
 #include "server/store_responses.h"
 
@@ -54,6 +55,14 @@ void response_reply_write(const struct response_row *row, struct buf *out)
     } else {
         buf_append_char(out, '}');
     }
+}
+
+void response_reply_send(const struct response_row *row, struct http_exchange *exchange)
+{
+    struct buf body;
+    buf_init(&body);
+    response_reply_write(row, &body);
+    http_exchange_reply(exchange, 200, "application/json", &body);
 }
 
 void response_reply_write_usage(const struct engine_usage *usage, int n_thought, struct buf *out)

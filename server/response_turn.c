@@ -13,32 +13,20 @@
 #include "server/http_exchange.h"
 #include "server/item.h"
 #include "server/logprobs_reply.h"
+#include "server/response_followers.h"
 #include "server/response_output.h"
 #include "server/response_record.h"
-#include "server/response_replay.h"
 #include "server/response_reply.h"
 #include "server/response_request.h"
 #include "server/routes.h"
-#include "server/session_headers.h"
-#include "server/sse_stream.h"
 #include "server/store.h"
 
-enum { LOCKED_RETRY_S = 1, MAX_LOG_BYTES = 64 * 1024 * 1024 };
+enum { LOCKED_RETRY_S = 1 };
 
 enum turn_state {
     TURN_LOADS,     /* the store reads what the response follows */
     TURN_GENERATES, /* `generation` is set */
     TURN_COMMITS,   /* the store writes the response */
-};
-
-/* One client that waits for something. */
-struct follower {
-    struct follower *next;
-    struct response_turn *turn;
-    struct http_exchange *exchange;
-    bool wants_stream;        /* events; else the whole response at its end */
-    struct sse_stream stream; /* begun with the first events */
-    int64_t after;            /* events up to this one are not wanted */
 };
 
 struct response_turn {
@@ -52,15 +40,12 @@ struct response_turn {
     struct generation_request generation_request;
     struct generation *generation;
     struct response_output output;
-    struct follower *followers;
-    struct buf log; /* in the background: all events so far */
+    struct response_followers followers;
     bool is_background;
     bool is_kept;
     bool is_strict;
     bool is_cancelled;
 };
-
-static const char json_media[] = "application/json";
 
 static void turn_free(struct response_turn *turn)
 {
@@ -71,93 +56,15 @@ static void turn_free(struct response_turn *turn)
     response_record_done(&turn->record);
     generation_request_done(&turn->generation_request);
     response_output_done(&turn->output);
-    buf_done(&turn->log);
+    response_followers_done(&turn->followers);
     free(turn);
 }
 
-/* ---- followers ---- */
-
-static void interrupt(struct response_turn *turn);
-
-static void remove_follower(struct follower *follower)
-{
-    struct follower **link = &follower->turn->followers;
-    while (*link != follower)
-        link = &(*link)->next;
-    *link = follower->next;
-    free(follower);
-}
-
-/* Its client has gone, or reads too slowly. May free the turn. */
-static void lose_follower(struct follower *follower)
-{
-    struct response_turn *turn = follower->turn;
-    remove_follower(follower);
-    if (turn->followers == NULL && !turn->is_background)
-        interrupt(turn);
-}
-
-static void on_gone(void *arg)
-{
-    lose_follower(arg);
-}
-
-static struct follower *add_follower(struct response_turn *turn, struct http_exchange *exchange,
-                                     bool wants_stream, int64_t after)
-{
-    struct follower *follower = calloc(1, sizeof *follower);
-    if (follower == NULL) {
-        struct api_error error;
-        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
-        http_exchange_reply_error(exchange, &error);
-        return NULL;
-    }
-    *follower = (struct follower){
-        .next = turn->followers,
-        .turn = turn,
-        .exchange = exchange,
-        .wants_stream = wants_stream,
-        .after = after,
-    };
-    turn->followers = follower;
-    http_exchange_on_gone(exchange, on_gone, follower);
-    return follower;
-}
-
-/* Sends frames, the first of which has number `first`. False when the client reads too slowly. */
-static bool send_frames(struct follower *follower, const struct buf *frames, int64_t first)
-{
-    if (follower->stream.exchange == NULL)
-        sse_stream_begin(&follower->stream, follower->exchange);
-    struct buf copy;
-    buf_init(&copy);
-    if (follower->after >= first)
-        buf_append_text(&copy, response_replay_skip(buf_text(frames), follower->after - first));
-    else
-        buf_append(&copy, frames->data, frames->len);
-    return sse_stream_write(&follower->stream, &copy);
-}
-
-/* Takes the events that were written since the last call to whoever follows. May free the turn. */
+/* Takes the events that were written, from number `first` on, to whoever follows. May free the
+ * turn. */
 static void flush(struct response_turn *turn, int64_t first)
 {
-    struct buf frames = turn->output.frames;
-    buf_init(&turn->output.frames);
-    if (turn->is_background && turn->log.len + frames.len <= MAX_LOG_BYTES)
-        buf_append(&turn->log, frames.data, frames.len);
-    bool is_slow = false;
-    struct follower *next;
-    for (struct follower *follower = turn->followers; follower != NULL; follower = next) {
-        next = follower->next;
-        if (!follower->wants_stream || send_frames(follower, &frames, first))
-            continue;
-        log_info("%s: the client reads too slowly, its stream is cut", turn->record.row.id);
-        remove_follower(follower);
-        is_slow = true;
-    }
-    buf_done(&frames);
-    if (is_slow && turn->followers == NULL && !turn->is_background)
-        interrupt(turn);
+    response_followers_send(&turn->followers, &turn->output.frames, first);
 }
 
 /* The last that all of them hear; the turn is freed. */
@@ -168,24 +75,15 @@ static void conclude(struct response_turn *turn)
     if (first == 0)
         response_output_begin(&turn->output, row);
     response_output_end(&turn->output, row);
-    while (turn->followers != NULL) {
-        struct follower *follower = turn->followers;
-        if (!follower->wants_stream)
-            response_turn_show(turn, follower->exchange);
-        else if (send_frames(follower, &turn->output.frames, first))
-            sse_stream_end(&follower->stream);
-        remove_follower(follower);
-    }
+    response_followers_show(&turn->followers, row);
+    response_followers_end(&turn->followers, &turn->output.frames, first);
     turn_free(turn);
 }
 
 /* The same for what went wrong before anything was said. */
 static void refuse(struct response_turn *turn, const struct api_error *error)
 {
-    while (turn->followers != NULL) {
-        http_exchange_reply_error(turn->followers->exchange, error);
-        remove_follower(turn->followers);
-    }
+    response_followers_refuse(&turn->followers, error);
     turn_free(turn);
 }
 
@@ -211,14 +109,7 @@ static void on_committed(void *arg)
         row->status = RESPONSE_FAILED;
         buf_clear(&row->error);
         response_reply_write_error("server_error", err->text, &row->error);
-        struct follower *next;
-        for (struct follower *follower = turn->followers; follower != NULL; follower = next) {
-            next = follower->next;
-            if (follower->wants_stream)
-                continue;
-            http_exchange_reply_error(follower->exchange, &error);
-            remove_follower(follower);
-        }
+        response_followers_fail(&turn->followers, &error);
     }
     conclude(turn);
 }
@@ -264,6 +155,13 @@ static void interrupt(struct response_turn *turn)
     generation_leave(generation);
 }
 
+static void on_deserted(void *arg)
+{
+    struct response_turn *turn = arg;
+    if (!turn->is_background)
+        interrupt(turn);
+}
+
 /* ---- what the generation says ---- */
 
 static void fail(struct response_turn *turn, const struct api_error *error)
@@ -306,10 +204,7 @@ static void on_start(void *arg, const struct generation_start *start)
         generation_leave(generation);
         return;
     }
-    for (struct follower *follower = turn->followers; follower != NULL; follower = follower->next) {
-        if (follower->wants_stream)
-            session_headers_add(follower->exchange, start);
-    }
+    response_followers_add_headers(&turn->followers, start);
     int64_t first = turn->output.sequence;
     row->status = RESPONSE_IN_PROGRESS;
     response_output_begin(&turn->output, row);
@@ -342,16 +237,7 @@ static void on_delta(void *arg, const struct generation_delta *delta)
 static void on_tick(void *arg)
 {
     struct response_turn *turn = arg;
-    struct follower *next;
-    for (struct follower *follower = turn->followers; follower != NULL; follower = next) {
-        next = follower->next;
-        bool is_last = next == NULL;
-        if (follower->stream.exchange != NULL &&
-            !sse_stream_ping(&follower->stream, turn->all->ping_after_s))
-            lose_follower(follower);
-        if (is_last) /* the turn may be gone */
-            return;
-    }
+    response_followers_ping(&turn->followers, turn->all->ping_after_s);
 }
 
 static void on_finish(void *arg, const struct generation_end *end)
@@ -365,10 +251,7 @@ static void on_finish(void *arg, const struct generation_end *end)
         snprintf(row->incomplete_reason, sizeof row->incomplete_reason, "max_output_tokens");
     response_reply_write_usage(&end->usage, end->n_thought, &row->usage);
     chat_reply_session(end, &row->session);
-    for (struct follower *follower = turn->followers; follower != NULL; follower = follower->next) {
-        if (!follower->wants_stream)
-            session_headers_add_end(follower->exchange, end);
-    }
+    response_followers_add_end_headers(&turn->followers, end);
     close_output(turn, end->finish == ENGINE_FINISH_STOP);
     finish(turn);
 }
@@ -413,24 +296,11 @@ static struct generation *make_generation(struct response_turn *turn, struct api
     return generation;
 }
 
-/* In the background nobody waits for more than the promise. */
-static void promise(struct response_turn *turn)
-{
-    struct follower *next;
-    for (struct follower *follower = turn->followers; follower != NULL; follower = next) {
-        next = follower->next;
-        if (follower->wants_stream)
-            continue;
-        response_turn_show(turn, follower->exchange);
-        remove_follower(follower);
-    }
-}
-
 static void on_loaded(void *arg)
 {
     struct response_turn *turn = arg;
     struct api_error error;
-    bool is_wanted = turn->is_background || turn->followers != NULL;
+    bool is_wanted = turn->is_background || turn->followers.first != NULL;
     bool is_good = true;
     if (turn->record.err.code != ERR_NONE) {
         response_record_explain(&turn->record, &error);
@@ -453,8 +323,8 @@ static void on_loaded(void *arg)
         refuse(turn, &error);
     } else {
         turn->state = TURN_GENERATES;
-        if (turn->is_background)
-            promise(turn);
+        if (turn->is_background) /* nobody waits for more than the promise */
+            response_followers_show(&turn->followers, &turn->record.row);
         generation_run(turn->generation);
     }
 }
@@ -511,7 +381,10 @@ static struct response_turn *turn_new(struct response_turns *all, struct respons
     response_output_init(&turn->output,
                          turn->generation_request.is_streaming || turn->is_background,
                          &turn->record.row.output);
-    buf_init(&turn->log);
+    buf_init(&turn->followers.log);
+    turn->followers.keeps_log = turn->is_background;
+    turn->followers.on_deserted = on_deserted;
+    turn->followers.arg = turn;
     turn->next = all->first;
     all->first = turn;
     return turn;
@@ -541,10 +414,11 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
     }
     turn->owner = owner;
     snprintf(turn->request_id, sizeof turn->request_id, "%s", http_exchange_request_id(exchange));
-    if (add_follower(turn, exchange, turn->generation_request.is_streaming, -1) == NULL)
-        turn_free(turn);
-    else
+    if (response_followers_add(&turn->followers, exchange, turn->generation_request.is_streaming,
+                               -1))
         load(turn);
+    else
+        turn_free(turn);
 }
 
 /* ---- others who want to know ---- */
@@ -566,21 +440,16 @@ bool response_turn_is_background(const struct response_turn *turn)
 
 void response_turn_show(const struct response_turn *turn, struct http_exchange *exchange)
 {
-    struct buf body;
-    buf_init(&body);
-    response_reply_write(&turn->record.row, &body);
-    http_exchange_reply(exchange, 200, json_media, &body);
+    response_reply_send(&turn->record.row, exchange);
 }
 
 void response_turn_follow(struct response_turn *turn, struct http_exchange *exchange, int64_t after)
 {
-    struct follower *follower = add_follower(turn, exchange, true, after);
-    if (follower != NULL && turn->log.len > 0 && !send_frames(follower, &turn->log, 0))
-        remove_follower(follower);
+    response_followers_add(&turn->followers, exchange, true, after);
 }
 
 void response_turn_cancel(struct response_turn *turn, struct http_exchange *exchange)
 {
-    if (add_follower(turn, exchange, false, -1) != NULL)
+    if (response_followers_add(&turn->followers, exchange, false, -1))
         interrupt(turn);
 }
