@@ -264,6 +264,19 @@ class OnDisk(unittest.TestCase):
             self.assertEqual(response["status"], "failed")
             self.assertEqual(response["error"]["code"], "server_error")
 
+    def test_what_a_stop_cuts_off_has_failed_and_says_so(self):
+        with client.Daemon(*self.flags, "--drain-seconds", "0") as daemon:
+            made = daemon.post("/v1/responses", body("a", background=True, **LONG)).json["id"]
+            running = read_stream(daemon, body("a", **LONG))
+            next(running)
+            daemon.process.terminate()
+            last = json.loads(list(running)[-1])
+        self.assertEqual(last["type"], "response.failed")
+        self.assertEqual(last["response"]["error"]["code"], "server_error")
+        with client.Daemon(*self.flags) as daemon:
+            for response in (made, last["response"]["id"]):
+                self.assertEqual(daemon.get("/v1/responses/" + response).json["status"], "failed")
+
     def test_a_response_is_forgotten_when_its_time_is_over(self):
         with client.Daemon(*self.flags, "--response-ttl", "1s") as daemon:
             path = "/v1/responses/" + daemon.post("/v1/responses", body("Hello")).json["id"]
