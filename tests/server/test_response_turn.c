@@ -221,6 +221,50 @@ static void a_second_client_can_cancel_what_the_first_one_streams(void **state)
     buf_done(&cancelled);
 }
 
+/* The text of a JSON string that begins with `start`, somewhere in `text`. */
+static void find_string(const char *text, const char *start, char out[64])
+{
+    const char *at = strstr(text, start);
+    assert_non_null(at);
+    snprintf(out, 64, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+#define TOOLS "\"tools\":[{\"type\":\"function\",\"name\":\"weather\"}]"
+
+static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    char body[512], id[64], call_id[64];
+    buf_init(&got);
+    start(&daemon, (struct fake_script){
+                       .pieces = {"Wait.\n<tool", "_call>\n{\"name\": \"weather\", ",
+                                  "\"arguments\": {\"city\"", ": \"Bonn\"}}\n</tool_call>"}});
+    ask(&daemon, "POST", "/v1/responses", "{\"input\":\"Warm?\",\"stream\":true," TOOLS "}", &got);
+    contains(&got, "\"delta\":\"Wait.\"");
+    contains(&got, "\"type\":\"function_call\",\"status\":\"in_progress\"");
+    contains(&got, "event: response.function_call_arguments.delta");
+    contains(&got, "event: response.function_call_arguments.done");
+    contains(&got, "\"arguments\":\"{\\\"city\\\": \\\"Bonn\\\"}\"");
+    contains(&got, "event: response.completed");
+    find_string(strstr(buf_text(&got), "\"id\":\"resp_"), "resp_", id);
+    find_string(strstr(buf_text(&got), "\"call_id\":\"") + strlen("\"call_id\":\""), "call_",
+                call_id);
+
+    fake_engine_play(&(struct fake_script){.pieces = {"Yes."}});
+    snprintf(body, sizeof body,
+             "{\"previous_response_id\":\"%s\"," TOOLS ",\"input\":[{\"type\":"
+             "\"function_call_output\",\"call_id\":\"%s\",\"output\":\"20 degrees\"}]}",
+             id, call_id);
+    ask(&daemon, "POST", "/v1/responses", body, &got);
+    contains(&got, "\"text\":\"Yes.\"");
+    contains(&got, "\"match\":\"append\"");
+    assert_non_null(strstr(fake_engine_record().prompt, "20 degrees"));
+    stop(&daemon);
+    buf_done(&got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_next),
         cmocka_unit_test(a_disk_that_fails_at_the_end_is_an_error_for_who_wants_the_whole),
         cmocka_unit_test(a_second_client_can_cancel_what_the_first_one_streams),
+        cmocka_unit_test(a_call_is_an_item_and_its_output_goes_on_with_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
