@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """/v1/conversations: stored conversations and their items, over HTTP and over a restart."""
 import os
+import sqlite3
 import subprocess
 import tempfile
 import unittest
@@ -105,6 +106,21 @@ class OnDisk(unittest.TestCase):
         daemon.kill()
         with client.Daemon(*state) as daemon:
             self.assertEqual(texts(daemon.get(path)), ["two", "one"])
+
+    def test_a_backup_of_a_running_daemon_is_whole(self):
+        backup = os.path.join(self.folder.name, "backup")
+        os.mkdir(backup)
+        with client.Daemon("--state-dir", os.path.join(self.folder.name, "state")) as daemon:
+            made = daemon.post("/v1/conversations", {"items": [user("one")]})
+            source = sqlite3.connect(os.path.join(self.folder.name, "state/sinkd.db"))
+            target = sqlite3.connect(os.path.join(backup, "sinkd.db"))
+            source.backup(target)
+            source.close()
+            target.close()
+            self.assertEqual(daemon.delete("/v1/conversations/" + made.json["id"]).status, 200)
+        with client.Daemon("--state-dir", backup) as daemon:
+            self.assertEqual(texts(daemon.get(f"/v1/conversations/{made.json['id']}/items")),
+                             ["one"])
 
     def test_two_daemons_do_not_share_a_state_folder(self):
         with client.Daemon("--state-dir", self.folder.name):
