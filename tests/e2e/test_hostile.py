@@ -116,7 +116,8 @@ class Greed(unittest.TestCase):
                 self.assertEqual(other.status, 200)
                 wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 0,
                            "the stream that nobody reads has ended")
-            self.assertLess(daemon.rss_kb(), 200_000)
+            if not client.SHORT:  # a sanitizer has memory of its own
+                self.assertLess(daemon.rss_kb(), 200_000)
 
     @unittest.skipUnless(shutil.which("prlimit"), "no prlimit")
     def test_descriptors_run_out_and_come_back(self):
@@ -170,7 +171,8 @@ class Greed(unittest.TestCase):
             knock(200 if client.SHORT else 1000)
             wait_until(lambda: daemon.metrics()["sinkd_connections"] == 1, "all are gone")
             self.assertLessEqual(open_files(), files + 1)  # perhaps one more in between
-            self.assertLess(daemon.rss_kb(), rss + 4096)
+            if not client.SHORT:
+                self.assertLess(daemon.rss_kb(), rss + 4096)
 
 
 if __name__ == "__main__":
