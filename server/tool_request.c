@@ -168,12 +168,14 @@ static bool choose(const json_t *tools, const json_t *choice, json_t *kept,
     return keep_named(tools, choice, kept, error);
 }
 
-static bool take(const json_t *kept, struct tool_request *out)
+/* All tools are told to the model, so that a change of tool_choice changes nothing that it has
+ * read. */
+static bool take(const json_t *tools, const json_t *kept, struct tool_request *out)
 {
     size_t n = json_array_size(kept);
     if (n == 0)
         return true;
-    out->json = json_dumps(kept, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    out->json = json_dumps(tools, JSON_COMPACT | JSON_PRESERVE_ORDER);
     out->names = calloc(n, sizeof *out->names);
     if (out->json == NULL || out->names == NULL)
         return false;
@@ -200,7 +202,7 @@ bool tool_request_read(const json_t *body, struct tool_request *out, struct api_
     is_good = is_good && check_tools(tools, error) &&
               json_fields_bool(body, "parallel_tool_calls", &is_parallel, error) &&
               choose(tools, choice, kept, out, error);
-    if (is_good && !take(kept, out))
+    if (is_good && !take(tools, kept, out))
         is_good = api_error_no_memory(error);
     json_decref(kept);
     json_decref(none);

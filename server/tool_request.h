@@ -14,14 +14,14 @@ enum { TOOL_REQUEST_MAX_TOOLS = 128, TOOL_REQUEST_MAX_NAME = 64 };
 enum tool_choice {
     TOOL_CHOICE_AUTO,
     TOOL_CHOICE_REQUIRED, /* at least one call */
-    TOOL_CHOICE_NAMED,    /* one call, of the only tool that is left */
+    TOOL_CHOICE_NAMED,    /* one call, of the only name that is left */
 };
 
-/* Zeroed: no tools. Those that tool_choice excludes are left out. */
+/* Zeroed: no tools, or none that may be called. */
 struct tool_request {
     char *json; /* owned: compact text of the array of {"type":"function","function":{...}} */
     size_t json_len;
-    char (*names)[TOOL_REQUEST_MAX_NAME + 1]; /* owned: [n] */
+    char (*names)[TOOL_REQUEST_MAX_NAME + 1]; /* owned: [n] those that tool_choice leaves */
     size_t n;
     enum tool_choice choice;
 };

@@ -229,6 +229,8 @@ static void tools_are_those_that_may_be_used(void **state)
         assert_int_equal(tool_request_has(tools, "g", 1), cases[i].n > 0);
         assert_int_equal(tool_request_has(tools, "f", 1), cases[i].n > 1);
         assert_int_equal(tools->json != NULL, cases[i].n > 0);
+        /* What the model reads stays the same, whatever the choice. */
+        assert_true(tools->json == NULL || strstr(tools->json, "\"f\"") != NULL);
         chat_request_done(&request);
     }
 }
