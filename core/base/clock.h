@@ -7,4 +7,7 @@
 /* Nanoseconds since an arbitrary start, CLOCK_MONOTONIC. */
 int64_t clock_now_ns(void);
 
+/* Nanoseconds that the calling thread has computed: does not go on while others have the CPU. */
+int64_t clock_thread_ns(void);
+
 #endif

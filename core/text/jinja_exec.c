@@ -174,6 +174,55 @@ static bool choose_items(struct jinja_run *run, const struct jinja_node *node,
     return true;
 }
 
+/* True when an expression gives the same in each iteration of the loop in which nothing is done:
+ * no call, and none of the loop's own variables. */
+static bool is_constant(struct jinja_run *run, const struct jinja_node *node)
+{
+    if (node == NULL)
+        return true;
+    switch (node->kind) {
+    case JINJA_LITERAL:
+        return true;
+    case JINJA_VARIABLE:
+        for (size_t i = 0; i < run->scope->n; i++) {
+            if (run->scope->items[i].name == node->name)
+                return false;
+        }
+        return true;
+    case JINJA_ATTRIBUTE:
+    case JINJA_NOT:
+        return is_constant(run, node->left);
+    case JINJA_AND:
+    case JINJA_OR:
+        return is_constant(run, node->left) && is_constant(run, node->right);
+    default:
+        return false;
+    }
+}
+
+/* A search that goes on after it has found: "for ... if not found ..." without a break. When an
+ * iteration does nothing, and by conditions that stay as they are, so do all that follow; leaving
+ * then makes templates linear that search from each message. */
+static bool is_idle(struct jinja_run *run, const struct jinja_node *body, bool *out)
+{
+    struct jinja_value condition;
+    *out = false;
+    while (body != NULL && body->next == NULL && body->kind == JINJA_IF &&
+           is_constant(run, body->left)) {
+        if (!jinja_eval(run, body->left, &condition))
+            return false;
+        const struct jinja_node *branch = jinja_is_true(condition) ? body->body : body->other;
+        if (branch == NULL) {
+            *out = true;
+            return true;
+        }
+        if (jinja_is_true(condition))
+            return true;
+        body = branch;
+    }
+    return true;
+}
+
 static bool exec_iterations(struct jinja_run *run, const struct jinja_node *node,
                             struct jinja_loop *loop)
 {
@@ -181,10 +230,15 @@ static bool exec_iterations(struct jinja_run *run, const struct jinja_node *node
     const struct jinja_name *name = jinja_name_find(run->names, "loop", 4);
     for (loop->at = 0; loop->at < loop->n; loop->at++) {
         enum jinja_flow flow = JINJA_GOES_ON;
+        bool is_over;
         run->scope->n = 0; /* what an iteration sets is gone with it */
         if ((name != NULL && !jinja_scope_set(run, run->scope, name, self)) ||
             !assign(run, node->target, loop->items[loop->at]) ||
-            !jinja_exec(run, node->body, &flow))
+            !is_idle(run, node->body, &is_over))
+            return false;
+        if (is_over)
+            break;
+        if (!jinja_exec(run, node->body, &flow))
             return false;
         if (flow == JINJA_BREAKS)
             break;

@@ -10,6 +10,41 @@
 #include "core/text/jinja_run.h"
 #include "core/text/utf8.h"
 
+static bool count(struct jinja_run *run, size_t n, bool is_falling, struct jinja_list **out)
+{
+    struct jinja_value list;
+    if (!jinja_list_new(run, JINJA_TUPLE, n, &list))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        int64_t integer = (int64_t)(is_falling ? n - 1 - i : i);
+        if (!jinja_list_push(run, list.list, jinja_int(integer)))
+            return false;
+    }
+    *out = list.list;
+    return true;
+}
+
+/* Templates make ranges over all messages for each message: ranges that rise or fall by one are
+ * parts of a list that is made once. */
+static bool shared_range(struct jinja_run *run, bool is_falling, int64_t begin, int64_t end,
+                         struct jinja_value *out)
+{
+    struct jinja_list **shared = is_falling ? &run->falling : &run->rising;
+    size_t need = (size_t)(is_falling ? begin + 1 : end);
+    if (need > 1 << 20)
+        return jinja_fail(run, "a range is too long");
+    if ((*shared == NULL || (*shared)->n < need) && !count(run, need * 2, is_falling, shared))
+        return false;
+    struct jinja_list *part = jinja_alloc(run, sizeof *part);
+    if (part == NULL)
+        return false;
+    size_t first = is_falling ? (*shared)->n - need : (size_t)begin;
+    part->items = (*shared)->items + first;
+    part->n = part->max = (size_t)(is_falling ? begin - end : end - begin);
+    *out = (struct jinja_value){.type = JINJA_TUPLE, .list = part};
+    return true;
+}
+
 static bool global_range(struct jinja_run *run, const struct jinja_call *call,
                          struct jinja_value *out)
 {
@@ -24,6 +59,10 @@ static bool global_range(struct jinja_run *run, const struct jinja_call *call,
         return false;
     if (step == 0)
         return jinja_fail(run, "range() arg 3 must not be zero");
+    if (step == 1 && begin >= 0 && begin < end)
+        return shared_range(run, false, begin, end, out);
+    if (step == -1 && end >= -1 && begin > end)
+        return shared_range(run, true, begin, end, out);
     for (int64_t at = begin; step > 0 ? at < end : at > end;) {
         if (!jinja_list_push(run, list.list, jinja_int(at)))
             return false;

@@ -14,7 +14,7 @@ void jinja_run_init(struct jinja_run *run, const struct jinja_limits *limits, in
     *run = (struct jinja_run){
         .n_steps_left = limits->n_steps,
         .n_steps_to_look = STEPS_BETWEEN_LOOKS,
-        .deadline_ns = clock_now_ns() + limits->time_ns,
+        .deadline_ns = clock_thread_ns() + limits->time_ns,
         .n_output_bytes = limits->n_output_bytes,
         .err = err,
         .now = now,
@@ -30,7 +30,7 @@ void jinja_run_done(struct jinja_run *run)
 static bool look_at_clock(struct jinja_run *run)
 {
     run->n_steps_to_look = STEPS_BETWEEN_LOOKS;
-    return clock_now_ns() <= run->deadline_ns ||
+    return clock_thread_ns() <= run->deadline_ns ||
            err_set(run->err, ERR_LIMIT, "the chat template takes too long");
 }
 

@@ -23,7 +23,7 @@ struct jinja_limits {
     int64_t n_steps;
     size_t n_memory_bytes;
     size_t n_output_bytes;
-    int64_t time_ns;
+    int64_t time_ns; /* of the thread, not of the clock on the wall */
 };
 
 enum { JINJA_MAX_DEPTH = 400 };
@@ -32,17 +32,18 @@ struct jinja_run {
     struct arena arena;
     int64_t n_steps_left;
     int64_t n_steps_to_look; /* at the clock */
-    int64_t deadline_ns;
-    size_t n_output_bytes; /* that may be written */
+    int64_t deadline_ns;     /* by clock_thread_ns */
+    size_t n_output_bytes;   /* that may be written */
     int depth;
     struct err *err;
-    bool has_raised;                 /* the template itself, by raise_exception */
-    int64_t now;                     /* seconds since 1970, for strftime_now */
-    struct jinja_scope *scope;       /* of the statement that runs */
-    struct jinja_output *output;     /* where its text goes */
-    struct jinja_loop *loop;         /* that it is inside of; NULL for none */
-    struct jinja_value block_text;   /* what the filters of a block are applied to */
-    struct jinja_name *const *names; /* of the template */
+    bool has_raised;                     /* the template itself, by raise_exception */
+    int64_t now;                         /* seconds since 1970, for strftime_now */
+    struct jinja_scope *scope;           /* of the statement that runs */
+    struct jinja_output *output;         /* where its text goes */
+    struct jinja_loop *loop;             /* that it is inside of; NULL for none */
+    struct jinja_value block_text;       /* what the filters of a block are applied to */
+    struct jinja_list *rising, *falling; /* integers that ranges share: 0 .. n-1, n-1 .. 0 */
+    struct jinja_name *const *names;     /* of the template */
 };
 
 void jinja_run_init(struct jinja_run *run, const struct jinja_limits *limits, int64_t now,

@@ -274,6 +274,24 @@ static void more_than_the_reference(void **state)
                 "b>2");
 }
 
+/* As templates do that look from each message for the one before: without a break, and through a
+ * range of all. More steps than a run may make, if each iteration counted. */
+static void searches_that_have_found_are_left(void **state)
+{
+    (void)state;
+    check_marks("{% set all = namespace(n=0) %}{% for i in range(4000) %}{% set ns = "
+                "namespace(found=false, at=0) %}{% for j in range(i, -1, -1) %}{% if not ns.found "
+                "%}{% set ns.found = true %}{% set ns.at = j %}{% endif %}{% endfor %}{% for k in "
+                "range(i, 4000) %}{% if ns.stop %}{% elif k > i %}{% set ns.stop = true %}{% endif "
+                "%}{% endfor %}{% set all.n = all.n + ns.at %}{% endfor %}{{ all.n }}",
+                "{}", "7998000");
+    check_marks("{% for i in range(5) %}{% if x %}{% endif %}{{ i }}{% endfor %}{% for i in "
+                "range(4, 1, -1) %}{% if not x %}{% else %}{{ i }}{% endif %}{% endfor %}",
+                "{\"x\": 1}", "01234432");
+    check_marks("{% for i in [1, 2, 3] %}{% if loop.last %}{{ i }}{% endif %}{% endfor %}", "{}",
+                "3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +302,7 @@ int main(void)
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(messages_say_what_and_where),
         cmocka_unit_test(more_than_the_reference),
+        cmocka_unit_test(searches_that_have_found_are_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
