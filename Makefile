@@ -219,6 +219,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 
 bench: deps-bench ## measure steps, kernels, the daemon; PEER=folder of llama.cpp's binaries to compare
 	@$(MAKE) all bench-bins
+	@$(BUILD)/tests/bench/bench_limits 1
+	@$(BUILD)/tests/bench/bench_limits
 	@$(BUILD)/tests/bench/bench_kernels
 	@tests/bench/compare.py $(BUILD)/tests/bench/bench_model --out tests/bench/RESULTS.md \
 	    $(if $(PEER),--peer $(PEER)/llama-bench --batched $(PEER)/llama-batched-bench)

@@ -331,12 +331,27 @@ SIMD bool pays_to_widen(const struct attention_block *block, int n)
     return block->n_heads > SIMD_TILE_HEADS && n <= WIDENED_DIM;
 }
 
+/* The block after this one, while this one is computed. */
+SIMD void prefetch_next(enum kv_type type, const struct attention_block *block, const void *rows,
+                        int n)
+{
+    int begin = block->first_row + block->n_rows;
+    int n_left = block->rows->n_rows - begin;
+    size_t row_bytes = kv_bytes(type) * (size_t)n;
+    const uint8_t *p = (const uint8_t *)rows + row_bytes * (size_t)begin;
+    size_t n_bytes = row_bytes * (size_t)(n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS);
+    for (size_t i = 0; i < n_bytes; i += 64)
+        _mm_prefetch((const void *)(p + i), _MM_HINT_T0);
+}
+
 SIMD void attend_block(enum kv_type type, struct attention_block *block,
                        struct attention_state *states, float *out)
 {
     float keep[BLOCK_HEADS];
     const struct attention_rows *rows = block->rows;
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
+    prefetch_next(type, block, rows->k, n_k);
+    prefetch_next(type, block, rows->v, n_v);
     if (pays_to_widen(block, n_k))
         score_widened(block, widen_lines(type, block, rows->k, n_k));
     else

@@ -1,57 +1,50 @@
-/* grid_vector.h - formats that look their numbers up in a grid.
+/* grid_vector.h - products of formats that look their numbers up in a grid (grid.h).
  *
- * A unit is one block, 256 neighbouring elements of one row, in order, as w = scale * u + base with
- * one scale and base for each 16; u are unsigned bytes below 128. Formats with 32 elements to a
- * scale say the same scale twice. Included after a simd_*.h. */
+ * One token meets each row as it lies; for more, 16 rows are unpacked once into a panel in cache.
+ * Included after a simd_*.h. */
 #ifndef CORE_KERNELS_GRID_VECTOR_H
 #define CORE_KERNELS_GRID_VECTOR_H
 
-#include "core/kernels/quant_tables.h"
+#include "core/kernels/grid.h"
 #include "core/kernels/tile_vector.h"
 
-enum { UNIT = 256 };
+enum { GRID_OFFSET = 64 };
 
-struct unit {
+/* A block, in order: element i is scale[i / 16] * (u[i] - GRID_OFFSET); u is 1 .. 127. */
+struct grid_block {
     struct u8x64 u[4];
     struct f32x16 scale;
-    struct f32x16 base;
 };
 
-SIMD float unpack_f16(const uint8_t *p)
+SIMD struct grid_block grid_unpack(enum tensor_type type, const uint8_t *p)
 {
-    return _cvtsh_ss(load_u16(p));
-}
-
-SIMD struct unit unpack_iq2_xxs(const uint8_t *p)
-{
-    const uint8_t *packed = p + 2;
-    uint64_t scales = 0; /* 2n + 1 in one byte each */
-    struct unit unit;
+    struct grid_block block;
+    float scale[GRID_LEN / 16];
 #pragma GCC unroll 16
-    for (int i = 0; i < 4; i++, packed += 16) {
-        uint32_t low = load_u32(packed + 4), high = load_u32(packed + 12);
-        struct u8x64 sizes = u8x64_gather(iq2_xxs_grid, packed, packed + 8);
-        unit.u[i] = u8x64_add_signed(u8x64_set(64), sizes, u8x64_spread_signs(low, high));
-        scales |= (uint64_t)(low >> 28 << 1 | high >> 28 << 9 | 0x0101) << (16 * i);
+    for (int i = 0; i < 4; i++) {
+        struct grid_group a, b;
+        grid_read(type, p, 2 * i, &a);
+        grid_read(type, p, 2 * i + 1, &b);
+        struct u8x64 sizes = u8x64_from_words(a.sizes, b.sizes);
+        struct u8x64 negative = u8x64_and(sizes, u8x64_from_words(a.masks, b.masks));
+        struct u8x64 sum = u8x64_add(sizes, u8x64_set(GRID_OFFSET));
+        block.u[i] = u8x64_sub(sum, u8x64_add(negative, negative));
+        scale[4 * i] = a.scale[0];
+        scale[4 * i + 1] = a.scale[1];
+        scale[4 * i + 2] = b.scale[0];
+        scale[4 * i + 3] = b.scale[1];
     }
-    unit.scale = f32x16_mul(f32x16_from_u8_twice(scales), f32x16_set(unpack_f16(p) * 0.125f));
-    unit.base = f32x16_mul(unit.scale, f32x16_set(-64));
-    return unit;
-}
-
-/* For a type that the compiler knows. */
-SIMD struct unit unpack(enum tensor_type type, const uint8_t *p)
-{
-    (void)type;
-    return unpack_iq2_xxs(p);
+    block.scale = f32x16_mul(f32x16_load(scale), f32x16_set(_cvtsh_ss(load_u16(p))));
+    return block;
 }
 
 /* ---- one token ---- */
 
 /* base of even lanes, and how much more that of odd lanes is: as the sums of inputs lie. */
-SIMD struct f32x16 base_steps(struct f32x16 base)
+SIMD struct f32x16 grid_bases(struct f32x16 scale)
 {
-    return f32x16_sub(base, f32x16_even_to_odd(base));
+    struct f32x16 steps = f32x16_sub(scale, f32x16_even_to_odd(scale));
+    return f32x16_mul(steps, f32x16_set(-GRID_OFFSET));
 }
 
 SIMD float dot_row(enum tensor_type type, const struct matmul_job *job, int row)
@@ -59,16 +52,18 @@ SIMD float dot_row(enum tensor_type type, const struct matmul_job *job, int row)
     const uint8_t *p = (const uint8_t *)job->w->data + matrix_row_bytes(job->w) * (size_t)row;
     struct block x = block_at(job->in, 0);
     struct f32x16 sums[2] = {f32x16_set(0), f32x16_set(0)};
-    for (int i = 0; i < job->w->n_in; i += UNIT, p += tensor_format(type)->block_bytes) {
-        struct unit unit = unpack(type, p);
-        struct f32x16 scale = f32x16_mul(unit.scale, f32x16_load_twice(x.scale));
+    for (int i = 0; i < job->w->n_in; i += GRID_LEN, p += tensor_format(type)->block_bytes) {
+        struct grid_block block = grid_unpack(type, p);
+        struct f32x16 scale = f32x16_mul(block.scale, f32x16_load_twice(x.scale));
 #pragma GCC unroll 16
         for (int j = 0; j < 4; j++) {
-            struct i32x16 products = i32x16_dot(i32x16_zero(), unit.u[j], u8x64_load(x.q + 64 * j));
+            struct i32x16 products =
+                i32x16_dot(i32x16_zero(), block.u[j], u8x64_load(x.q + 64 * j));
             sums[j % 2] = f32x16_fma(i32x16_to_f32(products), f32x16_spread(scale, j), sums[j % 2]);
         }
-        sums[0] = f32x16_fma(base_steps(unit.base), f32x16_load(x.sum), sums[0]);
-        x = (struct block){x.q + UNIT, x.scale + UNIT / GROUP, x.sum + UNIT / GROUP * 2};
+        sums[0] = f32x16_fma(grid_bases(block.scale), f32x16_load(x.sum), sums[0]);
+        x = (struct block){x.q + GRID_LEN, x.scale + GRID_LEN / GROUP,
+                           x.sum + GRID_LEN / GROUP * 2};
     }
     return f32x16_sum(f32x16_add(sums[0], sums[1]));
 }
@@ -81,7 +76,8 @@ SIMD void dot_rows(enum tensor_type type, const struct matmul_job *job)
 
 /* ---- panels ---- */
 
-/* 16 rows, unpacked. The second scale and base of a group are as unit_scales has them. */
+/* 16 rows, unpacked; rows of whole blocks. The second scale and base of a group are as unit_scales
+ * has them. */
 struct panel {
     uint8_t *u;   /* [n_groups, 8, 16 rows, 4] */
     float *scale; /* [n_groups, 2, 16 rows] */
@@ -90,7 +86,7 @@ struct panel {
 
 SIMD size_t panel_groups(int n_in)
 {
-    return (size_t)(n_in + UNIT - 1) / UNIT * (UNIT / GROUP);
+    return (size_t)n_in / GROUP;
 }
 
 SIMD size_t panel_bytes(int n_in)
@@ -105,49 +101,47 @@ SIMD struct panel panel_at(void *scratch, int n_in, int i)
     return (struct panel){u, scale, scale + panel_groups(n_in) * STRIPE_ROWS * 2};
 }
 
-/* The same unit of 16 rows, each in order, before they are woven together. */
-struct unit_rows {
-    uint8_t u[STRIPE_ROWS][UNIT];
-    float scale[STRIPE_ROWS][UNIT / 16];
-    float base[STRIPE_ROWS][UNIT / 16];
+/* One block of each of 16 rows, before they are woven together. */
+struct grid_rows {
+    uint8_t u[STRIPE_ROWS][GRID_LEN];
+    float scale[STRIPE_ROWS][GRID_LEN / 16];
 };
 
-SIMD void weave_unit(const struct panel *panel, int i, const struct unit_rows *rows)
+SIMD void weave_rows(const struct panel *panel, int i, const struct grid_rows *rows)
 {
-    float *scale = panel->scale + i * UNIT / 16 * STRIPE_ROWS;
-    float *base = panel->base + i * UNIT / 16 * STRIPE_ROWS;
-    for (int j = 0; j < UNIT / 64; j++)
-        u8x64_transpose(panel->u + (i * UNIT + j * 64) * STRIPE_ROWS, rows->u[0] + j * 64, UNIT);
+    float *scale = panel->scale + i * GRID_LEN / 16 * STRIPE_ROWS;
+    float *base = panel->base + i * GRID_LEN / 16 * STRIPE_ROWS;
+    for (int j = 0; j < GRID_LEN / 64; j++)
+        u8x64_transpose(panel->u + (i * GRID_LEN + j * 64) * STRIPE_ROWS, rows->u[0] + j * 64,
+                        GRID_LEN);
     u8x64_transpose((uint8_t *)scale, (const uint8_t *)rows->scale, sizeof rows->scale[0]);
-    u8x64_transpose((uint8_t *)base, (const uint8_t *)rows->base, sizeof rows->base[0]);
+    for (int j = 0; j < GRID_LEN / 16; j += 2, scale += 2 * STRIPE_ROWS, base += 2 * STRIPE_ROWS) {
+        struct f32x16 first = f32x16_load(scale), second = f32x16_load(scale + STRIPE_ROWS);
+        f32x16_store(base, f32x16_mul(first, f32x16_set(-GRID_OFFSET)));
+        f32x16_store(base + STRIPE_ROWS,
+                     f32x16_mul(f32x16_sub(second, first), f32x16_set(-GRID_OFFSET)));
+    }
 }
 
-/* Every row gives one unit and then it is the next one's turn: the hardware foresees nothing. */
-SIMD void prefetch(const uint8_t *p, size_t bytes)
-{
-    enum { AHEAD = 1024, LINE = 64 };
-    for (size_t i = 0; i < bytes; i += LINE)
-        _mm_prefetch((const void *)((uintptr_t)p + AHEAD + i), _MM_HINT_T0);
-}
-
+/* Every row gives one block and then it is the next one's turn: the hardware foresees nothing. */
 SIMD void fill_panel(enum tensor_type type, const struct panel *panel, const struct matrix *w,
                      int row, int n_rows)
 {
-    size_t row_bytes = matrix_row_bytes(w), unit_bytes = tensor_format(type)->block_bytes;
+    enum { AHEAD = 512 };
+    size_t row_bytes = matrix_row_bytes(w), block_bytes = tensor_format(type)->block_bytes;
     const uint8_t *data = (const uint8_t *)w->data + row_bytes * (size_t)row;
-    struct unit_rows rows;
+    struct grid_rows rows;
     memset(&rows, 0, sizeof rows);
-    for (int i = 0; i < w->n_in / UNIT; i++) {
+    for (int i = 0; i < w->n_in / GRID_LEN; i++) {
         for (int r = 0; r < n_rows; r++) {
-            const uint8_t *p = data + (size_t)r * row_bytes + (size_t)i * unit_bytes;
-            prefetch(p, unit_bytes);
-            struct unit unit = unpack(type, p);
+            const uint8_t *p = data + (size_t)r * row_bytes + (size_t)i * block_bytes;
+            prefetch(p + AHEAD, block_bytes);
+            struct grid_block block = grid_unpack(type, p);
             for (int j = 0; j < 4; j++)
-                u8x64_store(rows.u[r] + 64 * j, unit.u[j]);
-            f32x16_store(rows.scale[r], unit.scale);
-            f32x16_store(rows.base[r], base_steps(unit.base));
+                u8x64_store(rows.u[r] + 64 * j, block.u[j]);
+            f32x16_store(rows.scale[r], block.scale);
         }
-        weave_unit(panel, i, &rows);
+        weave_rows(panel, i, &rows);
     }
 }
 

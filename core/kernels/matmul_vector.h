@@ -78,13 +78,15 @@ STRIPE_FN(stripe_q3_k, TENSOR_Q3_K)
 STRIPE_FN(stripe_q4_k, TENSOR_Q4_K)
 STRIPE_FN(stripe_q5_k, TENSOR_Q5_K)
 STRIPE_FN(stripe_q6_k, TENSOR_Q6_K)
+STRIPE_FN(stripe_iq4_nl, TENSOR_IQ4_NL)
+STRIPE_FN(stripe_iq4_xs, TENSOR_IQ4_XS)
 #undef STRIPE_FN
 
 static stripe_fn *const stripe_fns[] = {
-    [TENSOR_Q4_0] = stripe_q4_0, [TENSOR_Q4_1] = stripe_q4_1, [TENSOR_Q5_0] = stripe_q5_0,
-    [TENSOR_Q5_1] = stripe_q5_1, [TENSOR_Q8_0] = stripe_q8_0, [TENSOR_Q2_K] = stripe_q2_k,
-    [TENSOR_Q3_K] = stripe_q3_k, [TENSOR_Q4_K] = stripe_q4_k, [TENSOR_Q5_K] = stripe_q5_k,
-    [TENSOR_Q6_K] = stripe_q6_k,
+    [TENSOR_Q4_0] = stripe_q4_0, [TENSOR_Q4_1] = stripe_q4_1,     [TENSOR_Q5_0] = stripe_q5_0,
+    [TENSOR_Q5_1] = stripe_q5_1, [TENSOR_Q8_0] = stripe_q8_0,     [TENSOR_Q2_K] = stripe_q2_k,
+    [TENSOR_Q3_K] = stripe_q3_k, [TENSOR_Q4_K] = stripe_q4_k,     [TENSOR_Q5_K] = stripe_q5_k,
+    [TENSOR_Q6_K] = stripe_q6_k, [TENSOR_IQ4_NL] = stripe_iq4_nl, [TENSOR_IQ4_XS] = stripe_iq4_xs,
 };
 
 /* Stripes begin .. end-1 stay in cache while all tokens pass. */
@@ -190,8 +192,23 @@ SIMD void multiply_grid(enum tensor_type type, const struct matmul_job *job)
 static void quantized(const struct matmul_job *job)
 {
     switch (job->w->type) {
+    case TENSOR_IQ1_S:
+        multiply_grid(TENSOR_IQ1_S, job);
+        break;
     case TENSOR_IQ2_XXS:
         multiply_grid(TENSOR_IQ2_XXS, job);
+        break;
+    case TENSOR_IQ2_XS:
+        multiply_grid(TENSOR_IQ2_XS, job);
+        break;
+    case TENSOR_IQ2_S:
+        multiply_grid(TENSOR_IQ2_S, job);
+        break;
+    case TENSOR_IQ3_XXS:
+        multiply_grid(TENSOR_IQ3_XXS, job);
+        break;
+    case TENSOR_IQ3_S:
+        multiply_grid(TENSOR_IQ3_S, job);
         break;
     default:
         multiply_striped(job);

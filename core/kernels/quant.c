@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/kernels/grid.h"
 #include "core/kernels/half.h"
 #include "core/kernels/quant_tables.h"
 
@@ -141,21 +142,42 @@ static void dequantize_q6_k(const uint8_t *block, float *y)
     }
 }
 
-/* Each 8 bytes: four grid indices, then four times 7 bits of signs (the eighth makes their number
- * even) and 4 bits of scale. A grid entry is 8 magnitudes. */
-static void dequantize_iq2_xxs(const uint8_t *block, float *y)
+/* Nibbles that name one of sixteen values. */
+static void dequantize_iq4_nl(const uint8_t *block, float *y)
 {
     float d = load_f16(block);
+    for (int j = 0; j < 16; j++) {
+        y[j] = d * (float)iq4_values[block[2 + j] & 15];
+        y[j + 16] = d * (float)iq4_values[block[2 + j] >> 4];
+    }
+}
+
+/* The same, with eight scales of 6 bits, of which two are apart. */
+static void dequantize_iq4_xs(const uint8_t *block, float *y)
+{
+    float d = load_f16(block);
+    uint32_t high = load_u16(block + 2);
     for (int group = 0; group < 8; group++) {
-        const uint8_t *packed = block + 2 + 8 * group;
-        uint32_t bits = load_u32(packed + 4);
-        float scale = d * (0.5f + (float)(bits >> 28)) * 0.25f;
-        for (int i = 0; i < 32; i++) {
-            uint32_t signs = bits >> (i / 8 * 7) & 127;
-            signs |= (uint32_t)__builtin_parity(signs) << 7;
-            float magnitude = (float)(iq2_xxs_grid[packed[i / 8]] >> (i % 8 * 8) & 255);
-            y[group * 32 + i] = scale * ((signs >> (i % 8) & 1) != 0 ? -magnitude : magnitude);
+        int low4 = block[4 + group / 2] >> (group % 2 * 4) & 15;
+        float scale = d * (float)((low4 | (int)(high >> (2 * group) & 3) << 4) - 32);
+        const uint8_t *nibbles = block + 8 + 16 * group;
+        for (int j = 0; j < 16; j++) {
+            y[32 * group + j] = scale * (float)iq4_values[nibbles[j] & 15];
+            y[32 * group + j + 16] = scale * (float)iq4_values[nibbles[j] >> 4];
         }
+    }
+}
+
+static void dequantize_grid(enum tensor_type type, const uint8_t *block, float *y)
+{
+    float d = load_f16(block);
+    struct grid_group group;
+    for (int i = 0; i < GRID_LEN; i++) {
+        if (i % 32 == 0)
+            grid_read(type, block, i / 32, &group);
+        int size = (int8_t)(group.sizes[i % 32 / 8] >> (i % 8 * 8));
+        bool is_negative = (group.masks[i % 32 / 8] >> (i % 8 * 8) & 1) != 0;
+        y[i] = d * group.scale[i % 32 / 16] * (float)(is_negative ? -size : size);
     }
 }
 
@@ -201,8 +223,19 @@ static void dequantize_block(enum tensor_type type, const uint8_t *block, float 
     case TENSOR_Q6_K:
         dequantize_q6_k(block, y);
         break;
+    case TENSOR_IQ4_NL:
+        dequantize_iq4_nl(block, y);
+        break;
+    case TENSOR_IQ4_XS:
+        dequantize_iq4_xs(block, y);
+        break;
+    case TENSOR_IQ1_S:
     case TENSOR_IQ2_XXS:
-        dequantize_iq2_xxs(block, y);
+    case TENSOR_IQ2_XS:
+    case TENSOR_IQ2_S:
+    case TENSOR_IQ3_XXS:
+    case TENSOR_IQ3_S:
+        dequantize_grid(type, block, y);
         break;
     }
 }

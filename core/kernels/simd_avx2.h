@@ -107,23 +107,6 @@ SIMD struct f32x16 f32x16_load_twice(const float *p)
     return eight_twice(_mm256_loadu_ps(p));
 }
 
-SIMD struct f32x16 f32x16_from_u8_twice(uint64_t bytes)
-{
-    __m128i eight = _mm_cvtsi64_si128((long long)bytes);
-    return f32x16_from_u8x16(_mm_unpacklo_epi8(eight, eight));
-}
-
-SIMD struct f32x16 f32x16_from_f16_twice(const uint8_t *p, size_t stride)
-{
-    __m128i eight =
-        _mm_setr_epi16((short)load_u16(p), (short)load_u16(p + stride),
-                       (short)load_u16(p + 2 * stride), (short)load_u16(p + 3 * stride),
-                       (short)load_u16(p + 4 * stride), (short)load_u16(p + 5 * stride),
-                       (short)load_u16(p + 6 * stride), (short)load_u16(p + 7 * stride));
-    return (struct f32x16){_mm256_cvtph_ps(_mm_unpacklo_epi16(eight, eight)),
-                           _mm256_cvtph_ps(_mm_unpackhi_epi16(eight, eight))};
-}
-
 SIMD void f32x16_to_f16(uint16_t *p, struct f32x16 a)
 {
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a.low, _MM_FROUND_TO_NEAREST_INT));
@@ -402,11 +385,6 @@ SIMD struct u8x64 u8x64_load(const void *p)
     return u8x64_load_halves(p, (const char *)p + 32);
 }
 
-SIMD struct u8x64 u8x64_load_twice(const void *p)
-{
-    return u8x64_load_halves(p, p);
-}
-
 SIMD void u8x64_store(void *p, struct u8x64 a)
 {
     _mm256_storeu_si256(p, a.low);
@@ -419,24 +397,39 @@ SIMD struct u8x64 u8x64_repeat4(const void *p)
     return (struct u8x64){four, four};
 }
 
-SIMD struct u8x64 u8x64_load_quarters(const void *p, const void *q)
+SIMD struct u8x64 u8x64_repeat16(const void *p)
 {
-    return (struct u8x64){_mm256_broadcastsi128_si256(_mm_loadu_si128(p)),
-                          _mm256_broadcastsi128_si256(_mm_loadu_si128(q))};
+    __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128(p));
+    return (struct u8x64){twice, twice};
 }
 
-SIMD struct u8x64 u8x64_gather(const uint64_t *table, const uint8_t *low4, const uint8_t *high4)
+SIMD struct u8x64 u8x64_look_up(struct u8x64 table, struct u8x64 index)
 {
-    return (struct u8x64){_mm256_setr_epi64x((long long)table[low4[0]], (long long)table[low4[1]],
-                                             (long long)table[low4[2]], (long long)table[low4[3]]),
-                          _mm256_setr_epi64x((long long)table[high4[0]], (long long)table[high4[1]],
-                                             (long long)table[high4[2]],
-                                             (long long)table[high4[3]])};
+    return (struct u8x64){_mm256_shuffle_epi8(table.low, index.low),
+                          _mm256_shuffle_epi8(table.high, index.high)};
 }
 
 SIMD struct u8x64 u8x64_and(struct u8x64 a, struct u8x64 b)
 {
     return (struct u8x64){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
+}
+
+SIMD struct u8x64 u8x64_add(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm256_add_epi8(a.low, b.low), _mm256_add_epi8(a.high, b.high)};
+}
+
+SIMD struct u8x64 u8x64_sub(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm256_sub_epi8(a.low, b.low), _mm256_sub_epi8(a.high, b.high)};
+}
+
+SIMD struct u8x64 u8x64_from_words(const uint64_t low[4], const uint64_t high[4])
+{
+    return (struct u8x64){_mm256_setr_epi64x((long long)low[0], (long long)low[1],
+                                             (long long)low[2], (long long)low[3]),
+                          _mm256_setr_epi64x((long long)high[0], (long long)high[1],
+                                             (long long)high[2], (long long)high[3])};
 }
 
 SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
@@ -452,67 +445,6 @@ SIMD __m256i half_shift(__m256i a, int count)
 SIMD struct u8x64 u8x64_shift(struct u8x64 a, int count)
 {
     return (struct u8x64){half_shift(a.low, count), half_shift(a.high, count)};
-}
-
-SIMD struct u8x64 u8x64_shift_halves(struct u8x64 a, int low, int high)
-{
-    return (struct u8x64){half_shift(a.low, low), half_shift(a.high, high)};
-}
-
-SIMD struct u8x64 u8x64_shift_odd_quarters(struct u8x64 a)
-{
-    __m256i counts = _mm256_setr_epi64x(0, 0, 4, 4);
-    return (struct u8x64){_mm256_srlv_epi64(a.low, counts), _mm256_srlv_epi64(a.high, counts)};
-}
-
-/* All bits set in byte i where byte i of `bits` has bit i % 8. */
-SIMD __m256i half_mask(__m256i bits)
-{
-    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
-    return _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
-}
-
-SIMD __m256i half_from_bits(uint32_t bits)
-{
-    __m256i which =
-        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    return half_mask(_mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which));
-}
-
-SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
-{
-    struct u8x64 mask = {half_from_bits((uint32_t)bits), half_from_bits((uint32_t)(bits >> 32))};
-    return u8x64_and(mask, u8x64_set(value));
-}
-
-SIMD __m256i half_spread_signs(uint32_t packed)
-{
-    const long long odd_low = (long long)0x8000008000808000, odd_high = 0x0080800080000080;
-    __m256i counts = _mm256_setr_epi64x(0, 7, 14, 21);
-    __m256i seven = _mm256_and_si256(_mm256_srlv_epi64(_mm256_set1_epi64x(packed), counts),
-                                     _mm256_set1_epi64x(127));
-    __m256i folded = _mm256_xor_si256(seven, _mm256_srli_epi64(seven, 4));
-    __m256i parity =
-        _mm256_shuffle_epi8(_mm256_setr_epi64x(odd_low, odd_high, odd_low, odd_high), folded);
-    __m256i first = _mm256_setr_epi64x(0, 0x0808080808080808, 0, 0x0808080808080808);
-    return _mm256_shuffle_epi8(_mm256_or_si256(seven, parity), first);
-}
-
-SIMD struct u8x64 u8x64_spread_signs(uint32_t low, uint32_t high)
-{
-    return (struct u8x64){half_spread_signs(low), half_spread_signs(high)};
-}
-
-SIMD __m256i half_add_signed(__m256i base, __m256i a, __m256i signs)
-{
-    __m256i mask = half_mask(signs);
-    return _mm256_add_epi8(base, _mm256_sub_epi8(_mm256_xor_si256(a, mask), mask));
-}
-
-SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, struct u8x64 signs)
-{
-    return (struct u8x64){half_add_signed(base.low, a.low, signs.low),
-                          half_add_signed(base.high, a.high, signs.high)};
 }
 
 /* 8 rows of 32 bytes to 8 columns of four bytes; columns lie 64 bytes apart. */

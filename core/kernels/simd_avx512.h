@@ -85,26 +85,6 @@ SIMD struct f32x16 f32x16_load_twice(const float *p)
     return (struct f32x16){_mm512_permutexvar_ps(order, eight)};
 }
 
-/* The same from 8 unsigned bytes in a word. */
-SIMD struct f32x16 f32x16_from_u8_twice(uint64_t bytes)
-{
-    __m128i eight = _mm_cvtsi64_si128((long long)bytes);
-    return f32x16_from_u8x16(_mm_unpacklo_epi8(eight, eight));
-}
-
-/* The same from 8 half floats that lie `stride` bytes apart. */
-SIMD struct f32x16 f32x16_from_f16_twice(const uint8_t *p, size_t stride)
-{
-    __m128i eight =
-        _mm_setr_epi16((short)load_u16(p), (short)load_u16(p + stride),
-                       (short)load_u16(p + 2 * stride), (short)load_u16(p + 3 * stride),
-                       (short)load_u16(p + 4 * stride), (short)load_u16(p + 5 * stride),
-                       (short)load_u16(p + 6 * stride), (short)load_u16(p + 7 * stride));
-    __m256i twice =
-        _mm256_set_m128i(_mm_unpackhi_epi16(eight, eight), _mm_unpacklo_epi16(eight, eight));
-    return (struct f32x16){_mm512_cvtph_ps(twice)};
-}
-
 SIMD void f32x16_to_f16(uint16_t *p, struct f32x16 a)
 {
     __m256i halves = _mm512_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -352,38 +332,39 @@ SIMD struct u8x64 u8x64_repeat4(const void *p)
     return (struct u8x64){_mm512_set1_epi32((int)load_u32(p))};
 }
 
-/* 32 bytes from p and 32 from q. */
-SIMD struct u8x64 u8x64_load_halves(const void *p, const void *q)
+/* 16 bytes, four times. */
+SIMD struct u8x64 u8x64_repeat16(const void *p)
 {
-    __m512i low = _mm512_castsi256_si512(_mm256_loadu_si256(p));
-    return (struct u8x64){_mm512_inserti64x4(low, _mm256_loadu_si256(q), 1)};
+    return (struct u8x64){_mm512_broadcast_i32x4(_mm_loadu_si128(p))};
 }
 
-/* 32 bytes, twice. */
-SIMD struct u8x64 u8x64_load_twice(const void *p)
+/* table[index] within each 16 bytes; indices are 0 .. 15. */
+SIMD struct u8x64 u8x64_look_up(struct u8x64 table, struct u8x64 index)
 {
-    return (struct u8x64){_mm512_broadcast_i64x4(_mm256_loadu_si256(p))};
-}
-
-/* 16 bytes from p twice, then 16 from q twice. */
-SIMD struct u8x64 u8x64_load_quarters(const void *p, const void *q)
-{
-    __m512i low = _mm512_broadcast_i32x4(_mm_loadu_si128(p));
-    return (struct u8x64){_mm512_mask_broadcast_i32x4(low, 0xff00, _mm_loadu_si128(q))};
-}
-
-/* Eight bytes from each of eight addresses. */
-SIMD struct u8x64 u8x64_gather(const uint64_t *table, const uint8_t *low4, const uint8_t *high4)
-{
-    return (struct u8x64){_mm512_setr_epi64(
-        (long long)table[low4[0]], (long long)table[low4[1]], (long long)table[low4[2]],
-        (long long)table[low4[3]], (long long)table[high4[0]], (long long)table[high4[1]],
-        (long long)table[high4[2]], (long long)table[high4[3]])};
+    return (struct u8x64){_mm512_shuffle_epi8(table.v, index.v)};
 }
 
 SIMD struct u8x64 u8x64_and(struct u8x64 a, struct u8x64 b)
 {
     return (struct u8x64){_mm512_and_si512(a.v, b.v)};
+}
+
+SIMD struct u8x64 u8x64_add(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm512_add_epi8(a.v, b.v)};
+}
+
+SIMD struct u8x64 u8x64_sub(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm512_sub_epi8(a.v, b.v)};
+}
+
+/* Eight bytes from each of eight words, the lowest first. */
+SIMD struct u8x64 u8x64_from_words(const uint64_t low[4], const uint64_t high[4])
+{
+    return (struct u8x64){_mm512_setr_epi64(
+        (long long)low[0], (long long)low[1], (long long)low[2], (long long)low[3],
+        (long long)high[0], (long long)high[1], (long long)high[2], (long long)high[3])};
 }
 
 SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
@@ -396,54 +377,6 @@ SIMD struct u8x64 u8x64_shift(struct u8x64 a, int count)
 {
     return (struct u8x64){count < 0 ? _mm512_slli_epi16(a.v, -count)
                                     : _mm512_srli_epi16(a.v, count)};
-}
-
-/* Both halves shifted to the right, each by its own count, or to the left when counts are negative
- * (0 goes with either). Bits cross bytes: mask afterwards. */
-SIMD struct u8x64 u8x64_shift_halves(struct u8x64 a, int low, int high)
-{
-    int is_left = low < 0 || high < 0;
-    __m512i counts = _mm512_inserti64x4(_mm512_set1_epi16((short)(is_left ? -low : low)),
-                                        _mm256_set1_epi16((short)(is_left ? -high : high)), 1);
-    return (struct u8x64){is_left ? _mm512_sllv_epi16(a.v, counts)
-                                  : _mm512_srlv_epi16(a.v, counts)};
-}
-
-/* Quarters 1 and 3 shifted right by 4 bits: after load_quarters, the nibbles in order. */
-SIMD struct u8x64 u8x64_shift_odd_quarters(struct u8x64 a)
-{
-    __m512i counts = _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4);
-    return (struct u8x64){_mm512_srlv_epi64(a.v, counts)};
-}
-
-/* `value` where the bit is set, else 0. */
-SIMD struct u8x64 u8x64_from_bits(uint64_t bits, uint8_t value)
-{
-    return (struct u8x64){_mm512_maskz_set1_epi8(bits, (char)value)};
-}
-
-/* From four times 7 bits to four times 8, of which an even number is set; each of these bytes
- * eight times. The first four from `low`. */
-SIMD struct u8x64 u8x64_spread_signs(uint32_t low, uint32_t high)
-{
-    const long long odd_low = (long long)0x8000008000808000, odd_high = 0x0080800080000080;
-    __m512i packed = _mm512_inserti64x4(_mm512_set1_epi64(low), _mm256_set1_epi64x(high), 1);
-    __m512i counts = _mm512_setr_epi64(0, 7, 14, 21, 0, 7, 14, 21);
-    __m512i seven = _mm512_and_si512(_mm512_srlv_epi64(packed, counts), _mm512_set1_epi64(127));
-    __m512i folded = _mm512_xor_si512(seven, _mm512_srli_epi64(seven, 4));
-    __m512i parity =
-        _mm512_shuffle_epi8(_mm512_set4_epi64(odd_high, odd_low, odd_high, odd_low), folded);
-    __m512i first = _mm512_set4_epi64(0x0808080808080808, 0, 0x0808080808080808, 0);
-    return (struct u8x64){_mm512_shuffle_epi8(_mm512_or_si512(seven, parity), first)};
-}
-
-/* base + a, or base - a where `signs` has, in byte i, bit i % 8 set */
-SIMD struct u8x64 u8x64_add_signed(struct u8x64 base, struct u8x64 a, struct u8x64 signs)
-{
-    __m512i bit = _mm512_set1_epi64((long long)0x8040201008040201);
-    __m512i sum = _mm512_add_epi8(base.v, a.v);
-    __mmask64 negative = _mm512_test_epi8_mask(signs.v, bit);
-    return (struct u8x64){_mm512_mask_sub_epi8(sum, negative, base.v, a.v)};
 }
 
 /* 16 rows of 64 bytes, `stride` bytes apart, to 16 columns of four bytes: out[c][r] = in[r][c]. */

@@ -184,6 +184,20 @@ static void weave_q6_k(uint8_t *head, uint8_t *body, blocks rows)
     weave_words(weave_words(body, rows, 128, 16), rows, 0, 32);
 }
 
+/* head: d, eight scales of 6 bits, five in a word: [2, 16]; body: as eight blocks of IQ4_NL */
+static void weave_iq4_xs(uint8_t *head, uint8_t *body, blocks rows)
+{
+    head = weave_halves(head, rows, 0);
+    for (int word = 0; word < 2; word++)
+        for (int r = 0; r < STRIPE_ROWS; r++) {
+            uint32_t x = 0, low = load_u32(rows[r] + 4), high = load_u16(rows[r] + 2);
+            for (int i = 5 * word; i < 8 && i < 5 * word + 5; i++)
+                x |= ((low >> 4 * i & 15) | (high >> 2 * i & 3) << 4) << 6 * (i - 5 * word);
+            head = store_u32(head, x);
+        }
+    weave_words(body, rows, 8, 32);
+}
+
 static const struct {
     struct stripe_format format;
     weave_fn *weave;
@@ -193,6 +207,7 @@ static const struct {
     [TENSOR_Q8_0] = {{32, 512}, weave_q8_0},   [TENSOR_Q2_K] = {{320, 1024}, weave_q2_k},
     [TENSOR_Q3_K] = {{224, 1536}, weave_q3_k}, [TENSOR_Q4_K] = {{256, 2048}, weave_q4_k},
     [TENSOR_Q5_K] = {{256, 2560}, weave_q5_k}, [TENSOR_Q6_K] = {{288, 3072}, weave_q6_k},
+    [TENSOR_IQ4_NL] = {{32, 256}, weave_q4_0}, [TENSOR_IQ4_XS] = {{160, 2048}, weave_iq4_xs},
 };
 
 const struct stripe_format *stripe_format(enum tensor_type type)

@@ -6,6 +6,7 @@
 #ifndef CORE_KERNELS_STRIPES_VECTOR_H
 #define CORE_KERNELS_STRIPES_VECTOR_H
 
+#include "core/kernels/quant_tables.h"
 #include "core/kernels/stripes.h"
 
 /* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
@@ -36,6 +37,8 @@ SIMD struct traits stripe_traits(enum tensor_type type)
         return (struct traits){31, 1, 4, 2};
     case TENSOR_Q6_K:
         return (struct traits){63, 2, 2, 4};
+    case TENSOR_IQ4_XS:
+        return (struct traits){0, 1, 8, 1};
     default:
         return (struct traits){0, 1, 1, 1};
     }
@@ -80,6 +83,10 @@ SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int pa
     case TENSOR_Q6_K:
         return u8x64_or(nibbles(word(body, 16 + 8 * (2 * part + g % 2) + k), g / 2),
                         bits(word(body, at), 2 * g - 4, 0x30));
+    case TENSOR_IQ4_NL:
+    case TENSOR_IQ4_XS:
+        return u8x64_look_up(u8x64_hold_signed(u8x64_repeat16(iq4_values)),
+                             nibbles(word(body, 4 * part + k % 4), k / 4));
     default:
         return u8x64_hold_signed(word(body, k));
     }
@@ -146,6 +153,16 @@ SIMD void read_scales_k(const uint8_t *head, struct unit_scales *out)
     }
 }
 
+SIMD void read_scales_iq4_xs(const uint8_t *head, struct unit_scales *out)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        struct f32x16 six = f32x16_sub(six_bits(head + 32, i), f32x16_set(32));
+        out->scale[i] = f32x16_mul(six, halves(head, 0));
+        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(-SIGNED_OFFSET));
+    }
+}
+
 SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_scales *out)
 {
     switch (type) {
@@ -169,6 +186,9 @@ SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_sc
             out->scale[i] =
                 f32x16_mul(f32x16_from_i8((const int8_t *)(head + 32 + 16 * i)), halves(head, 0));
         fill_offset_bases(out, -32);
+        return;
+    case TENSOR_IQ4_XS:
+        read_scales_iq4_xs(head, out);
         return;
     default:
         break;

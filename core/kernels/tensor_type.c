@@ -14,6 +14,13 @@ static const struct tensor_format formats[] = {
     [TENSOR_Q5_K] = {"Q5_K", 256, 176},
     [TENSOR_Q6_K] = {"Q6_K", 256, 210},
     [TENSOR_IQ2_XXS] = {"IQ2_XXS", 256, 66},
+    [TENSOR_IQ2_XS] = {"IQ2_XS", 256, 74},
+    [TENSOR_IQ3_XXS] = {"IQ3_XXS", 256, 98},
+    [TENSOR_IQ1_S] = {"IQ1_S", 256, 50},
+    [TENSOR_IQ4_NL] = {"IQ4_NL", 32, 18},
+    [TENSOR_IQ3_S] = {"IQ3_S", 256, 110},
+    [TENSOR_IQ2_S] = {"IQ2_S", 256, 82},
+    [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
     [TENSOR_BF16] = {"BF16", 1, 2},
 };
 

@@ -109,9 +109,16 @@ SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
     }
 }
 
+SIMD void prefetch(const uint8_t *p, size_t n_bytes)
+{
+    for (size_t i = 0; i < n_bytes; i += 64)
+        _mm_prefetch((const void *)((uintptr_t)p + i), _MM_HINT_T0);
+}
+
 SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struct block x,
                       int n_units, struct f32x16 *acc)
 {
+    enum { AHEAD = 3072 };
     const struct traits traits = stripe_traits(type);
     const struct stripe_format *format = stripe_format(type);
     const size_t head_bytes = format->head_bytes, body_bytes = format->body_bytes;
@@ -120,6 +127,8 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
     for (int unit = 0; unit < n_units; unit++) {
         struct unit_scales scales;
         read_scales(type, head, &scales);
+        if (T <= 4) /* few products for each byte: memory is what they wait for */
+            prefetch(body + AHEAD, body_bytes);
         for (int part = 0; part < traits.n_parts; part++)
             tile_part(type, T, body, part, &scales, &x, acc);
         head += head_bytes;

@@ -1,9 +1,11 @@
 /* bench_model - tokens per second of whole steps, as other engines' benchmarks count them.
  *
- *     bench_model MODEL.gguf [THREADS] [KV-TYPE]
+ *     bench_model MODEL.gguf [THREADS] [KV-TYPE] [DEEPEST]
  *
  * pp512: a prompt of 512 tokens. tg: one token for each of n sequences per step, each sequence
- * standing at `depth`. Medians of several runs; the sampler and the server are not in it. */
+ * standing at `depth`, up to DEEPEST. Medians of several runs; the sampler and the server are not
+ * in it. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,7 @@
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
 
-enum { PROMPT = 512, CHUNK = 256, MAX_SEQUENCES = 16, N_STEPS = 24, N_RUNS = 5, ROOM = 64 };
+enum { PROMPT = 512, CHUNK = 256, MAX_SEQUENCES = 16, N_STEPS = 24, N_RUNS = 3, ROOM = 64 };
 
 struct bench {
     struct gguf *file;
@@ -143,12 +145,12 @@ static bool bench_speech(struct bench *bench, int n_sequences, int depth, struct
     return true;
 }
 
-static bool run(struct bench *bench, struct err *err)
+static bool run(struct bench *bench, int deepest, struct err *err)
 {
     static const int loads[][2] = {{1, 0}, {1, 1024}, {1, 4096}, {4, 0}, {16, 0}};
     bool is_good = bench_prompt(bench, err);
     for (size_t i = 0; i < sizeof loads / sizeof loads[0] && is_good; i++)
-        is_good = bench_speech(bench, loads[i][0], loads[i][1], err);
+        is_good = loads[i][1] > deepest || bench_speech(bench, loads[i][0], loads[i][1], err);
     return is_good;
 }
 
@@ -157,7 +159,7 @@ int main(int argc, char **argv)
     struct bench bench = {.kv_type = KV_F16};
     struct err err = {0};
     if (argc < 2 || (argc > 3 && !kv_type_parse(argv[3], &bench.kv_type))) {
-        fprintf(stderr, "usage: bench_model MODEL.gguf [THREADS] [f32|f16|bf16|q8]\n");
+        fprintf(stderr, "usage: bench_model MODEL.gguf [THREADS] [f32|f16|bf16|q8] [DEEPEST]\n");
         return 2;
     }
     int n_threads = argc > 2 ? atoi(argv[2]) : cpu_quota_threads();
@@ -165,7 +167,7 @@ int main(int argc, char **argv)
     if (is_good) {
         printf("%s, %d threads, %s kernels, %s cache\n", argv[1], n_threads, kernels->name,
                kv_type_name(bench.kv_type));
-        is_good = run(&bench, &err);
+        is_good = run(&bench, argc > 4 ? atoi(argv[4]) : INT_MAX, &err);
     }
     if (!is_good)
         fprintf(stderr, "bench_model: %s\n", err.text);

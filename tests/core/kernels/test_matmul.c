@@ -21,8 +21,10 @@
 
 static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
 static const enum tensor_type types[] = {
-    TENSOR_F32,  TENSOR_F16,  TENSOR_BF16, TENSOR_Q4_0, TENSOR_Q4_1, TENSOR_Q5_0, TENSOR_Q5_1,
-    TENSOR_Q8_0, TENSOR_Q2_K, TENSOR_Q3_K, TENSOR_Q4_K, TENSOR_Q5_K, TENSOR_Q6_K, TENSOR_IQ2_XXS,
+    TENSOR_F32,   TENSOR_F16,     TENSOR_BF16,   TENSOR_Q4_0,  TENSOR_Q4_1,    TENSOR_Q5_0,
+    TENSOR_Q5_1,  TENSOR_Q8_0,    TENSOR_Q2_K,   TENSOR_Q3_K,  TENSOR_Q4_K,    TENSOR_Q5_K,
+    TENSOR_Q6_K,  TENSOR_IQ2_XXS, TENSOR_IQ2_XS, TENSOR_IQ2_S, TENSOR_IQ3_XXS, TENSOR_IQ3_S,
+    TENSOR_IQ1_S, TENSOR_IQ4_NL,  TENSOR_IQ4_XS,
 };
 enum {
     N_TYPES = sizeof types / sizeof types[0],

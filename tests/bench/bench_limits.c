@@ -1,0 +1,126 @@
+/* bench_limits - what this machine could do at most: bytes read from memory, 8-bit products.
+ *
+ *     bench_limits [THREADS]
+ *
+ * Memory: each thread adds up its own part of a gigabyte. Products: the instructions that the
+ * kernels are made of, on registers alone. The best of several runs. */
+#include <immintrin.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "core/base/clock.h"
+#include "core/base/cpu_quota.h"
+
+enum { MAX_THREADS = 256, N_RUNS = 5, CHAINS = 8, N_PRODUCTS = 20 << 20 };
+static const size_t MEMORY = (size_t)1 << 30;
+
+struct share {
+    const uint64_t *words;
+    size_t n_words;
+    uint64_t sum; /* so that the work is not left out */
+};
+
+__attribute__((target("avx2"))) static void *read_memory(void *arg)
+{
+    struct share *share = arg;
+    __m256i sums[4];
+    memset(sums, 0, sizeof sums);
+    for (size_t i = 0; i + 16 <= share->n_words; i += 16)
+        for (size_t j = 0; j < 4; j++)
+            sums[j] = _mm256_add_epi64(
+                sums[j], _mm256_loadu_si256((const __m256i *)(share->words + i + 4 * j)));
+    uint64_t out[4];
+    _mm256_storeu_si256((__m256i *)out, _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]),
+                                                         _mm256_add_epi64(sums[2], sums[3])));
+    share->sum = out[0] + out[1] + out[2] + out[3];
+    return NULL;
+}
+
+__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void *multiply_avx512(void *arg)
+{
+    struct share *share = arg;
+    __m512i sums[CHAINS], u = _mm512_set1_epi8(3), s = _mm512_set1_epi8((char)share->n_words);
+    for (int j = 0; j < CHAINS; j++)
+        sums[j] = _mm512_set1_epi32(j);
+    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < CHAINS; j++)
+            sums[j] = _mm512_dpbusd_epi32(sums[j], u, s);
+        __asm__ volatile("" : "+v"(u)); /* the same product again, as far as anybody knows */
+    }
+    for (int j = 0; j < CHAINS; j++)
+        share->sum += (uint64_t)_mm512_reduce_add_epi32(sums[j]);
+    return NULL;
+}
+
+__attribute__((target("avx2"))) static void *multiply_avx2(void *arg)
+{
+    struct share *share = arg;
+    __m256i sums[CHAINS], u = _mm256_set1_epi8(3), s = _mm256_set1_epi8((char)share->n_words);
+    for (int j = 0; j < CHAINS; j++)
+        sums[j] = _mm256_set1_epi32(j);
+    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < CHAINS; j++) {
+            sums[j] = _mm256_add_epi16(sums[j], _mm256_maddubs_epi16(u, s));
+            __asm__ volatile("" : "+x"(u));
+        }
+    }
+    uint64_t out[4];
+    for (int j = 0; j < CHAINS; j++) {
+        _mm256_storeu_si256((__m256i *)out, sums[j]);
+        share->sum += out[0] + out[1] + out[2] + out[3];
+    }
+    return NULL;
+}
+
+/* Seconds of the fastest run of all threads together. */
+static double fastest(void *(*work)(void *), struct share *shares, int n_threads)
+{
+    double best = 1e9;
+    for (int run = 0; run < N_RUNS; run++) {
+        pthread_t threads[MAX_THREADS];
+        int64_t begin = clock_now_ns();
+        for (int i = 0; i < n_threads; i++)
+            if (pthread_create(&threads[i], NULL, work, &shares[i]) != 0)
+                exit(1);
+        for (int i = 0; i < n_threads; i++)
+            pthread_join(threads[i], NULL);
+        double seconds = (double)(clock_now_ns() - begin) * 1e-9;
+        best = seconds < best ? seconds : best;
+    }
+    return best;
+}
+
+int main(int argc, char **argv)
+{
+    int n_threads = argc > 1 ? atoi(argv[1]) : cpu_quota_threads();
+    struct share shares[MAX_THREADS] = {{0}};
+    uint64_t *memory =
+        mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (n_threads < 1 || n_threads > MAX_THREADS || memory == MAP_FAILED) {
+        fprintf(stderr, "usage: bench_limits [1 .. %d threads]; needs 1 GB\n", (int)MAX_THREADS);
+        return 2;
+    }
+    madvise(memory, MEMORY, MADV_HUGEPAGE);
+    memset(memory, 1, MEMORY);
+    for (int i = 0; i < n_threads; i++) {
+        size_t n_words = MEMORY / sizeof *memory / (size_t)n_threads;
+        shares[i] = (struct share){memory + n_words * (size_t)i, n_words, 0};
+    }
+    __builtin_cpu_init();
+    printf("%d threads: memory %.1f GB/s", n_threads,
+           (double)MEMORY / fastest(read_memory, shares, n_threads) * 1e-9);
+    bool has_vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
+    double n_operations = 2.0 * (has_vnni ? 64 : 32) * N_PRODUCTS * n_threads;
+    double seconds = fastest(has_vnni ? multiply_avx512 : multiply_avx2, shares, n_threads);
+    printf(", 8-bit products (%s) %.0f GOP/s\n", has_vnni ? "AVX-512 VNNI" : "AVX2",
+           n_operations / seconds * 1e-9);
+    munmap(memory, MEMORY);
+    return 0;
+}
