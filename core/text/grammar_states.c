@@ -1,0 +1,592 @@
+#include "core/text/grammar_states.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_INSERTION_SORT = 24,
+    MIN_SEEN_SLOTS = 256,
+    DEFAULT_MAX_BYTES = 8 << 20,
+    DEFAULT_MAX_WORK = 2 << 20,
+    MAX_SEEN = 2 * GRAMMAR_MAX_NODES,
+};
+
+static uint64_t pair(uint32_t high, uint32_t low)
+{
+    return (uint64_t)high << 32 | low;
+}
+
+static uint32_t high_of(uint64_t word)
+{
+    return (uint32_t)(word >> 32);
+}
+
+static uint32_t low_of(uint64_t word)
+{
+    return (uint32_t)word;
+}
+
+static bool fail(struct grammar_states *states, enum grammar_status status)
+{
+    if (states->status == GRAMMAR_OK)
+        states->status = status;
+    return false;
+}
+
+/* ---- lists ---- */
+
+static bool push(struct grammar_states *states, struct grammar_words *words, uint64_t word)
+{
+    if (words->n == words->max) {
+        uint32_t max = words->max == 0 ? 64 : words->max * 2;
+        uint64_t *items = realloc(words->items, max * sizeof *items);
+        if (items == NULL)
+            return fail(states, GRAMMAR_NO_MEMORY);
+        words->items = items;
+        words->max = max;
+    }
+    words->items[words->n++] = word;
+    return true;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void sort_unique(struct grammar_words *words)
+{
+    uint64_t *items = words->items;
+    if (words->n > MAX_INSERTION_SORT) {
+        qsort(items, words->n, sizeof *items, compare_words);
+    } else {
+        for (uint32_t i = 1; i < words->n; i++) {
+            uint64_t word = items[i];
+            uint32_t j = i;
+            for (; j > 0 && items[j - 1] > word; j--)
+                items[j] = items[j - 1];
+            items[j] = word;
+        }
+    }
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < words->n; i++) {
+        if (i == 0 || items[i] != items[i - 1])
+            items[n++] = items[i];
+    }
+    words->n = n;
+}
+
+static bool reserve(struct grammar_states *states, void *array_ptr, size_t size, uint32_t n,
+                    uint32_t *max)
+{
+    void **array = array_ptr;
+    if (n <= *max)
+        return true;
+    void *grown = realloc(*array, (size_t)n * 2 * size);
+    if (grown == NULL)
+        return fail(states, GRAMMAR_NO_MEMORY);
+    *array = grown;
+    *max = n * 2;
+    return true;
+}
+
+/* ---- stacks ---- */
+
+/* Sets *out to the stacks with these frames, sorted and unique. */
+static bool intern_stacks(struct grammar_states *states, const struct grammar_words *frames,
+                          uint32_t *out)
+{
+    bool is_new;
+    if (!interner_add(&states->stacks, frames->items, frames->n, out, &is_new) ||
+        !reserve(states, &states->depths, sizeof *states->depths, *out + 1, &states->max_depths))
+        return fail(states, GRAMMAR_NO_MEMORY);
+    if (!is_new)
+        return true;
+    uint16_t depth = 0;
+    for (uint32_t i = 0; i < frames->n; i++) {
+        uint64_t frame = frames->items[i];
+        uint16_t below =
+            high_of(frame) == GRAMMAR_NONE ? 0 : (uint16_t)(states->depths[low_of(frame)] + 1);
+        depth = below > depth ? below : depth;
+    }
+    states->depths[*out] = depth;
+    return true;
+}
+
+static bool push_frames_of(struct grammar_states *states, uint32_t stacks)
+{
+    uint32_t n;
+    const uint64_t *frames = interner_words(&states->stacks, stacks, &n);
+    states->work += n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!push(states, &states->frames, frames[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Words (node, stacks) sorted by node to one word per node: what equal nodes stand on is merged. */
+static bool merge_nodes(struct grammar_states *states, struct grammar_words *words)
+{
+    sort_unique(words);
+    uint32_t n = 0;
+    for (uint32_t i = 0, j; i < words->n; i = j) {
+        uint64_t word = words->items[i];
+        for (j = i + 1; j < words->n && high_of(words->items[j]) == high_of(word); j++)
+            ;
+        if (j > i + 1) {
+            uint32_t stacks;
+            states->frames.n = 0;
+            for (uint32_t k = i; k < j; k++) {
+                if (!push_frames_of(states, low_of(words->items[k])))
+                    return false;
+            }
+            sort_unique(&states->frames);
+            if (!intern_stacks(states, &states->frames, &stacks))
+                return false;
+            word = pair(high_of(word), stacks);
+        }
+        words->items[n++] = word;
+    }
+    words->n = n;
+    return true;
+}
+
+/* ---- closure: everything that can be reached without reading a byte ---- */
+
+static bool grow_seen(struct grammar_states *states)
+{
+    uint32_t n_slots = states->n_seen_slots == 0 ? MIN_SEEN_SLOTS : states->n_seen_slots * 2;
+    uint64_t *seen = malloc(n_slots * sizeof *seen);
+    uint32_t *seen_in = calloc(n_slots, sizeof *seen_in);
+    if (seen == NULL || seen_in == NULL) {
+        free(seen);
+        free(seen_in);
+        return fail(states, GRAMMAR_NO_MEMORY);
+    }
+    for (uint32_t i = 0; i < states->n_seen_slots; i++) {
+        if (states->seen_in[i] != states->closure)
+            continue;
+        uint32_t slot = (uint32_t)(states->seen[i] * 0x9E3779B97F4A7C15u >> 32) & (n_slots - 1);
+        while (seen_in[slot] != 0)
+            slot = (slot + 1) & (n_slots - 1);
+        seen[slot] = states->seen[i];
+        seen_in[slot] = states->closure;
+    }
+    free(states->seen);
+    free(states->seen_in);
+    states->seen = seen;
+    states->seen_in = seen_in;
+    states->n_seen_slots = n_slots;
+    return true;
+}
+
+/* Queues (node, stacks) unless this closure has met it, or it leads nowhere. */
+static bool meet(struct grammar_states *states, uint32_t node, uint32_t stacks)
+{
+    if (node == GRAMMAR_NONE || !states->grammar->nodes[node].is_live)
+        return true;
+    if (states->n_seen * 2 >= states->n_seen_slots && !grow_seen(states))
+        return false;
+    uint64_t word = pair(node, stacks);
+    uint32_t slot = (uint32_t)(word * 0x9E3779B97F4A7C15u >> 32) & (states->n_seen_slots - 1);
+    for (; states->seen_in[slot] == states->closure;
+         slot = (slot + 1) & (states->n_seen_slots - 1)) {
+        if (states->seen[slot] == word)
+            return true;
+    }
+    states->seen[slot] = word;
+    states->seen_in[slot] = states->closure;
+    states->n_seen++;
+    states->work++;
+    return (states->work <= states->max_work && states->n_seen <= MAX_SEEN)
+               ? push(states, &states->todo, word)
+               : fail(states, GRAMMAR_TOO_HARD);
+}
+
+/* Remembers a call until all that call the same rule are known. */
+static bool add_call(struct grammar_states *states, uint64_t word)
+{
+    uint32_t rule = states->grammar->nodes[high_of(word)].arg;
+    uint32_t order = states->grammar->rules[rule].order;
+    uint64_t before = states->call_heads[rule];
+    states->call_heads[rule] = states->calls.n;
+    states->pending[order / 64] |= (uint64_t)1 << order % 64;
+    return push(states, &states->calls, word) && push(states, &states->calls, before);
+}
+
+static bool leave_rule(struct grammar_states *states, uint32_t stacks, bool *accepts)
+{
+    uint32_t n;
+    const uint64_t *frames = interner_words(&states->stacks, stacks, &n);
+    states->work += n;
+    for (uint32_t i = 0; i < n; i++) {
+        if (high_of(frames[i]) == GRAMMAR_NONE)
+            *accepts = true;
+        else if (!meet(states, high_of(frames[i]), low_of(frames[i])))
+            return false;
+    }
+    return true;
+}
+
+/* Follows what is queued. `is_inside`: the words come from after a byte, so that the end of a rule
+ * goes on with what called it; a rule that was entered in this very closure has been passed over
+ * already if it can be empty. */
+static bool follow(struct grammar_states *states, bool is_inside, bool *accepts)
+{
+    while (states->todo.n > 0) {
+        uint64_t word = states->todo.items[--states->todo.n];
+        uint32_t stacks = low_of(word);
+        const struct grammar_node *node = &states->grammar->nodes[high_of(word)];
+        bool is_good = true;
+        switch ((enum grammar_op)node->op) {
+        case GRAMMAR_SET:
+            is_good = push(states, &states->found, word);
+            break;
+        case GRAMMAR_SPLIT:
+            is_good = meet(states, node->arg, stacks) && meet(states, node->next, stacks);
+            break;
+        case GRAMMAR_CALL: {
+            uint32_t entry = states->grammar->rules[node->arg].entry;
+            is_good = add_call(states, word) &&
+                      (!states->grammar->nodes[entry].is_empty || meet(states, node->next, stacks));
+            break;
+        }
+        case GRAMMAR_RETURN:
+            is_good = !is_inside || leave_rule(states, stacks, accepts);
+            break;
+        }
+        if (!is_good)
+            return false;
+    }
+    return true;
+}
+
+/* The words of all calls of one rule, merged by node, into `kernel`. */
+static bool take_calls(struct grammar_states *states, uint32_t rule)
+{
+    states->kernel.n = 0;
+    uint32_t at = states->call_heads[rule];
+    while (at != GRAMMAR_NONE) {
+        if (!push(states, &states->kernel, states->calls.items[at]))
+            return false;
+        at = low_of(states->calls.items[at + 1]);
+    }
+    states->call_heads[rule] = GRAMMAR_NONE;
+    return merge_nodes(states, &states->kernel);
+}
+
+/* Enters a rule from all nodes that call it now. Where nothing comes after the call, what is below
+ * is returned to directly: so a rule that repeats itself at its end needs no stack. */
+static bool enter_rule(struct grammar_states *states, uint32_t rule)
+{
+    if (!take_calls(states, rule))
+        return false;
+    states->frames.n = 0;
+    for (uint32_t i = 0; i < states->kernel.n; i++) {
+        uint64_t word = states->kernel.items[i];
+        const struct grammar_node *node = &states->grammar->nodes[high_of(word)];
+        bool is_good = true;
+        if (node->is_tail_call)
+            is_good = push_frames_of(states, low_of(word));
+        else if (states->depths[low_of(word)] < GRAMMAR_MAX_DEPTH)
+            is_good = push(states, &states->frames, pair(node->next, low_of(word)));
+        if (!is_good)
+            return false;
+    }
+    if (states->frames.n == 0)
+        return true;
+    uint32_t stacks;
+    sort_unique(&states->frames);
+    return intern_stacks(states, &states->frames, &stacks) &&
+           meet(states, states->grammar->rules[rule].entry, stacks);
+}
+
+/* Rules in their order: whoever can call a rule now has been entered before it. */
+static bool enter_rules(struct grammar_states *states, bool *accepts)
+{
+    uint32_t n_words = states->grammar->n_rules / 64 + 1;
+    for (uint32_t w = 0; w < n_words; w++) {
+        while (states->pending[w] != 0) {
+            uint32_t order = w * 64 + (uint32_t)__builtin_ctzll(states->pending[w]);
+            states->pending[w] &= states->pending[w] - 1;
+            if (!enter_rule(states, states->grammar->rule_at[order]) ||
+                !follow(states, false, accepts))
+                return false;
+        }
+    }
+    return true;
+}
+
+static void clear_closure(struct grammar_states *states)
+{
+    states->todo.n = 0;
+    states->found.n = 0;
+    states->n_seen = 0;
+    if (++states->closure == 0) {
+        memset(states->seen_in, 0, states->n_seen_slots * sizeof *states->seen_in);
+        states->closure = 1;
+    }
+    for (uint32_t i = 0; i < states->calls.n; i += 2) /* a closure that failed left some */
+        states->call_heads[states->grammar->nodes[high_of(states->calls.items[i])].arg] =
+            GRAMMAR_NONE;
+    if (states->calls.n > 0)
+        memset(states->pending, 0, (states->grammar->n_rules / 64 + 1) * sizeof *states->pending);
+    states->calls.n = 0;
+}
+
+static size_t bytes_used(const struct grammar_states *states)
+{
+    return interner_bytes(&states->states) + interner_bytes(&states->kernels) +
+           interner_bytes(&states->stacks) + states->max_ways * sizeof *states->ways +
+           states->max_rows * sizeof *states->rows +
+           states->max_kernel_states * sizeof *states->kernel_states +
+           states->max_depths * sizeof *states->depths;
+}
+
+/* What was found as a state. */
+static bool intern_state(struct grammar_states *states, bool accepts, uint32_t *out)
+{
+    bool is_new;
+    if (!merge_nodes(states, &states->found))
+        return false;
+    /* The mark goes to the front: the list is small, and equal states must be equal lists. */
+    if (!push(states, &states->found, 0))
+        return false;
+    memmove(states->found.items + 1, states->found.items,
+            (states->found.n - 1) * sizeof *states->found.items);
+    states->found.items[0] = accepts;
+    uint32_t n_before = states->states.n;
+    if (!interner_add(&states->states, states->found.items, states->found.n, out, &is_new) ||
+        !reserve(states, &states->rows, sizeof *states->rows, n_before + 1, &states->max_rows))
+        return fail(states, GRAMMAR_NO_MEMORY);
+    if (is_new)
+        states->rows[*out] = GRAMMAR_NONE;
+    return !is_new || bytes_used(states) <= states->max_bytes || fail(states, GRAMMAR_FULL);
+}
+
+/* The state that the words in `kernel` mean. */
+static bool find_state(struct grammar_states *states, uint32_t *out)
+{
+    bool is_new, accepts = false;
+    uint32_t kernel;
+    if (states->status != GRAMMAR_OK)
+        return false;
+    sort_unique(&states->kernel);
+    if (!interner_add(&states->kernels, states->kernel.items, states->kernel.n, &kernel, &is_new) ||
+        !reserve(states, &states->kernel_states, sizeof *states->kernel_states, kernel + 1,
+                 &states->max_kernel_states))
+        return fail(states, GRAMMAR_NO_MEMORY);
+    if (!is_new && states->kernel_states[kernel] != GRAMMAR_NONE) {
+        *out = states->kernel_states[kernel];
+        return true;
+    }
+    states->kernel_states[kernel] = GRAMMAR_NONE;
+    clear_closure(states);
+    for (uint32_t i = 0; i < states->kernel.n; i++) {
+        if (!meet(states, high_of(states->kernel.items[i]), low_of(states->kernel.items[i])))
+            return false;
+    }
+    if (!follow(states, true, &accepts) || !enter_rules(states, &accepts) ||
+        !intern_state(states, accepts, out))
+        return false;
+    states->kernel_states[kernel] = *out;
+    return true;
+}
+
+static uint32_t *row_of(struct grammar_states *states, uint32_t state)
+{
+    if (states->rows[state] == GRAMMAR_NONE) {
+        uint32_t n_classes = (uint32_t)states->grammar->n_classes;
+        if (!reserve(states, &states->ways, sizeof *states->ways, states->n_ways + n_classes,
+                     &states->max_ways))
+            return NULL;
+        states->rows[state] = states->n_ways;
+        memset(states->ways + states->n_ways, 0xFF, n_classes * sizeof *states->ways);
+        states->n_ways += n_classes;
+    }
+    return states->ways + states->rows[state];
+}
+
+uint32_t grammar_states_find(struct grammar_states *states, uint32_t state, unsigned char_class)
+{
+    uint32_t n, next = GRAMMAR_DEAD;
+    const uint64_t *words = interner_words(&states->states, state, &n);
+    uint32_t *row = row_of(states, state);
+    if (row == NULL)
+        return GRAMMAR_DEAD;
+    states->work += n / 16; /* looking is much cheaper than following */
+    states->kernel.n = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        const struct grammar_node *node = &states->grammar->nodes[high_of(words[i])];
+        if (grammar_set_has(&states->grammar->sets[node->arg], char_class) &&
+            !push(states, &states->kernel, pair(node->next, low_of(words[i]))))
+            return GRAMMAR_DEAD;
+    }
+    if (states->kernel.n > 0 && !find_state(states, &next))
+        return GRAMMAR_DEAD;
+    row[char_class] = next;
+    return next;
+}
+
+uint32_t grammar_states_start(struct grammar_states *states)
+{
+    uint32_t start;
+    bool accepts = false;
+    clear_closure(states);
+    uint32_t entry = states->grammar->rules[0].entry;
+    /* As if the root had been called by nobody; its being empty is to be seen here. */
+    if (states->grammar->nodes[entry].is_empty)
+        accepts = true;
+    return meet(states, entry, states->bottom) && follow(states, false, &accepts) &&
+                   enter_rules(states, &accepts) && intern_state(states, accepts, &start)
+               ? start
+               : GRAMMAR_DEAD;
+}
+
+bool grammar_states_accepts(const struct grammar_states *states, uint32_t state)
+{
+    uint32_t n;
+    return interner_words(&states->states, state, &n)[0] != 0;
+}
+
+bool grammar_states_goes_on(const struct grammar_states *states, uint32_t state)
+{
+    uint32_t n;
+    interner_words(&states->states, state, &n);
+    return n > 1;
+}
+
+/* ---- opening, forgetting ---- */
+
+/* The stacks with nothing on them, and the dead state, in this order of numbers. */
+static bool add_first(struct grammar_states *states)
+{
+    uint32_t dead;
+    states->frames.n = 0;
+    states->found.n = 0;
+    return push(states, &states->frames, pair(GRAMMAR_NONE, 0)) &&
+           intern_stacks(states, &states->frames, &states->bottom) &&
+           intern_state(states, false, &dead);
+}
+
+bool grammar_states_init(struct grammar_states *states, const struct grammar *grammar)
+{
+    *states = (struct grammar_states){
+        .grammar = grammar, .max_bytes = DEFAULT_MAX_BYTES, .max_work = DEFAULT_MAX_WORK};
+    states->call_heads = malloc(grammar->n_rules * sizeof *states->call_heads);
+    states->pending = calloc(grammar->n_rules / 64 + 1, sizeof *states->pending);
+    if (states->call_heads == NULL || states->pending == NULL || !grow_seen(states) ||
+        !add_first(states)) {
+        grammar_states_done(states);
+        return false;
+    }
+    memset(states->call_heads, 0xFF, grammar->n_rules * sizeof *states->call_heads);
+    return true;
+}
+
+void grammar_states_done(struct grammar_states *states)
+{
+    interner_done(&states->states);
+    interner_done(&states->kernels);
+    interner_done(&states->stacks);
+    free(states->rows);
+    free(states->ways);
+    free(states->kernel_states);
+    free(states->depths);
+    free(states->todo.items);
+    free(states->found.items);
+    free(states->calls.items);
+    free(states->frames.items);
+    free(states->kernel.items);
+    free(states->call_heads);
+    free(states->pending);
+    free(states->seen);
+    free(states->seen_in);
+    *states = (struct grammar_states){0};
+}
+
+/* Marks the stacks that a state stands on, and what is below them. Below means a smaller number. */
+static void mark_stacks(const struct grammar_states *states, uint32_t state, bool *is_needed)
+{
+    uint32_t n;
+    const uint64_t *words = interner_words(&states->states, state, &n);
+    for (uint32_t i = 1; i < n; i++)
+        is_needed[low_of(words[i])] = true;
+    for (uint32_t stacks = states->stacks.n; stacks > 0; stacks--) {
+        if (!is_needed[stacks - 1])
+            continue;
+        const uint64_t *frames = interner_words(&states->stacks, stacks - 1, &n);
+        for (uint32_t i = 0; i < n; i++) {
+            if (high_of(frames[i]) != GRAMMAR_NONE)
+                is_needed[low_of(frames[i])] = true;
+        }
+    }
+}
+
+/* Moves what is marked from `from` over, in order, so that sorted lists stay sorted. */
+static bool move_stacks(struct grammar_states *to, const struct interner *from,
+                        const bool *is_needed, uint32_t *new_numbers)
+{
+    for (uint32_t stacks = 1; stacks < from->n; stacks++) { /* 0 is the bottom */
+        if (!is_needed[stacks])
+            continue;
+        uint32_t n;
+        const uint64_t *frames = interner_words(from, stacks, &n);
+        to->frames.n = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            uint32_t below =
+                high_of(frames[i]) == GRAMMAR_NONE ? 0 : new_numbers[low_of(frames[i])];
+            if (!push(to, &to->frames, pair(high_of(frames[i]), below)))
+                return false;
+        }
+        if (!intern_stacks(to, &to->frames, &new_numbers[stacks]))
+            return false;
+    }
+    return true;
+}
+
+static bool move_state(struct grammar_states *to, const struct grammar_states *from, uint32_t keep,
+                       const uint32_t *new_numbers, uint32_t *out)
+{
+    uint32_t n;
+    const uint64_t *words = interner_words(&from->states, keep, &n);
+    to->found.n = 0;
+    for (uint32_t i = 1; i < n; i++) {
+        if (!push(to, &to->found, pair(high_of(words[i]), new_numbers[low_of(words[i])])))
+            return false;
+    }
+    return intern_state(to, words[0] != 0, out);
+}
+
+uint32_t grammar_states_forget(struct grammar_states *states, uint32_t keep)
+{
+    struct grammar_states fresh;
+    uint32_t kept = GRAMMAR_DEAD;
+    bool *is_needed = calloc(states->stacks.n, sizeof *is_needed);
+    uint32_t *new_numbers = calloc(states->stacks.n, sizeof *new_numbers);
+    bool is_good =
+        is_needed != NULL && new_numbers != NULL && grammar_states_init(&fresh, states->grammar);
+    if (is_good) {
+        fresh.max_bytes = states->max_bytes;
+        fresh.max_work = states->max_work;
+        fresh.work = states->work;
+        mark_stacks(states, keep, is_needed);
+        is_good = move_stacks(&fresh, &states->stacks, is_needed, new_numbers) &&
+                  move_state(&fresh, states, keep, new_numbers, &kept);
+        if (is_good) {
+            grammar_states_done(states);
+            *states = fresh;
+        } else {
+            grammar_states_done(&fresh);
+        }
+    }
+    if (!is_good) {
+        states->status = GRAMMAR_OK;
+        fail(states, GRAMMAR_NO_MEMORY);
+    }
+    free(is_needed);
+    free(new_numbers);
+    return is_good ? kept : GRAMMAR_DEAD;
+}
