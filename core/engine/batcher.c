@@ -207,6 +207,7 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
         .max_tokens = request->max_tokens,
         .min_tokens = request->min_tokens,
         .ignore_end = request->ignore_end,
+        .grammar = request->grammar,
         .sampling = request->sampling,
         .stops = request->stops,
         .n_stops = request->n_stops,

@@ -334,6 +334,7 @@ void engine_request_init(struct engine_request *request)
 void engine_request_done(struct engine_request *request)
 {
     token_list_done(&request->tokens);
+    grammar_free(&request->grammar);
     for (int i = 0; i < request->n_stops; i++)
         free(request->stops[i]);
     free(request->stops);

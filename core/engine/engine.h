@@ -21,6 +21,7 @@
 #include "core/kernels/kernels.h"
 #include "core/session/session_mode.h"
 #include "core/text/detokenizer.h"
+#include "core/text/grammar.h"
 #include "core/text/sampler.h"
 #include "core/text/token_report.h"
 #include "core/text/tokenizer.h"
@@ -80,8 +81,9 @@ struct engine_request {
     struct sampler_settings sampling; /* its biases are not used: they are ... */
     struct token_bias *biases;        /* ... these: malloc'ed array; NULL for none */
     int n_biases;
-    char **stops; /* malloc'ed array of malloc'ed strings, each with at least one byte */
-    int n_stops;  /* 0 .. DETOKENIZER_MAX_STOPS */
+    struct grammar *grammar; /* what may be said; NULL: anything */
+    char **stops;            /* malloc'ed array of malloc'ed strings, each with at least one byte */
+    int n_stops;             /* 0 .. DETOKENIZER_MAX_STOPS */
     int32_t shown[DETOKENIZER_MAX_SHOWN]; /* [n_shown] control tokens that read as their names */
     int n_shown;
     bool wants_reports; /* text events say how likely each token was, and ... */
@@ -89,8 +91,8 @@ struct engine_request {
 };
 
 enum engine_finish {
-    ENGINE_FINISH_STOP,      /* an end-of-turn token or a stop string */
-    ENGINE_FINISH_LENGTH,    /* max_tokens reached */
+    ENGINE_FINISH_STOP,      /* an end-of-turn token, a stop string or the end of the grammar */
+    ENGINE_FINISH_LENGTH,    /* max_tokens reached, or no token fits the grammar */
     ENGINE_FINISH_CANCELLED, /* engine_cancel, or the engine closes */
 };
 

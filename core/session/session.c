@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/model/kv_cache.h"
 #include "core/text/detokenizer.h"
+#include "core/text/grammar_matcher.h"
 
 /* A place in the cache where the tokens before it stand for exactly the first `text_len` bytes of
  * what was said: no character and no possible stop string is cut in two there. */
@@ -34,7 +35,8 @@ struct session {
     bool ignore_end;
     struct sampler *sampler;
     struct detokenizer detokenizer;
-    int32_t chosen; /* the pending token while speaking */
+    struct grammar_matcher *matcher; /* NULL: anything may be said */
+    int32_t chosen;                  /* the pending token while speaking */
     int n_generated;
     size_t n_said;     /* bytes given out */
     bool is_clean_cut; /* nothing is held back after `chosen` */
@@ -68,15 +70,21 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
     return true;
 }
 
+static void close_speech(struct session *session)
+{
+    sampler_close(&session->sampler);
+    detokenizer_done(&session->detokenizer);
+    grammar_matcher_close(&session->matcher);
+    free(session->raw_logits);
+    session->raw_logits = NULL;
+}
+
 static void drop_turn(struct session *session)
 {
     if (session->state == SESSION_IDLE)
         return;
     token_list_done(&session->prompt);
-    sampler_close(&session->sampler);
-    detokenizer_done(&session->detokenizer);
-    free(session->raw_logits);
-    session->raw_logits = NULL;
+    close_speech(session);
     session->state = SESSION_IDLE;
 }
 
@@ -180,24 +188,29 @@ static void remember_chosen(struct session *session)
     history->ids[history->n++] = session->chosen;
 }
 
+/* What turns logits into text. */
 static bool open_speech(struct session *session, const struct session_turn *turn, struct err *err)
 {
-    size_t n_vocab = (size_t)tokenizer_n_vocab(session->tokenizer);
-    float *raw_logits = turn->wants_reports ? malloc(n_vocab * sizeof *raw_logits) : NULL;
-    if (turn->wants_reports && raw_logits == NULL)
-        return err_no_memory(err, "the log probabilities");
-    if (!sampler_open(&session->sampler, &turn->sampling, (int)n_vocab, err)) {
-        free(raw_logits);
+    const struct tokenizer *tokenizer = session->tokenizer;
+    size_t n_vocab = (size_t)tokenizer_n_vocab(tokenizer);
+    if (!sampler_open(&session->sampler, &turn->sampling, (int)n_vocab, err))
         return false;
+    bool is_open = detokenizer_init(&session->detokenizer, tokenizer,
+                                    (const char *const *)turn->stops, turn->n_stops, err);
+    if (is_open && turn->grammar != NULL)
+        is_open = grammar_matcher_open(&session->matcher, turn->grammar, tokenizer,
+                                       !turn->ignore_end, err);
+    if (is_open && turn->wants_reports) {
+        session->raw_logits = malloc(n_vocab * sizeof *session->raw_logits);
+        is_open = session->raw_logits != NULL || err_no_memory(err, "the log probabilities");
     }
-    if (!detokenizer_init(&session->detokenizer, session->tokenizer,
-                          (const char *const *)turn->stops, turn->n_stops, err)) {
-        free(raw_logits);
-        sampler_close(&session->sampler);
+    if (!is_open) {
+        close_speech(session);
         return false;
     }
     detokenizer_show(&session->detokenizer, turn->shown, turn->n_shown);
-    session->raw_logits = raw_logits;
+    if (session->matcher != NULL)
+        grammar_matcher_show(session->matcher, turn->shown, turn->n_shown);
     return true;
 }
 
@@ -343,8 +356,19 @@ static int32_t choose(struct session *session, float *logits)
                (size_t)tokenizer_n_vocab(session->tokenizer) * sizeof *logits);
     if (session->n_generated < session->min_tokens)
         ban_ends(session, logits);
-    session->n_generated++;
-    return sampler_choose(session->sampler, logits);
+    int32_t id = session->matcher == NULL
+                     ? sampler_choose(session->sampler, logits)
+                     : sampler_choose_allowed(session->sampler, logits, session->matcher);
+    session->n_generated += id >= 0;
+    return id;
+}
+
+/* No token fits the grammar: because all is said, or because the turn cannot go on. */
+static void fall_silent(struct session *session, struct buf *out)
+{
+    bool is_whole = grammar_matcher_may_end(session->matcher);
+    session->state = is_whole ? SESSION_SAID_STOP : SESSION_SAID_ALL;
+    out->failed = out->failed || grammar_matcher_is_out_of_memory(session->matcher);
 }
 
 /* Text is given out in the order of its tokens, so the ready ones come first. */
@@ -394,12 +418,19 @@ bool session_take_reports(struct session *session, struct token_report_list *out
 
 void session_choose(struct session *session, float *logits, struct buf *out)
 {
+    struct grammar_matcher *matcher = session->matcher;
     int32_t id = choose(session, logits);
+    if (id < 0) {
+        fall_silent(session, out);
+        return;
+    }
     if (!session->ignore_end && tokenizer_is_end(session->tokenizer, id)) {
         session->state = SESSION_SAID_STOP;
         return;
     }
     sampler_accept(session->sampler, id);
+    if (matcher != NULL)
+        grammar_matcher_accept(matcher, id);
     session->chosen = id;
 
     size_t before = out->len;
@@ -409,7 +440,7 @@ void session_choose(struct session *session, float *logits, struct buf *out)
     if (session->wants_reports)
         report(session, id, text_begin);
     session->is_clean_cut = session->detokenizer.held.len == 0 && !is_stopped;
-    if (is_stopped)
+    if (is_stopped || (matcher != NULL && grammar_matcher_must_end(matcher)))
         session->state = SESSION_SAID_STOP;
     else if (session->n_generated >= session->max_tokens || is_full(session))
         session->state = SESSION_SAID_ALL;

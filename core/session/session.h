@@ -19,6 +19,7 @@
 #include "core/text/tokenizer.h"
 
 struct err;
+struct grammar;
 struct session;
 
 /* What a turn asks for. session_begin takes `prompt` over; the rest is copied. */
@@ -28,6 +29,7 @@ struct session_turn {
     struct token_list prompt;
     int max_tokens;
     bool ignore_end;
+    struct grammar *grammar; /* what may be said; NULL: anything */
     struct sampler_settings sampling;
     int min_tokens; /* no end-of-turn token before so many */
     char *const *stops;
@@ -42,8 +44,8 @@ enum session_state {
     SESSION_IDLE,      /* no turn */
     SESSION_READING,   /* prompt tokens are pending */
     SESSION_SPEAKING,  /* the last chosen token is pending */
-    SESSION_SAID_STOP, /* an end-of-turn token or a stop string: call session_end */
-    SESSION_SAID_ALL,  /* max_tokens reached: call session_end */
+    SESSION_SAID_STOP, /* an end-of-turn token, a stop string, the grammar's end: session_end */
+    SESSION_SAID_ALL,  /* max_tokens reached, or no token fits the grammar: session_end */
 };
 
 /* What the cache stands for after a turn; see struct engine_usage. */

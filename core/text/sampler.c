@@ -5,6 +5,12 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/text/grammar_matcher.h"
+
+enum {
+    ASKED_PER_TOP_K = 4,
+    MAX_ASKED_TOP_K = 128,
+};
 
 struct candidate {
     float weight; /* the logit, then exp((logit - largest) / temperature) */
@@ -182,7 +188,7 @@ static int32_t choose_largest(const float *logits, int n_vocab)
         if (isfinite(logits[i]) && (best < 0 || logits[i] > logits[best]))
             best = i;
     }
-    return best < 0 ? 0 : best;
+    return best;
 }
 
 /* A total order, so that equal weights cannot make two runs differ. */
@@ -241,21 +247,28 @@ static int keep_best(struct candidate *c, int n, double need, bool by_weight)
     return low;
 }
 
-/* Weights of the finite logits, relative to the largest (whose weight is 1). */
+/* The finite logits. */
 static int collect(struct sampler *sampler, const float *logits)
 {
     struct candidate *c = sampler->candidates;
     int n = 0;
-    float largest = -INFINITY;
     for (int32_t i = 0; i < sampler->n_vocab; i++) {
-        if (!isfinite(logits[i]))
-            continue;
-        c[n++] = (struct candidate){logits[i], i};
-        largest = logits[i] > largest ? logits[i] : largest;
+        if (isfinite(logits[i]))
+            c[n++] = (struct candidate){logits[i], i};
     }
+    return n;
+}
+
+/* Weights instead of logits, relative to the largest (whose weight is 1), of the top_k. */
+static int weigh(struct sampler *sampler, int n)
+{
+    struct candidate *c = sampler->candidates;
     int top_k = sampler->settings.top_k;
     if (top_k > 0 && top_k < n)
         n = keep_best(c, n, top_k, false);
+    float largest = -INFINITY;
+    for (int i = 0; i < n; i++)
+        largest = c[i].weight > largest ? c[i].weight : largest;
     for (int i = 0; i < n; i++)
         c[i].weight = expf((c[i].weight - largest) / sampler->settings.temperature);
     return n;
@@ -279,18 +292,12 @@ static int keep_likely(struct candidate *c, int n, float min_p)
     return kept;
 }
 
-int32_t sampler_choose(struct sampler *sampler, float *logits)
+/* One of the first n candidates. */
+static int32_t draw(struct sampler *sampler, int n)
 {
     const struct sampler_settings *s = &sampler->settings;
-    add_biases(sampler, logits);
-    penalize(sampler, logits);
-    if (s->temperature == 0.0f || s->top_p == 0.0f)
-        return choose_largest(logits, sampler->n_vocab);
-
     struct candidate *c = sampler->candidates;
-    int n = collect(sampler, logits);
-    if (n == 0)
-        return 0;
+    n = weigh(sampler, n);
     if (s->top_p < 1.0f)
         n = keep_best(c, n, (double)s->top_p * total_weight(c, n), true);
     if (s->min_p > 0.0f)
@@ -306,4 +313,72 @@ int32_t sampler_choose(struct sampler *sampler, float *logits)
     while (n > 1 && c[n - 1].weight == 0.0f)
         n--;
     return c[n - 1].id;
+}
+
+static bool is_greedy(const struct sampler_settings *s)
+{
+    return s->temperature == 0.0f || s->top_p == 0.0f;
+}
+
+/* -1 when nothing finite is left. */
+static int32_t choose(struct sampler *sampler, const float *logits)
+{
+    if (is_greedy(&sampler->settings))
+        return choose_largest(logits, sampler->n_vocab);
+    int n = collect(sampler, logits);
+    return n == 0 ? -1 : draw(sampler, n);
+}
+
+int32_t sampler_choose(struct sampler *sampler, float *logits)
+{
+    add_biases(sampler, logits);
+    penalize(sampler, logits);
+    int32_t id = choose(sampler, logits);
+    return id < 0 ? 0 : id;
+}
+
+/* With top_k, only the best candidates need to be asked whether they are allowed, as long as top_k
+ * of them are. False when they are not. */
+static bool choose_of_best(struct sampler *sampler, const float *logits,
+                           struct grammar_matcher *matcher, int32_t *out)
+{
+    struct candidate *c = sampler->candidates;
+    int top_k = sampler->settings.top_k;
+    int n = collect(sampler, logits);
+    if (n > ASKED_PER_TOP_K * top_k)
+        n = keep_best(c, n, ASKED_PER_TOP_K * top_k, false);
+    int n_allowed = 0;
+    for (int i = 0; i < n; i++) {
+        if (grammar_matcher_allows(matcher, c[i].id))
+            c[n_allowed++] = c[i];
+    }
+    if (n_allowed < top_k)
+        return false;
+    *out = draw(sampler, n_allowed);
+    return true;
+}
+
+/* A token may be drawn before the grammar is asked if that draw does not depend on what is
+ * forbidden: rejecting it and drawing from the allowed ones then gives each of these p / sum(p). */
+static bool can_draw_first(const struct sampler_settings *s)
+{
+    return is_greedy(s) || (s->top_k == 0 && s->top_p == 1.0f && s->min_p == 0.0f);
+}
+
+int32_t sampler_choose_allowed(struct sampler *sampler, float *logits,
+                               struct grammar_matcher *matcher)
+{
+    const struct sampler_settings *s = &sampler->settings;
+    int32_t id = -1;
+    add_biases(sampler, logits);
+    penalize(sampler, logits);
+    if (can_draw_first(s)) {
+        id = choose(sampler, logits);
+        if (id >= 0 && grammar_matcher_allows(matcher, id))
+            return id;
+    } else if (s->top_k > 0 && s->top_k <= MAX_ASKED_TOP_K &&
+               choose_of_best(sampler, logits, matcher, &id)) {
+        return id;
+    }
+    return grammar_matcher_mask(matcher, logits) ? choose(sampler, logits) : -1;
 }

@@ -1,9 +1,9 @@
 /* sampler.h - logits to the next token.
  *
- * Order: biases, penalties; with temperature 0 the largest logit; else temperature, top_k, top_p,
- * min_p, then one draw from what is left. The random numbers depend on the seed only, so the same
- * settings on the same logits give the same token. Owner: the session that speaks. Thread: engine.
- */
+ * Order: biases, penalties; what a grammar forbids is taken out; with temperature 0 the largest
+ * logit; else temperature, top_k, top_p, min_p, then one draw from what is left. The random numbers
+ * depend on the seed only, so the same settings on the same logits give the same token. Owner: the
+ * session that speaks. Thread: engine. */
 #ifndef CORE_TEXT_SAMPLER_H
 #define CORE_TEXT_SAMPLER_H
 
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct err;
+struct grammar_matcher;
 struct sampler;
 
 /* A number that is added to one token's logit; SAMPLER_BAN or less: the token is never chosen. */
@@ -41,6 +42,10 @@ void sampler_close(struct sampler **sampler);
 /* Chooses from logits [n_vocab], which it may overwrite. NaN counts as -infinity; if nothing finite
  * is left the answer is token 0. Allocates nothing. */
 int32_t sampler_choose(struct sampler *sampler, float *logits);
+/* The same among the tokens that the grammar allows, exactly as if the others had a logit of
+ * -infinity from the start; -1 when there is none. */
+int32_t sampler_choose_allowed(struct sampler *sampler, float *logits,
+                               struct grammar_matcher *matcher);
 /* Counts a generated token for the penalties. */
 void sampler_accept(struct sampler *sampler, int32_t id);
 

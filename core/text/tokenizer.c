@@ -8,6 +8,7 @@
 #include "core/text/encode_job.h"
 #include "core/text/pre_tokenizer.h"
 #include "core/text/prompt.h"
+#include "core/text/token_trie.h"
 #include "core/text/tokenizer_bpe.h"
 #include "core/text/tokenizer_spm.h"
 #include "core/text/vocab.h"
@@ -15,6 +16,7 @@
 struct tokenizer {
     struct vocab vocab;
     struct tokenizer_bpe bpe; /* unused for SPM */
+    struct token_trie trie;
     bool adds_bos;
     bool adds_space;
     bool knows_pre;
@@ -96,7 +98,8 @@ bool tokenizer_open(struct tokenizer **out, const struct gguf *file, struct err 
     struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (tokenizer == NULL)
         return err_no_memory(err, "a tokenizer");
-    if (!(is_spm ? open_spm : open_bpe)(tokenizer, file, err)) {
+    if (!(is_spm ? open_spm : open_bpe)(tokenizer, file, err) ||
+        !token_trie_init(&tokenizer->trie, &tokenizer->vocab, err)) {
         tokenizer_close(&tokenizer);
         return false;
     }
@@ -110,6 +113,7 @@ void tokenizer_close(struct tokenizer **tokenizer)
     if (*tokenizer == NULL)
         return;
     tokenizer_bpe_done(&(*tokenizer)->bpe);
+    token_trie_done(&(*tokenizer)->trie);
     vocab_done(&(*tokenizer)->vocab);
     free(*tokenizer);
     *tokenizer = NULL;
@@ -270,6 +274,11 @@ bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id)
 bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id)
 {
     return token_of(tokenizer, id)->kind == TOKEN_CONTROL;
+}
+
+const struct token_trie *tokenizer_trie(const struct tokenizer *tokenizer)
+{
+    return &tokenizer->trie;
 }
 
 int tokenizer_n_vocab(const struct tokenizer *tokenizer)

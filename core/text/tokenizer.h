@@ -13,6 +13,7 @@
 struct err;
 struct gguf;
 struct prompt;
+struct token_trie;
 struct tokenizer;
 
 /* A growable list of ids; `ids` is malloc'ed, the owner frees it with token_list_done. */
@@ -49,6 +50,9 @@ const char *tokenizer_name(const struct tokenizer *tokenizer, int32_t id, size_t
  * "<end_of_turn>", "<|endoftext|>", "<|end|>" ...), as the vocabulary names them. */
 bool tokenizer_is_end(const struct tokenizer *tokenizer, int32_t id);
 bool tokenizer_is_control(const struct tokenizer *tokenizer, int32_t id);
+
+/* The texts of all tokens as a tree. Borrowed. */
+const struct token_trie *tokenizer_trie(const struct tokenizer *tokenizer);
 
 int tokenizer_n_vocab(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* -1 when there is none */

@@ -1,6 +1,7 @@
 #include "core/engine/engine.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -157,6 +158,36 @@ static void many_at_once_say_what_each_says_alone(void **state)
     engine_close(&engine);
     for (uint64_t i = 1; i <= 2 * N; i++)
         assert_int_equal(results.of[i].n_finals, 1);
+}
+
+/* One grammar, owned by many turns on many workers, freed by the last. */
+static void many_share_one_grammar(void **state)
+{
+    (void)state;
+    enum { N = 16 };
+    static const char gbnf[] = "root ::= \"[\" [0-9]{1,3} (\",\" [0-9]{1,3}){5} \"]\"";
+    struct engine *engine = open_engine(small_window());
+    struct grammar *grammar = NULL;
+    assert_true(grammar_new(&grammar, gbnf, strlen(gbnf), NULL));
+    for (uint64_t i = 1; i <= N; i++) {
+        struct engine_request request = make_request(i, 0, 0, 10, 100);
+        request.grammar = grammar_share(grammar);
+        request.sampling.temperature = 1.5f;
+        request.sampling.seed = i;
+        submit(engine, request);
+    }
+    grammar_free(&grammar);
+    for (uint64_t i = 1; i <= N; i++) {
+        struct result *result = wait_final(i);
+        assert_int_equal(result->finish, ENGINE_FINISH_STOP);
+        int numbers[6], n_read = 0;
+        assert_int_equal(sscanf(buf_text(&result->text), "[%3d,%3d,%3d,%3d,%3d,%3d]%n", &numbers[0],
+                                &numbers[1], &numbers[2], &numbers[3], &numbers[4], &numbers[5],
+                                &n_read),
+                         6);
+        assert_int_equal(n_read, result->text.len);
+    }
+    engine_close(&engine);
 }
 
 static void a_conversation_goes_on_far_beyond_the_window(void **state)
@@ -474,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_it_loaded),
         cmocka_unit_test(many_at_once_say_what_each_says_alone),
+        cmocka_unit_test(many_share_one_grammar),
         cmocka_unit_test(a_conversation_goes_on_far_beyond_the_window),
         cmocka_unit_test(a_cancelled_turn_ends_with_one_final_event),
         cmocka_unit_test(closing_ends_everyone),

@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/model/forward.h"
 #include "core/text/detokenizer.h"
+#include "core/text/grammar.h"
 #include "tests/support/check.h"
 #include "tests/support/tiny_model.h"
 
@@ -396,6 +397,76 @@ static void dense_ends_when_it_is_full(void **state)
     session_close(&session);
 }
 
+static struct session_turn make_grammar_turn(const char *gbnf, int max_tokens, float temperature)
+{
+    struct session_turn turn = make_turn(0, 20, max_tokens);
+    struct err err = {0};
+    turn.sampling.temperature = temperature;
+    turn.ignore_end = false;
+    if (!grammar_new(&turn.grammar, gbnf, strlen(gbnf), &err))
+        fail_msg("%s", err.text);
+    return turn;
+}
+
+static void a_grammar_decides_what_is_said(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct session *session = open_session();
+        struct buf text = {0};
+        struct session_turn turn =
+            make_grammar_turn("root ::= \"<\" [x\\u00e9]{3} \">\"", 100, 1.5f);
+        turn.sampling.seed = seed;
+        begin(session, turn);
+        grammar_free(&turn.grammar); /* the session has its share */
+        while (step(session, &text))
+            ;
+        assert_int_equal(session_state(session), SESSION_SAID_STOP);
+        struct session_outcome outcome;
+        session_end(session, &text, &outcome);
+        const char *at = buf_text(&text);
+        assert_int_equal(*at++, '<');
+        for (int i = 0; i < 3; i++) {
+            assert_true(*at == 'x' || (at[0] == '\xC3' && at[1] == '\xA9'));
+            at += *at == 'x' ? 1 : 2;
+        }
+        assert_string_equal(at, ">");
+        /* It ended with the last character: that token was not fed. */
+        assert_true(outcome.n_text_kept < text.len);
+        buf_done(&text);
+        session_close(&session);
+    }
+}
+
+static void a_grammar_ends_by_length_when_it_must(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf text = {0};
+    struct session_turn turn = make_grammar_turn("root ::= [a-z]{50}", 10, 1);
+    begin(session, turn);
+    while (step(session, &text))
+        ;
+    assert_int_equal(session_state(session), SESSION_SAID_ALL);
+    session_end(session, &text, &(struct session_outcome){0});
+    assert_in_range(text.len, 10, 50);
+    buf_done(&text);
+
+    /* The empty text, with ends ignored: there is nothing to choose. */
+    grammar_free(&turn.grammar);
+    turn = make_grammar_turn("root ::= \"\"", 10, 1);
+    turn.ignore_end = true;
+    begin(session, turn);
+    while (step(session, &text))
+        ;
+    assert_int_equal(session_state(session), SESSION_SAID_STOP);
+    session_end(session, &text, &(struct session_outcome){0});
+    assert_int_equal(text.len, 0);
+    grammar_free(&turn.grammar);
+    buf_done(&text);
+    session_close(&session);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +480,8 @@ int main(void)
         cmocka_unit_test(recompute_says_the_same_until_the_window_is_full),
         cmocka_unit_test(recompute_beyond_the_window_reads_only_its_end),
         cmocka_unit_test(dense_ends_when_it_is_full),
+        cmocka_unit_test(a_grammar_decides_what_is_said),
+        cmocka_unit_test(a_grammar_ends_by_length_when_it_must),
     };
     return cmocka_run_group_tests(tests, open_tiny, close_tiny);
 }

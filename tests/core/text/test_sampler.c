@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/text/grammar.h"
+#include "core/text/grammar_matcher.h"
 #include "core/text/sampler.h"
+#include "tests/core/text/small_vocab.h"
 
 enum { N = 16, N_DRAWS = 40000 };
 
@@ -32,15 +35,16 @@ static int32_t choose_once(struct sampler_settings settings, const float *logits
 
 /* Draws many times and holds the counts against the expected probabilities: Pearson's chi-square
  * may not pass its mean by six standard deviations, and what has probability 0 may not come. */
-static void check_distribution(struct sampler_settings settings, const float *logits,
-                               const double *expected, int n)
+static void check_allowed(struct sampler_settings settings, struct grammar_matcher *matcher,
+                          const float *logits, const double *expected, int n)
 {
     struct sampler *sampler = open_sampler(settings, n);
     int counts[N] = {0};
     for (int i = 0; i < N_DRAWS; i++) {
         float copy[N];
         memcpy(copy, logits, (size_t)n * sizeof *copy);
-        int32_t id = sampler_choose(sampler, copy);
+        int32_t id = matcher == NULL ? sampler_choose(sampler, copy)
+                                     : sampler_choose_allowed(sampler, copy, matcher);
         assert_in_range(id, 0, n - 1);
         counts[id]++;
     }
@@ -58,6 +62,12 @@ static void check_distribution(struct sampler_settings settings, const float *lo
     double freedom = n_possible - 1;
     assert_true(chi_square < freedom + 6 * sqrt(2 * freedom) + 1);
     sampler_close(&sampler);
+}
+
+static void check_distribution(struct sampler_settings settings, const float *logits,
+                               const double *expected, int n)
+{
+    check_allowed(settings, NULL, logits, expected, n);
 }
 
 /* The definition, computed the slow way: sort, cut, renormalize. */
@@ -93,23 +103,24 @@ static void expect(struct sampler_settings s, const float *logits, double *out, 
         out[order[i]] = p[i] / total;
 }
 
+static const float LOGITS[N] = {0.5f, -1, 2,  1.5f,  -3, 0.1f, 2.5f, -0.7f,
+                                1,    -2, 0., -1.5f, 3,  0.9f, -4,   1.7f};
+static const struct sampler_settings VARIANTS[] = {
+    {.temperature = 1, .top_p = 1},
+    {.temperature = 0.5f, .top_p = 1},
+    {.temperature = 2, .top_p = 1},
+    {.temperature = 1, .top_p = 1, .top_k = 5},
+    {.temperature = 1, .top_p = 1, .top_k = 100},
+    {.temperature = 1, .top_p = 0.8f},
+    {.temperature = 1, .top_p = 0.01f},
+    {.temperature = 1, .top_p = 0.9f, .top_k = 7},
+    {.temperature = 1, .top_p = 1, .min_p = 0.1f},
+    {.temperature = 1.5f, .top_p = 0.95f, .min_p = 0.2f, .top_k = 9},
+};
+
 static void distributions(void **state)
 {
     (void)state;
-    static const float LOGITS[N] = {0.5f, -1, 2,  1.5f,  -3, 0.1f, 2.5f, -0.7f,
-                                    1,    -2, 0., -1.5f, 3,  0.9f, -4,   1.7f};
-    static const struct sampler_settings VARIANTS[] = {
-        {.temperature = 1, .top_p = 1},
-        {.temperature = 0.5f, .top_p = 1},
-        {.temperature = 2, .top_p = 1},
-        {.temperature = 1, .top_p = 1, .top_k = 5},
-        {.temperature = 1, .top_p = 1, .top_k = 100},
-        {.temperature = 1, .top_p = 0.8f},
-        {.temperature = 1, .top_p = 0.01f},
-        {.temperature = 1, .top_p = 0.9f, .top_k = 7},
-        {.temperature = 1, .top_p = 1, .min_p = 0.1f},
-        {.temperature = 1.5f, .top_p = 0.95f, .min_p = 0.2f, .top_k = 9},
-    };
     for (size_t v = 0; v < sizeof VARIANTS / sizeof VARIANTS[0]; v++) {
         for (uint64_t seed = 0; seed < 3; seed++) {
             struct sampler_settings settings = VARIANTS[v];
@@ -120,6 +131,76 @@ static void distributions(void **state)
             check_distribution(settings, LOGITS, expected, N);
         }
     }
+}
+
+/* Tokens 'a' .. 'p', and what `gbnf` makes of them. */
+static struct grammar_matcher *open_matcher(const char *gbnf, struct tokenizer **out_tokenizer)
+{
+    static char names[N][2];
+    struct small_vocab vocab = {.model = "llama"};
+    struct grammar *grammar = NULL;
+    struct grammar_matcher *matcher = NULL;
+    for (int i = 0; i < N; i++) {
+        names[i][0] = (char)('a' + i);
+        small_vocab_add(&vocab, names[i], 0, 1);
+    }
+    *out_tokenizer = small_vocab_open(&vocab, NULL);
+    assert_non_null(*out_tokenizer);
+    assert_true(grammar_new(&grammar, gbnf, strlen(gbnf), NULL));
+    assert_true(grammar_matcher_open(&matcher, grammar, *out_tokenizer, true, NULL));
+    grammar_free(&grammar);
+    return matcher;
+}
+
+/* However the grammar is asked, what comes out has the distribution of the allowed tokens. */
+static void a_grammar_keeps_the_distribution(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer;
+    struct grammar_matcher *matcher = open_matcher("root ::= [abdefhjlnop]", &tokenizer);
+    float allowed[N];
+    for (int i = 0; i < N; i++)
+        allowed[i] = strchr("abdefhjlnop", 'a' + i) != NULL ? LOGITS[i] : -INFINITY;
+    for (size_t v = 0; v < sizeof VARIANTS / sizeof VARIANTS[0]; v++) {
+        struct sampler_settings settings = VARIANTS[v];
+        double expected[N];
+        settings.seed = v;
+        settings.repetition_penalty = 1;
+        expect(settings, allowed, expected, N);
+        check_allowed(settings, matcher, LOGITS, expected, N);
+    }
+    struct sampler_settings greedy = PLAIN;
+    greedy.temperature = 0;
+    double expected[N] = {[15] = 1}; /* 'm', 'g' and 'c' have more, but are forbidden */
+    check_allowed(greedy, matcher, LOGITS, expected, N);
+    grammar_matcher_close(&matcher);
+    tokenizer_close(&tokenizer);
+}
+
+static void nothing_allowed_is_no_token(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer;
+    struct tokenizer *same;
+    struct grammar_matcher *matcher = open_matcher("root ::= \"x\"", &tokenizer);
+    struct grammar_matcher *one = open_matcher("root ::= \"a\"", &same);
+    for (size_t v = 0; v < sizeof VARIANTS / sizeof VARIANTS[0]; v++) {
+        struct sampler_settings settings = VARIANTS[v];
+        settings.repetition_penalty = 1;
+        struct sampler *sampler = open_sampler(settings, N);
+        float logits[N];
+        memcpy(logits, LOGITS, sizeof logits);
+        assert_int_equal(sampler_choose_allowed(sampler, logits, matcher), -1);
+        /* The model gives the only allowed token no chance: still nothing else. */
+        memcpy(logits, LOGITS, sizeof logits);
+        logits[0] = NAN;
+        assert_int_equal(sampler_choose_allowed(sampler, logits, one), -1);
+        sampler_close(&sampler);
+    }
+    grammar_matcher_close(&matcher);
+    grammar_matcher_close(&one);
+    tokenizer_close(&tokenizer);
+    tokenizer_close(&same);
 }
 
 static void equal_logits_and_top_k_take_the_first_ones(void **state)
@@ -310,6 +391,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distributions),
+        cmocka_unit_test(a_grammar_keeps_the_distribution),
+        cmocka_unit_test(nothing_allowed_is_no_token),
         cmocka_unit_test(equal_logits_and_top_k_take_the_first_ones),
         cmocka_unit_test(greedy),
         cmocka_unit_test(nothing_finite_gives_token_0),
