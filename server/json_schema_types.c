@@ -1,0 +1,534 @@
+/* Objects, arrays, strings and numbers, each as one expression. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/err.h"
+#include "core/text/grammar_regex.h"
+#include "core/text/utf8.h"
+#include "server/json_schema_writer.h"
+#include "server/number_range.h"
+
+static const char COMMA[] = "\",\" json-space ";
+
+/* "(X (, X){..})" for min to max of X; max < 0: any number. Nothing when max is 0. */
+static void write_list(struct buf *out, const char *item, int min, int max)
+{
+    if (max == 0)
+        return;
+    buf_append_format(out, "(%s (%s%s)", item, COMMA, item);
+    int more_min = min > 1 ? min - 1 : 0;
+    if (max < 0 && more_min == 0)
+        buf_append_text(out, "*");
+    else if (max < 0)
+        buf_append_format(out, "{%d,}", more_min);
+    else
+        buf_append_format(out, "{%d,%d}", more_min, max - 1);
+    buf_append_text(out, min > 0 ? ") " : ")? ");
+}
+
+/* ---- arrays ---- */
+
+/* The tuple from place i on, as a rule's text: each item may be the last one that is there when
+ * enough are. */
+static bool write_tuple(struct schema_writer *writer, const json_t *items, size_t i, int min,
+                        const char *rest, struct buf *out)
+{
+    size_t n = json_array_size(items);
+    struct schema_rule_name item;
+    size_t n_open = 0;
+    for (; i < n; i++) {
+        if (!schema_visit(writer, json_array_get(items, i), &item))
+            return false;
+        bool may_be_missing = (int)i >= min;
+        buf_append_text(out, may_be_missing ? "(" : "");
+        n_open += may_be_missing;
+        buf_append_format(out, "%s%s ", i == 0 ? "" : COMMA, item.text);
+        if (n_open > 60)
+            return schema_fail(writer, "'prefixItems' has too many items that may be missing");
+    }
+    buf_append_text(out, rest);
+    while (n_open-- > 0)
+        buf_append_text(out, ")? ");
+    return true;
+}
+
+static bool read_array(struct schema_writer *writer, const json_t *schema, int *min, int *max)
+{
+    if (!schema_get_count(writer, schema, "minItems", min) ||
+        !schema_get_count(writer, schema, "maxItems", max))
+        return false;
+    *min = *min < 0 ? 0 : *min;
+    return *max < 0 || *max >= *min || schema_fail(writer, "'maxItems' is less than 'minItems'");
+}
+
+static bool write_tuple_array(struct schema_writer *writer, const json_t *prefix,
+                              const json_t *more, int min, int max, struct buf *out)
+{
+    int n = (int)json_array_size(prefix);
+    struct buf rest;
+    struct schema_rule_name item;
+    if (max >= 0 && max < n)
+        return schema_fail(writer, "'maxItems' is less than the number of 'prefixItems'");
+    if (!json_is_false(more) && more != NULL && !schema_visit(writer, more, &item))
+        return false;
+    buf_init(&rest);
+    bool has_more = more != NULL && !json_is_false(more) && max != n;
+    if (has_more && max < 0)
+        buf_append_format(&rest, "(%s%s){%d,} ", COMMA, item.text, min > n ? min - n : 0);
+    else if (has_more)
+        buf_append_format(&rest, "(%s%s){%d,%d} ", COMMA, item.text, min > n ? min - n : 0,
+                          max - n);
+    bool is_good = (min <= n || has_more) ||
+                   schema_fail(writer, "'minItems' is more than the number of 'prefixItems'");
+    is_good = is_good && write_tuple(writer, prefix, 0, min, buf_text(&rest), out);
+    buf_done(&rest);
+    return is_good;
+}
+
+bool schema_write_array(struct schema_writer *writer, const json_t *schema, struct buf *out)
+{
+    int min, max;
+    const json_t *items = json_object_get(schema, "items");
+    const json_t *prefix = json_object_get(schema, "prefixItems");
+    if (json_is_array(items)) { /* before 2020 */
+        prefix = items;
+        items = json_object_get(schema, "additionalItems");
+    }
+    if (!read_array(writer, schema, &min, &max))
+        return false;
+    buf_append_text(out, "\"[\" ");
+    if (prefix != NULL) {
+        if (!json_is_array(prefix))
+            return schema_fail(writer, "'prefixItems' must be an array");
+        if (!write_tuple_array(writer, prefix, items, min, max, out))
+            return false;
+    } else if (json_is_false(items)) {
+        if (min > 0)
+            return schema_fail(writer, "'items' forbids what 'minItems' asks for");
+    } else {
+        struct schema_rule_name item = {"json-value"};
+        if (items != NULL && !schema_visit(writer, items, &item))
+            return false;
+        write_list(out, item.text, min, max);
+    }
+    buf_append_text(out, "\"]\"");
+    return true;
+}
+
+/* ---- objects ---- */
+
+/* Keys that are none of the declared ones, spelt without escapes: a tree of the declared names, one
+ * rule for each place in it. */
+static bool write_key_rules(struct schema_writer *writer, const char *const *names, size_t n,
+                            size_t at, struct schema_rule_name *out)
+{
+    struct buf text, others;
+    bool is_good = true;
+    bool is_name = false;
+    if (++writer->depth > SCHEMA_MAX_DEPTH * 4)
+        return schema_fail(writer, "a property's name is too long for 'additionalProperties'");
+    buf_init(&text);
+    buf_init(&others);
+    for (size_t i = 0, j; i < n && is_good; i = j) {
+        j = i + 1;
+        if (names[i][at] == '\0') {
+            is_name = true;
+            continue;
+        }
+        uint32_t point, other;
+        size_t len = utf8_decode(names[i] + at, strlen(names[i] + at), &point);
+        while (j < n && utf8_decode(names[j] + at, strlen(names[j] + at), &other) > 0 &&
+               other == point)
+            j++;
+        struct schema_rule_name below;
+        is_good = write_key_rules(writer, names + i, j - i, at + len, &below);
+        buf_append_format(&others, "\\U%08X", point);
+        buf_append_format(&text, "[\\U%08X] %s | ", point, below.text);
+    }
+    if (!is_name)
+        buf_append_text(&text, "\"\\\"\" | ");
+    buf_append_format(&text, "[^\"\\\\\\x00-\\x1F%s] json-plain* \"\\\"\"", buf_text(&others));
+    is_good = is_good && schema_add_rule(writer, &text, out);
+    buf_done(&text);
+    buf_done(&others);
+    writer->depth--;
+    return is_good;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static bool needs_escape(const char *name)
+{
+    for (; *name != '\0'; name++) {
+        if ((unsigned char)*name < 0x20 || *name == '"' || *name == '\\')
+            return true;
+    }
+    return false;
+}
+
+/* A rule for one more property, whose value fits `additional`. */
+static bool add_other_pair(struct schema_writer *writer, const json_t *properties,
+                           const json_t *additional, struct schema_rule_name *out)
+{
+    struct schema_rule_name value, key;
+    size_t n = 0;
+    const char *name;
+    json_t *ignored;
+    struct buf text;
+    const char **names = calloc(json_object_size(properties) + 1, sizeof *names);
+    if (names == NULL)
+        return err_no_memory(writer->err, "a schema");
+    json_object_foreach((json_t *)properties, name, ignored)
+    {
+        if (!needs_escape(name))
+            names[n++] = name;
+    }
+    qsort(names, n, sizeof *names, compare_names);
+    bool is_good =
+        schema_visit(writer, additional, &value) && write_key_rules(writer, names, n, 0, &key);
+    free(names);
+    if (!is_good)
+        return false;
+    buf_init(&text);
+    buf_append_format(&text, "\"\\\"\" %s \":\" json-space %s", key.text, value.text);
+    is_good = schema_add_rule(writer, &text, out);
+    buf_done(&text);
+    return is_good;
+}
+
+static bool is_required(const json_t *required, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        const char *one = json_string_value(json_array_get(required, i));
+        if (one != NULL && strcmp(one, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* `"name": value`, as an expression. */
+static bool write_pair(struct schema_writer *writer, const char *name, const json_t *schema,
+                       struct buf *out)
+{
+    struct schema_rule_name value;
+    json_t *text = json_string(name);
+    char *key = text != NULL ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    json_decref(text);
+    if (key == NULL)
+        return err_no_memory(writer->err, "a schema");
+    bool is_good = schema_visit(writer, schema, &value);
+    if (is_good) {
+        json_schema_write_literal(out, key, strlen(key));
+        buf_append_format(out, " \":\" json-space %s ", value.text);
+    }
+    free(key);
+    return is_good;
+}
+
+struct object {
+    const json_t *properties; /* those that are declared, and those that are required only */
+    const json_t *required;
+    const json_t *additional; /* NULL: there are no others */
+    int min, max;             /* of all properties; max -1: any number */
+};
+
+static size_t count_required(const struct object *object)
+{
+    size_t n = 0;
+    const char *name;
+    json_t *ignored;
+    json_object_foreach((json_t *)object->properties, name, ignored)
+    {
+        n += is_required(object->required, name);
+    }
+    return n;
+}
+
+/* A required name that is not declared is a property like any additional one. */
+static bool declare_required(struct schema_writer *writer, struct object *object)
+{
+    json_t *all = NULL;
+    for (size_t i = 0; i < json_array_size(object->required); i++) {
+        const char *name = json_string_value(json_array_get(object->required, i));
+        if (name == NULL)
+            return schema_fail(writer, "'required' must be an array of strings");
+        if (json_object_get(all != NULL ? all : object->properties, name) != NULL)
+            continue;
+        if (all == NULL) {
+            all = json_is_object(object->properties) ? json_copy((json_t *)object->properties)
+                                                     : json_object();
+            if (all == NULL || json_array_append_new(writer->made, all) != 0)
+                return err_no_memory(writer->err, "a schema");
+            object->properties = all;
+        }
+        json_object_set_new(all, name,
+                            object->additional != NULL ? json_incref((json_t *)object->additional)
+                                                       : json_true());
+    }
+    return true;
+}
+
+static bool read_object(struct schema_writer *writer, const json_t *schema, struct object *out)
+{
+    const json_t *additional = json_object_get(schema, "additionalProperties");
+    *out = (struct object){.properties = json_object_get(schema, "properties"),
+                           .required = json_object_get(schema, "required")};
+    if (out->properties != NULL && !json_is_object(out->properties))
+        return schema_fail(writer, "'properties' must be an object");
+    if (out->required != NULL && !json_is_array(out->required))
+        return schema_fail(writer, "'required' must be an array of strings");
+    bool is_open = additional == NULL && json_object_size(out->properties) == 0;
+    if (is_open)
+        out->additional = json_true();
+    else if (additional != NULL && !json_is_false(additional))
+        out->additional = additional;
+    return declare_required(writer, out) &&
+           schema_get_count(writer, schema, "minProperties", &out->min) &&
+           schema_get_count(writer, schema, "maxProperties", &out->max);
+}
+
+/* Any number of additional properties between the two counts and nothing declared. */
+static bool write_map(struct schema_writer *writer, const struct object *object, struct buf *out)
+{
+    struct schema_rule_name pair = {"json-pair"};
+    if (object->max >= 0 && object->max < object->min)
+        return schema_fail(writer, "'maxProperties' is less than 'minProperties'");
+    if (!json_is_true(object->additional) &&
+        !add_other_pair(writer, NULL, object->additional, &pair))
+        return false;
+    buf_append_text(out, "\"{\" ");
+    write_list(out, pair.text, object->min < 0 ? 0 : object->min, object->max);
+    buf_append_text(out, "\"}\"");
+    return true;
+}
+
+/* The declared properties from the last to the first: what may follow once something is there
+ * (`after`, with its comma), and while nothing is (`first`). */
+struct tail {
+    struct schema_rule_name after, first;
+};
+
+static bool add_tail_rule(struct schema_writer *writer, const char *comma, const struct buf *pair,
+                          const char *next, const char *skipped, struct schema_rule_name *out)
+{
+    struct buf text;
+    buf_init(&text);
+    buf_append_format(&text, "%s%s %s", comma, buf_text(pair), next);
+    if (skipped != NULL)
+        buf_append_format(&text, " | %s", skipped);
+    bool is_good = schema_add_rule(writer, &text, out);
+    buf_done(&text);
+    return is_good;
+}
+
+static bool begin_tail(struct schema_writer *writer, const struct object *object, struct tail *tail)
+{
+    struct buf after, first;
+    struct schema_rule_name pair;
+    buf_init(&after);
+    buf_init(&first);
+    bool is_good = true;
+    if (object->additional != NULL) {
+        is_good = add_other_pair(writer, object->properties, object->additional, &pair);
+        buf_append_format(&after, "(%s%s)*", COMMA, pair.text);
+        write_list(&first, pair.text, 0, -1);
+    } else {
+        buf_append_text(&after, "\"\"");
+        buf_append_text(&first, "\"\"");
+    }
+    is_good = is_good && schema_add_rule(writer, &after, &tail->after) &&
+              schema_add_rule(writer, &first, &tail->first);
+    buf_done(&after);
+    buf_done(&first);
+    return is_good;
+}
+
+static bool prepend(struct schema_writer *writer, const struct object *object, const char *name,
+                    struct tail *tail)
+{
+    struct buf pair;
+    struct tail next = *tail;
+    bool may_be_missing = !is_required(object->required, name);
+    buf_init(&pair);
+    bool is_good = write_pair(writer, name, json_object_get(object->properties, name), &pair) &&
+                   add_tail_rule(writer, COMMA, &pair, next.after.text,
+                                 may_be_missing ? next.after.text : NULL, &tail->after) &&
+                   add_tail_rule(writer, "", &pair, next.after.text,
+                                 may_be_missing ? next.first.text : NULL, &tail->first);
+    buf_done(&pair);
+    return is_good;
+}
+
+static bool write_record(struct schema_writer *writer, const struct object *object, struct buf *out)
+{
+    struct tail tail;
+    size_t n = json_object_size(object->properties), i = 0;
+    const char *name;
+    json_t *ignored;
+    const char **names = calloc(n + 1, sizeof *names);
+    if (names == NULL)
+        return err_no_memory(writer->err, "a schema");
+    json_object_foreach((json_t *)object->properties, name, ignored)
+    {
+        names[i++] = name;
+    }
+    bool is_good = begin_tail(writer, object, &tail);
+    while (i > 0 && is_good)
+        is_good = prepend(writer, object, names[--i], &tail);
+    free(names);
+    buf_append_format(out, "\"{\" %s \"}\"", tail.first.text);
+    return is_good;
+}
+
+bool schema_write_object(struct schema_writer *writer, const json_t *schema, struct buf *out)
+{
+    struct object object;
+    if (!read_object(writer, schema, &object))
+        return false;
+    if (json_object_size(object.properties) == 0 && object.additional != NULL)
+        return write_map(writer, &object, out);
+    bool has_enough = object.min <= (int)count_required(&object);
+    bool has_too_many = object.max >= 0 && (object.additional != NULL ||
+                                            (int)json_object_size(object.properties) > object.max);
+    if ((!has_enough && !schema_refuse(writer, "minProperties")) ||
+        (has_too_many && !schema_refuse(writer, "maxProperties")))
+        return false;
+    return write_record(writer, &object, out);
+}
+
+/* ---- strings ---- */
+
+static const struct {
+    const char *name, *regex;
+} FORMATS[] = {
+    {"date",
+     "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+     "|02-(0[1-9]|1[0-9]|2[0-8]))$"},
+    {"time", "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):"
+             "[0-5][0-9])$"},
+    {"date-time",
+     "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0["
+     "1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-"
+     "9]|2[0-3]):[0-5][0-9])$"},
+    {"duration",
+     "^P([0-9]{1,4}W|[0-9]{1,4}D(T[0-9]{1,2}H([0-9]{1,2}M)?)?|T([0-9]{1,3}H([0-9]{1,2}M("
+     "[0-9]{1,2}S)?)?|[0-9]{1,3}M([0-9]{1,2}S)?|[0-9]{1,4}S))$"},
+    {"uuid", "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"},
+    {"email",
+     "^[A-Za-z0-9_+-]{1,32}(\\.[A-Za-z0-9_+-]{1,32}){0,3}@[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-"
+     "Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?){1,3}$"},
+    {"hostname", "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-"
+                 "Za-z0-9])?){0,3}$"},
+    {"ipv4",
+     "^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-"
+     "9]?[0-9])$"},
+    {"ipv6",
+     "^([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}$|^([0-9a-fA-F]{1,4}:){1,6}(:[0-9a-fA-F]{1,4})$"
+     "|^::([0-9a-fA-F]{1,4}:){0,5}[0-9a-fA-F]{1,4}$"},
+    {"uri",
+     "^[a-z][a-z0-9+.-]{1,15}://[A-Za-z0-9]([A-Za-z0-9.-]{0,60}[A-Za-z0-9])?(:[0-9]{1,4})?(/[A"
+     "-Za-z0-9._~!$&'()*+,;=:@-]{0,64}){0,12}$"},
+};
+
+static const char *find_format(const json_t *schema)
+{
+    const char *name = json_string_value(json_object_get(schema, "format"));
+    for (size_t i = 0; name != NULL && i < sizeof FORMATS / sizeof FORMATS[0]; i++) {
+        if (strcmp(name, FORMATS[i].name) == 0)
+            return FORMATS[i].regex;
+    }
+    return NULL; /* an annotation */
+}
+
+/* What stands between the quotes. */
+static bool write_characters(struct schema_writer *writer, const char *regex, bool is_pattern,
+                             int min, int max, struct buf *out)
+{
+    if (regex == NULL && max < 0) {
+        buf_append_format(out, "json-char{%d,}", min);
+        return true;
+    }
+    if (regex == NULL) {
+        buf_append_format(out, "json-char{%d,%d}", min, max);
+        return true;
+    }
+    return grammar_regex_write(regex, strlen(regex), GRAMMAR_REGEX_JSON_STRING,
+                               is_pattern ? min : 0, is_pattern ? max : -1, out, writer->err) ||
+           err_prefix(writer->err, "'pattern'");
+}
+
+bool schema_write_string(struct schema_writer *writer, const json_t *schema, struct buf *out)
+{
+    int min, max;
+    const json_t *pattern = json_object_get(schema, "pattern");
+    const char *regex = pattern != NULL ? json_string_value(pattern) : find_format(schema);
+    if (!schema_get_count(writer, schema, "minLength", &min) ||
+        !schema_get_count(writer, schema, "maxLength", &max))
+        return false;
+    if (max >= 0 && max < min)
+        return schema_fail(writer, "'maxLength' is less than 'minLength'");
+    if (pattern != NULL && regex == NULL)
+        return schema_fail(writer, "'pattern' must be a string");
+    if (pattern != NULL && find_format(schema) != NULL && !schema_refuse(writer, "format"))
+        return false;
+    if (regex == NULL && min <= 0 && max < 0) {
+        buf_append_text(out, "json-string");
+        return true;
+    }
+    struct buf text;
+    struct schema_rule_name rule;
+    buf_init(&text);
+    buf_append_text(&text, "\"\\\"\" ");
+    bool is_good = write_characters(writer, regex, pattern != NULL, min < 0 ? 0 : min, max, &text);
+    buf_append_text(&text, " \"\\\"\"");
+    is_good = is_good && schema_add_rule(writer, &text, &rule);
+    buf_append_text(out, is_good ? rule.text : "");
+    buf_done(&text);
+    return is_good;
+}
+
+/* ---- numbers ---- */
+
+static bool read_bound(struct schema_writer *writer, const json_t *schema, const char *keyword,
+                       const char *exclusive, double *out, bool *out_has, bool *out_is_excluded)
+{
+    const json_t *bound = json_object_get(schema, keyword);
+    const json_t *strict = json_object_get(schema, exclusive);
+    bool is_upper = keyword[1] == 'a';
+    if ((bound != NULL && !json_is_number(bound)) ||
+        (strict != NULL && !json_is_number(strict) && !json_is_boolean(strict)))
+        return schema_fail(writer, "'%s' must be a number", bound != NULL ? keyword : exclusive);
+    *out_has = bound != NULL;
+    *out = json_number_value(bound);
+    *out_is_excluded = json_is_true(strict); /* draft 4 */
+    if (!json_is_number(strict))
+        return true;
+    double limit = json_number_value(strict);
+    bool is_tighter = !*out_has || (is_upper ? limit <= *out : limit >= *out);
+    if (is_tighter) {
+        *out = limit;
+        *out_is_excluded = true;
+    }
+    *out_has = true;
+    return true;
+}
+
+bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
+                         struct buf *out)
+{
+    struct number_range range = {.is_integer = is_integer};
+    if (!read_bound(writer, schema, "minimum", "exclusiveMinimum", &range.min, &range.has_min,
+                    &range.is_min_excluded) ||
+        !read_bound(writer, schema, "maximum", "exclusiveMaximum", &range.max, &range.has_max,
+                    &range.is_max_excluded))
+        return false;
+    if (!range.has_min && !range.has_max) {
+        buf_append_text(out, is_integer ? "json-integer" : "json-number");
+        return true;
+    }
+    return number_range_write(&range, out, writer->err);
+}

@@ -1,0 +1,77 @@
+/* json_schema_writer.h - one schema on its way to rules. Inside server/json_schema*.c only. */
+#ifndef SERVER_JSON_SCHEMA_WRITER_H
+#define SERVER_JSON_SCHEMA_WRITER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/buf.h"
+#include "server/json_schema.h"
+
+struct err;
+
+enum {
+    SCHEMA_MAX_DEPTH = 64,
+    SCHEMA_MAX_RULES = 8192,
+    SCHEMA_MAX_TEXT = 1 << 19,
+    SCHEMA_MAX_MERGES = 4096,
+    SCHEMA_NAME_SIZE = 96,
+};
+
+struct schema_writer {
+    const json_t *root;
+    const char *name;
+    bool is_strict;
+    struct buf *out;
+    struct err *err;
+    int n_rules;
+    int depth;
+    int n_merges;
+    json_t *made;    /* an array that owns what merging made */
+    json_t *made_in; /* the object that is being merged */
+    struct schema_rule {
+        const json_t *schema; /* a rule is found by its schema's address */
+        int rule;             /* 0: the root's, without a number */
+    } * rules;                /* [SCHEMA_MAX_RULES * 2], by hash */
+    struct schema_text {
+        size_t begin, len; /* in `out`; len is 0 where the slot is empty */
+        int rule;
+    } * texts; /* [SCHEMA_MAX_RULES * 2], by hash: rules that can be used again */
+};
+
+/* The name of an expression: a rule. */
+struct schema_rule_name {
+    char text[SCHEMA_NAME_SIZE];
+};
+
+/* Sets *out to the rule of a schema, which is written unless it is known. */
+bool schema_visit(struct schema_writer *writer, const json_t *schema, struct schema_rule_name *out);
+/* The rule "NAME-N ::= TEXT": a new one, or one that says the same. */
+bool schema_add_rule(struct schema_writer *writer, const struct buf *text,
+                     struct schema_rule_name *out);
+
+/* Follows $ref and merges allOf until neither is left: *out is an object or a boolean, borrowed. */
+bool schema_flatten(struct schema_writer *writer, const json_t *schema, const json_t **out);
+/* What fits both. */
+bool schema_merge(struct schema_writer *writer, const json_t *a, const json_t *b,
+                  const json_t **out);
+/* NULL with an error when it leads out of the document or nowhere. */
+const json_t *schema_resolve(struct schema_writer *writer, const json_t *reference);
+
+/* One type each; `schema` is flat. Appends an expression. */
+bool schema_write_object(struct schema_writer *writer, const json_t *schema, struct buf *out);
+bool schema_write_array(struct schema_writer *writer, const json_t *schema, struct buf *out);
+bool schema_write_string(struct schema_writer *writer, const json_t *schema, struct buf *out);
+bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
+                         struct buf *out);
+
+/* A non-negative whole number, -1 when the keyword is absent. */
+bool schema_get_count(struct schema_writer *writer, const json_t *schema, const char *keyword,
+                      int *out);
+bool schema_fail(struct schema_writer *writer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A keyword that narrows the value and is not supported: refused if strict. */
+bool schema_refuse(struct schema_writer *writer, const char *keyword);
+
+#endif

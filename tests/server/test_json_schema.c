@@ -1,0 +1,668 @@
+#include "tests/core/text/grammar_check.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "core/base/buf.h"
+#include "server/json_schema.h"
+#include "tests/core/text/random.h"
+
+static bool to_gbnf(const char *schema, bool is_strict, struct buf *out, struct err *err)
+{
+    json_error_t failure;
+    json_t *parsed = json_loads(schema, JSON_DECODE_ANY, &failure);
+    if (parsed == NULL)
+        fail_msg("%s in %s", failure.text, schema);
+    buf_init(out);
+    json_schema_write_common(out);
+    bool is_good = json_schema_write(parsed, "root", is_strict, out, err);
+    json_decref(parsed);
+    return is_good;
+}
+
+static struct grammar *compile(const char *schema)
+{
+    struct buf gbnf;
+    struct err err = {0};
+    struct grammar *grammar = NULL;
+    if (!to_gbnf(schema, true, &gbnf, &err) || !grammar_new(&grammar, gbnf.data, gbnf.len, &err))
+        fail_msg("%s\nin %s\n%s", err.text, schema, buf_text(&gbnf));
+    buf_done(&gbnf);
+    return grammar;
+}
+
+/* ---- what fits and what does not ---- */
+
+enum { MAX_TEXTS = 8 };
+
+static const struct table {
+    const char *schema;
+    const char *fits[MAX_TEXTS];
+    const char *does_not[MAX_TEXTS];
+} TABLE[] = {
+    {"true", {"1", "\"a\"", "{\"a\": [null, true]}"}, {"", "tru", "{\"a\"}", "01"}},
+    {"{}", {"[]", "-1.5e-3"}, {"[1 ,2]", "{'a':1}"}},
+    {"{\"type\":\"null\"}", {"null"}, {"nul", "0"}},
+    {"{\"type\":\"boolean\"}", {"true", "false"}, {"\"true\"", "1"}},
+    {"{\"type\":\"string\"}",
+     {"\"\"", "\"a\\n\\u00e9\xC3\xA9\"", "\"\\ud83d\\ude00\"", "\"\\\"\""},
+     {"a", "\"", "\"\n\"", "\"\\x\"", "\"\\ud83d\"", "\"\\ude00\"", "\"\\u0000\"", "\"\\u12\""}},
+    {"{\"type\":\"integer\"}", {"0", "-7", "123456789012"}, {"01", "1.0", "-", "--1", "1e3"}},
+    {"{\"type\":\"number\"}", {"0", "-0.5", "1e5", "2.5E-10"}, {"1.", ".5", "+1", "1e", "1e999"}},
+    {"{\"type\":[\"string\",\"null\"]}", {"null", "\"x\""}, {"1", "true"}},
+    {"{\"type\":\"string\",\"nullable\":true}", {"null", "\"x\""}, {"1"}},
+    {"{\"type\":[\"integer\",\"boolean\"]}", {"1", "true"}, {"1.5", "null"}},
+    {"{\"type\":\"integer\",\"minimum\":5,\"maximum\":17}",
+     {"5", "9", "10", "17"},
+     {"4", "18", "05", "170", "-5"}},
+    {"{\"type\":\"integer\",\"minimum\":-12,\"maximum\":101}",
+     {"-12", "-1", "0", "99", "101"},
+     {"-13", "102", "-0", "1000"}},
+    {"{\"type\":\"integer\",\"minimum\":-30,\"maximum\":-7}",
+     {"-30", "-29", "-10", "-7"},
+     {"-6", "-31", "7", "0", "-100"}},
+    {"{\"type\":\"integer\",\"exclusiveMinimum\":9,\"exclusiveMaximum\":100}",
+     {"10", "99"},
+     {"9", "100", "0"}},
+    {"{\"type\":\"integer\",\"minimum\":1000}",
+     {"1000", "9999", "10000", "123456789"},
+     {"999", "0", "-1000"}},
+    {"{\"type\":\"integer\",\"maximum\":0}", {"0", "-1", "-99999"}, {"1", "10"}},
+    {"{\"type\":\"integer\",\"minimum\":2.5,\"maximum\":4.5}", {"3", "4"}, {"2", "5"}},
+    {"{\"type\":\"integer\",\"minimum\":7,\"maximum\":7}", {"7"}, {"6", "8", "70"}},
+    {"{\"type\":\"number\",\"minimum\":0,\"maximum\":1}",
+     {"0", "0.5", "1", "1.0", "0.000"},
+     {"1.01", "-0.1", "2", "1.001"}},
+    {"{\"type\":\"number\",\"exclusiveMinimum\":0,\"exclusiveMaximum\":1}",
+     {"0.1", "0.0001", "0.99999"},
+     {"0", "1", "0.0", "1.0"}},
+    {"{\"type\":\"number\",\"minimum\":0.25,\"maximum\":0.5}",
+     {"0.25", "0.3", "0.5", "0.499", "0.50"},
+     {"0.2", "0.249", "0.51", "0", "0.", "1"}},
+    {"{\"type\":\"number\",\"minimum\":-1.5,\"maximum\":2.75}",
+     {"-1.5", "-1.49", "-0.1", "0", "2", "2.75", "2.7", "1.999"},
+     {"-1.51", "2.76", "-2", "3", "2.751"}},
+    {"{\"type\":\"number\",\"minimum\":10.05}",
+     {"10.05", "10.1", "11", "99.5", "1000000"},
+     {"10", "10.04", "9.9", "0"}},
+    {"{\"type\":\"number\",\"exclusiveMaximum\":10.05}",
+     {"10.04", "10.0499", "10", "9", "-500.5"},
+     {"10.05", "10.1", "11", "10.050"}},
+    {"{\"type\":\"number\",\"minimum\":12.125,\"maximum\":12.13}",
+     {"12.125", "12.1299", "12.13"},
+     {"12.12", "12.131", "12", "12.2"}},
+    {"{\"type\":\"string\",\"minLength\":2,\"maxLength\":3}",
+     {"\"ab\"", "\"abc\"", "\"\xC3\xA9\xC3\xA9\"", "\"\\n\\n\\n\"", "\"\\ud83d\\ude00x\""},
+     {"\"a\"", "\"abcd\"", "\"\""}},
+    {"{\"type\":\"string\",\"minLength\":1}", {"\"a\"", "\"abcdefgh\""}, {"\"\""}},
+    {"{\"type\":\"string\",\"maxLength\":0}", {"\"\""}, {"\"a\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^[a-z]+-\\\\d{2}$\"}",
+     {"\"a-12\"", "\"xyz-00\""},
+     {"\"-12\"", "\"a-1\"", "\"A-12\"", "\"a-123\""}},
+    {"{\"type\":\"string\",\"pattern\":\"b+\"}",
+     {"\"abbc\"", "\"b\"", "\"\\nb\""},
+     {"\"ac\"", "\"\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^a|b$\"}",
+     {"\"axx\"", "\"xxb\"", "\"a\""},
+     {"\"xax\"", "\"bx\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^(foo|ba[rz])$\"}",
+     {"\"foo\"", "\"baz\""},
+     {"\"bax\"", "\"fooo\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^\\\"\\\\\\\\$\"}",
+     {"\"\\\"\\\\\""},
+     {"\"\"\"", "\"\\\"\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^[^a]$\"}",
+     {"\"b\"", "\"\\n\"", "\"\\\"\"", "\"\xE4\xB8\xAD\""},
+     {"\"a\"", "\"\"", "\"\"\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^.\\\\s\\\\S$\"}",
+     {"\"a b\"", "\"a\\tb\""},
+     {"\"\\n b\"", "\"abc\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^[A-Z]*$\",\"minLength\":2,\"maxLength\":3}",
+     {"\"AB\"", "\"ABC\""},
+     {"\"A\"", "\"ABCD\"", "\"ab\""}},
+    {"{\"type\":\"string\",\"pattern\":\"^(?:\\\\+1)?[0-9]{3,}?$\"}",
+     {"\"123\"", "\"+1123\""},
+     {"\"12\"", "\"+123\""}},
+    {"{\"type\":\"string\",\"format\":\"date\"}",
+     {"\"2024-02-28\"", "\"1999-12-31\""},
+     {"\"2024-02-30\"", "\"2024-13-01\"", "\"24-01-01\"", "\"2024-04-31\""}},
+    {"{\"type\":\"string\",\"format\":\"time\"}",
+     {"\"23:59:59Z\"", "\"00:00:00.5+02:00\""},
+     {"\"24:00:00Z\"", "\"12:60:00Z\"", "\"12:00\""}},
+    {"{\"type\":\"string\",\"format\":\"date-time\"}",
+     {"\"2024-01-31T00:00:00Z\""},
+     {"\"2024-01-31\"", "\"2024-01-32T00:00:00Z\""}},
+    {"{\"type\":\"string\",\"format\":\"uuid\"}",
+     {"\"123e4567-e89b-12d3-a456-426614174000\""},
+     {"\"123e4567\"", "\"123e4567-e89b-12d3-a456-42661417400g\""}},
+    {"{\"type\":\"string\",\"format\":\"email\"}",
+     {"\"a.b+c@d-e.org\""},
+     {"\"a@\"", "\"@b.c\"", "\"a b@c.d\""}},
+    {"{\"type\":\"string\",\"format\":\"ipv4\"}",
+     {"\"255.0.10.1\""},
+     {"\"256.0.0.1\"", "\"1.2.3\"", "\"01.2.3.4\""}},
+    {"{\"type\":\"string\",\"format\":\"ipv6\"}",
+     {"\"2001:db8::1\"", "\"1:2:3:4:5:6:7:8\"", "\"::1\""},
+     {"\"1:2\"", "\"g::1\""}},
+    {"{\"type\":\"string\",\"format\":\"hostname\"}", {"\"a.example\""}, {"\"-a\"", "\"a..b\""}},
+    {"{\"type\":\"string\",\"format\":\"duration\"}",
+     {"\"P1D\"", "\"PT5M\"", "\"P2W\""},
+     {"\"P\"", "\"1D\""}},
+    {"{\"type\":\"string\",\"format\":\"uri\"}",
+     {"\"https://a.example/b\""},
+     {"\"a.example\"", "\"https://\""}},
+    {"{\"type\":\"string\",\"format\":\"int32\"}", {"\"anything\""}, {"1"}},
+    {"{\"enum\":[\"a\",\"b c\",3,null,true]}",
+     {"\"a\"", "\"b c\"", "3", "null", "true"},
+     {"\"b\"", "false"}},
+    {"{\"type\":\"string\",\"enum\":[\"a\",1]}", {"\"a\""}, {"1"}},
+    {"{\"enum\":[\"x\\\"y\\\\\\n\",{\"k\":[1]}]}",
+     {"\"x\\\"y\\\\\\n\"", "{\"k\": [1]}"},
+     {"\"x\""}},
+    {"{\"const\":\"only\"}", {"\"only\""}, {"\"onl\"", "null"}},
+    {"{\"const\":null}", {"null"}, {"0"}},
+    {"{\"type\":\"array\"}", {"[]", "[1, \"a\"]", "[[],{}]"}, {"[", "[,]", "[1,]"}},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}",
+     {"[]", "[1]", "[1, 2,3]"},
+     {"[\"a\"]", "[1,  2]"}},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2,\"maxItems\":3}",
+     {"[1,2]", "[1,2,3]"},
+     {"[]", "[1]", "[1,2,3,4]"}},
+    {"{\"type\":\"array\",\"items\":{\"type\":\"null\"},\"maxItems\":1}",
+     {"[]", "[null]"},
+     {"[null,null]"}},
+    {"{\"type\":\"array\",\"maxItems\":0}", {"[]"}, {"[1]"}},
+    {"{\"type\":\"array\",\"minItems\":1}", {"[1]", "[1,2]"}, {"[]"}},
+    {"{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"},{\"type\":\"string\"}],"
+     "\"minItems\":2,\"items\":false}",
+     {"[1, \"a\"]"},
+     {"[1]", "[1,\"a\",2]", "[]"}},
+    {"{\"type\":\"array\",\"prefixItems\":[{\"type\":\"integer\"},{\"type\":\"string\"}],\"items\":"
+     "{\"type\":\"null\"}}",
+     {"[]", "[1]", "[1,\"a\"]", "[1,\"a\",null,null]"},
+     {"[\"a\"]", "[1,\"a\",2]", "[1,null]"}},
+    {"{\"type\":\"array\",\"items\":[{\"type\":\"integer\"}],\"additionalItems\":false,"
+     "\"minItems\":1}",
+     {"[1]"},
+     {"[]", "[1,2]"}},
+    {"{\"type\":\"object\"}", {"{}", "{\"a\":1,\"b\": {}}"}, {"[]", "{a:1}", "{\"a\":1,}"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":\"string\"}"
+     "},\"required\":[\"a\",\"b\"],\"additionalProperties\":false}",
+     {"{\"a\":1,\"b\":\"x\"}", "{\"a\": 1, \"b\": \"x\"}"},
+     {"{\"b\":\"x\",\"a\":1}", "{\"a\":1}", "{}", "{\"a\":1,\"b\":\"x\",\"c\":1}",
+      "{ \"a\":1,\"b\":\"x\"}"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"b\":{\"type\":"
+     "\"integer\"},\"c\":{\"type\":\"integer\"}},\"required\":[\"b\"]}",
+     {"{\"b\":1}", "{\"a\":1,\"b\":1}", "{\"b\":1,\"c\":1}", "{\"a\":1,\"b\":1,\"c\":1}"},
+     {"{}", "{\"a\":1}", "{\"c\":1}", "{\"a\":1,\"c\":1}", "{,\"b\":1}"}},
+    {"{\"properties\":{\"a\":{},\"b\":{}}}",
+     {"{}", "{\"a\":1}", "{\"b\":1}", "{\"a\":1,\"b\":2}"},
+     {"{\"b\":1,\"a\":2}", "{\"c\":1}"}},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}",
+     {"{}", "{\"x\":1,\"y\":2}"},
+     {"{\"x\":\"a\"}"}},
+    {"{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"},\"minProperties\":1,"
+     "\"maxProperties\":2}",
+     {"{\"x\":1}", "{\"x\":1,\"y\":2}"},
+     {"{}", "{\"x\":1,\"y\":2,\"z\":3}"}},
+    {"{\"type\":\"object\",\"properties\":{\"ab\":{\"type\":\"string\"},\"ac\":{\"type\":"
+     "\"string\"}},\"additionalProperties\":{\"type\":\"integer\"}}",
+     {"{}", "{\"ab\":\"x\"}", "{\"ab\":\"x\",\"zz\":1}", "{\"a\":1}", "{\"abc\":1,\"\":2}",
+      "{\"ad\":1}"},
+     {"{\"ab\":1}", "{\"ac\":1}", "{\"zz\":\"x\"}", "{\"a\\u0062\":1}"}},
+    {"{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}",
+     {"{}"},
+     {"{\"a\":1}"}},
+    {"{\"type\":\"object\",\"required\":[\"k\"],\"additionalProperties\":{\"type\":\"null\"}}",
+     {"{\"k\":null}", "{\"k\":null,\"l\":null}"},
+     {"{}", "{\"k\":1}"}},
+    {"{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}]}",
+     {"1", "[1,2]"},
+     {"\"a\"", "[\"a\"]"}},
+    {"{\"oneOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"},\"x\":{\"type\":"
+     "\"integer\"}},\"required\":[\"k\",\"x\"]},{\"type\":\"object\",\"properties\":{\"k\":{"
+     "\"const\":\"b\"}},\"required\":[\"k\"]}]}",
+     {"{\"k\":\"a\",\"x\":1}", "{\"k\":\"b\"}"},
+     {"{\"k\":\"a\"}", "{\"k\":\"b\",\"x\":1}", "{\"k\":\"c\"}"}},
+    {"{\"type\":\"string\",\"anyOf\":[{\"maxLength\":1},{\"minLength\":3}]}",
+     {"\"\"", "\"a\"", "\"abc\""},
+     {"\"ab\"", "1"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},\"required\":[\"a\"],"
+     "\"anyOf\":[{\"properties\":{\"b\":{\"type\":\"null\"}},\"required\":[\"b\"]},{\"properties\":"
+     "{\"c\":{\"type\":\"null\"}},\"required\":[\"c\"]}]}",
+     {"{\"a\":1,\"b\":null}", "{\"a\":1,\"c\":null}"},
+     {"{\"a\":1}", "{\"b\":null}"}},
+    {"{\"allOf\":[{\"type\":\"integer\",\"minimum\":3},{\"maximum\":5}]}", {"3", "5"}, {"2", "6"}},
+    {"{\"allOf\":[{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"}},\"required\":["
+     "\"a\"]},{\"type\":\"object\",\"properties\":{\"b\":{\"type\":\"integer\"}},\"required\":["
+     "\"b\"]}]}",
+     {"{\"a\":1,\"b\":2}"},
+     {"{\"a\":1}", "{\"b\":2}"}},
+    {"{\"allOf\":[{\"enum\":[1,2,3]},{\"enum\":[2,3,4]}]}", {"2", "3"}, {"1", "4"}},
+    {"{\"allOf\":[{\"type\":[\"integer\",\"string\"]},{\"type\":[\"number\",\"null\"]}]}",
+     {"1"},
+     {"\"a\"", "null", "1.5"}},
+    {"{\"allOf\":[{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"string\"}]},{\"anyOf\":[{\"type\":"
+     "\"string\"},{\"type\":\"null\"}]}]}",
+     {"\"a\""},
+     {"1", "null"}},
+    {"{\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"type\":\"integer\"}}}", {"1"}, {"\"a\""}},
+    {"{\"type\":\"array\",\"items\":{\"$ref\":\"#/definitions/x~1y%20z\"},\"definitions\":{\"x/y "
+     "z\":{\"type\":\"null\"}}}",
+     {"[null]"},
+     {"[1]"}},
+    {"{\"type\":\"object\",\"properties\":{\"v\":{\"type\":\"integer\"},\"next\":{\"anyOf\":[{\"$"
+     "ref\":\"#\"},{\"type\":\"null\"}]}},\"required\":[\"v\",\"next\"]}",
+     {"{\"v\":1,\"next\":null}", "{\"v\":1,\"next\":{\"v\":2,\"next\":null}}"},
+     {"{\"v\":1}", "{\"v\":1,\"next\":{}}"}},
+    {"{\"$defs\":{\"t\":{\"type\":\"object\",\"properties\":{\"c\":{\"type\":\"array\",\"items\":{"
+     "\"$ref\":\"#/$defs/t\"}}},\"required\":[\"c\"]}},\"$ref\":\"#/$defs/t\"}",
+     {"{\"c\":[]}", "{\"c\":[{\"c\":[]},{\"c\":[{\"c\":[]}]}]}"},
+     {"{}", "{\"c\":[1]}"}},
+    {"{\"$defs\":{\"a\":{\"type\":\"string\"}},\"properties\":{\"x\":{\"$ref\":\"#/$defs/"
+     "a\",\"description\":\"d\",\"maxLength\":1}},\"required\":[\"x\"]}",
+     {"{\"x\":\"a\"}"},
+     {"{\"x\":\"ab\"}", "{\"x\":1}"}},
+    {"{\"type\":\"string\",\"title\":\"T\",\"description\":\"D\",\"default\":\"x\",\"examples\":["
+     "\"y\"],\"x-order\":1,\"$comment\":\"c\"}",
+     {"\"z\""},
+     {"1"}},
+    {"{\"type\":\"object\",\"properties\":{\"\\\"q\\\\\\n\\u00e9\":{\"type\":\"null\"}},"
+     "\"required\":[\"\\\"q\\\\\\n\\u00e9\"]}",
+     {"{\"\\\"q\\\\\\n\xC3\xA9\":null}"},
+     {"{}"}},
+    {"{\"type\":\"object\",\"properties\":{\"a\":false,\"b\":true},\"required\":[\"b\"]}",
+     {"{\"b\":1}"},
+     {"{\"a\":1,\"b\":1}"}},
+};
+
+static void each_schema_takes_what_fits(void **state)
+{
+    (void)state;
+    size_t n = sizeof TABLE / sizeof TABLE[0];
+    assert_true(n >= 60);
+    for (size_t i = 0; i < n; i++) {
+        struct grammar *grammar = compile(TABLE[i].schema);
+        struct grammar_states states;
+        assert_true(grammar_states_init(&states, grammar));
+        for (int t = 0; t < MAX_TEXTS; t++) {
+            const char *good = TABLE[i].fits[t], *bad = TABLE[i].does_not[t];
+            if (good != NULL && grammar_check_fit(&states, good, strlen(good)) < FIT_WHOLE)
+                fail_msg("%s should fit %s", good, TABLE[i].schema);
+            if (bad != NULL && grammar_check_fit(&states, bad, strlen(bad)) >= FIT_WHOLE)
+                fail_msg("%s should not fit %s", bad, TABLE[i].schema);
+        }
+        grammar_states_done(&states);
+        grammar_free(&grammar);
+    }
+}
+
+/* ---- random texts of each grammar, held against a small validator ---- */
+
+struct validator {
+    const json_t *root;
+};
+
+static bool is_valid(const struct validator *v, const json_t *schema, const json_t *value);
+
+static bool has_type(const json_t *value, const char *type)
+{
+    static const char *const names[] = {"object", "array",   "string",  "integer",
+                                        "number", "boolean", "boolean", "null"};
+    static const json_type types[] = {JSON_OBJECT, JSON_ARRAY, JSON_STRING, JSON_INTEGER,
+                                      JSON_REAL,   JSON_TRUE,  JSON_FALSE,  JSON_NULL};
+    for (int i = 0; i < 8; i++) {
+        if (json_typeof(value) == types[i] && strcmp(names[i], type) == 0)
+            return true;
+    }
+    return strcmp(type, "number") == 0 && json_is_integer(value);
+}
+
+static bool type_fits(const json_t *schema, const json_t *value)
+{
+    const json_t *type = json_object_get(schema, "type");
+    if (type == NULL || (json_is_null(value) && json_is_true(json_object_get(schema, "nullable"))))
+        return true;
+    if (json_is_string(type))
+        return has_type(value, json_string_value(type));
+    for (size_t i = 0; i < json_array_size(type); i++) {
+        if (has_type(value, json_string_value(json_array_get(type, i))))
+            return true;
+    }
+    return false;
+}
+
+static bool within(const json_t *schema, double n, const char *min, const char *max)
+{
+    const json_t *low = json_object_get(schema, min), *high = json_object_get(schema, max);
+    return (low == NULL || n >= json_number_value(low)) &&
+           (high == NULL || n <= json_number_value(high));
+}
+
+static bool number_fits(const json_t *schema, double n)
+{
+    const json_t *low = json_object_get(schema, "exclusiveMinimum");
+    const json_t *high = json_object_get(schema, "exclusiveMaximum");
+    return within(schema, n, "minimum", "maximum") && (low == NULL || n > json_number_value(low)) &&
+           (high == NULL || n < json_number_value(high));
+}
+
+static size_t count_points(const char *text, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return n;
+}
+
+static bool array_fits(const struct validator *v, const json_t *schema, const json_t *value)
+{
+    const json_t *items = json_object_get(schema, "items");
+    const json_t *prefix = json_object_get(schema, "prefixItems");
+    if (json_is_array(items)) {
+        prefix = items;
+        items = json_object_get(schema, "additionalItems");
+    }
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *one = i < json_array_size(prefix) ? json_array_get(prefix, i) : items;
+        if (one != NULL && !is_valid(v, one, json_array_get(value, i)))
+            return false;
+    }
+    return within(schema, (double)json_array_size(value), "minItems", "maxItems");
+}
+
+static bool object_fits(const struct validator *v, const json_t *schema, const json_t *value)
+{
+    const json_t *properties = json_object_get(schema, "properties");
+    const json_t *required = json_object_get(schema, "required");
+    const char *key;
+    json_t *one;
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        if (json_object_get(value, json_string_value(json_array_get(required, i))) == NULL)
+            return false;
+    }
+    json_object_foreach((json_t *)value, key, one)
+    {
+        const json_t *declared = json_object_get(properties, key);
+        const json_t *expected =
+            declared != NULL ? declared : json_object_get(schema, "additionalProperties");
+        if (expected != NULL && !is_valid(v, expected, one))
+            return false;
+    }
+    return within(schema, (double)json_object_size(value), "minProperties", "maxProperties");
+}
+
+static bool any_fits(const struct validator *v, const json_t *branches, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(branches); i++) {
+        if (is_valid(v, json_array_get(branches, i), value))
+            return true;
+    }
+    return branches == NULL;
+}
+
+static bool all_fit(const struct validator *v, const json_t *branches, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(branches); i++) {
+        if (!is_valid(v, json_array_get(branches, i), value))
+            return false;
+    }
+    return true;
+}
+
+static bool is_listed(const json_t *schema, const json_t *value)
+{
+    const json_t *values = json_object_get(schema, "enum"),
+                 *only = json_object_get(schema, "const");
+    bool is_found = values == NULL;
+    for (size_t i = 0; i < json_array_size(values); i++)
+        is_found = is_found || json_equal(json_array_get(values, i), value);
+    return is_found && (only == NULL || json_equal(only, value));
+}
+
+static const json_t *resolve(const struct validator *v, const char *reference)
+{
+    if (strcmp(reference, "#") == 0)
+        return v->root;
+    if (strncmp(reference, "#/$defs/", 8) == 0)
+        return json_object_get(json_object_get(v->root, "$defs"), reference + 8);
+    return json_true(); /* the tables have one with escapes: not checked */
+}
+
+static bool is_valid(const struct validator *v, const json_t *schema, const json_t *value)
+{
+    if (json_is_boolean(schema))
+        return json_is_true(schema);
+    const json_t *reference = json_object_get(schema, "$ref");
+    if (reference != NULL && !is_valid(v, resolve(v, json_string_value(reference)), value))
+        return false;
+    if (json_is_number(value) && !number_fits(schema, json_number_value(value)))
+        return false;
+    if (json_is_string(value) &&
+        !within(schema, (double)count_points(json_string_value(value), json_string_length(value)),
+                "minLength", "maxLength"))
+        return false;
+    return type_fits(schema, value) && is_listed(schema, value) &&
+           any_fits(v, json_object_get(schema, "anyOf"), value) &&
+           any_fits(v, json_object_get(schema, "oneOf"), value) &&
+           all_fit(v, json_object_get(schema, "allOf"), value) &&
+           (!json_is_array(value) || array_fits(v, schema, value)) &&
+           (!json_is_object(value) || object_fits(v, schema, value));
+}
+
+/* A random way through the grammar, which leans to the end more and more. False when it does not
+ * come to one. */
+static bool say(struct grammar_states *states, uint32_t *random, struct buf *out)
+{
+    uint32_t at = grammar_states_start(states);
+    buf_clear(out);
+    while (out->len < 4000) {
+        unsigned char bytes[256];
+        int n = 0;
+        bool wants_end = random_below(random, 400) < (int)out->len;
+        if (grammar_states_accepts(states, at) &&
+            (!grammar_states_goes_on(states, at) || random_below(random, 4) == 0 || wants_end))
+            return true;
+        for (int b = 0; b < 256; b++) {
+            states->work = 0;
+            if (grammar_states_step(states, at, (unsigned char)b) == GRAMMAR_DEAD)
+                continue;
+            bytes[n++] = (unsigned char)b;
+            if (wants_end && strchr("\"]}n:", b) != NULL && b != 0) {
+                bytes[0] = (unsigned char)b;
+                n = 1;
+                if (b == ']' || b == '}' || b == '"')
+                    break;
+            }
+        }
+        assert_true(n > 0);
+        unsigned char byte = bytes[random_below(random, n)];
+        buf_append(out, &byte, 1);
+        at = grammar_states_step(states, at, byte);
+    }
+    return false;
+}
+
+static void whatever_is_said_is_valid(void **state)
+{
+    (void)state;
+    enum { N_SAID = 60 };
+    uint32_t random = 2026;
+    struct buf text;
+    buf_init(&text);
+    for (size_t i = 0; i < sizeof TABLE / sizeof TABLE[0]; i++) {
+        struct grammar *grammar = compile(TABLE[i].schema);
+        struct grammar_states states;
+        struct validator validator = {json_loads(TABLE[i].schema, JSON_DECODE_ANY, NULL)};
+        assert_true(grammar_states_init(&states, grammar));
+        int n_whole = 0;
+        for (int k = 0; k < N_SAID; k++) {
+            if (!say(&states, &random, &text))
+                continue;
+            n_whole++;
+            json_error_t failure;
+            json_t *value = json_loadb(text.data, text.len, JSON_DECODE_ANY, &failure);
+            if (value == NULL)
+                fail_msg("%s: %s\nof %s", failure.text, buf_text(&text), TABLE[i].schema);
+            if (!is_valid(&validator, validator.root, value))
+                fail_msg("%s is not valid for %s", buf_text(&text), TABLE[i].schema);
+            json_decref(value);
+        }
+        if (n_whole < N_SAID / 4)
+            fail_msg("only %d texts came to an end of %s", n_whole, TABLE[i].schema);
+        json_decref((json_t *)validator.root);
+        grammar_states_done(&states);
+        grammar_free(&grammar);
+    }
+    buf_done(&text);
+}
+
+/* ---- what is refused ---- */
+
+static void refuses(const char *schema, const char *reason)
+{
+    struct buf gbnf;
+    struct err err = {0};
+    struct grammar *grammar = NULL;
+    bool is_good =
+        to_gbnf(schema, true, &gbnf, &err) && grammar_new(&grammar, gbnf.data, gbnf.len, &err);
+    buf_done(&gbnf);
+    grammar_free(&grammar);
+    if (is_good)
+        fail_msg("this was accepted: %.300s", schema);
+    assert_true(err.code == ERR_INVALID || err.code == ERR_UNSUPPORTED);
+    if (strstr(err.text, reason) == NULL)
+        fail_msg("'%s' does not say '%s' of %.300s", err.text, reason, schema);
+}
+
+static void what_cannot_be_said_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *schema, *reason;
+    } cases[] = {
+        {"1", "object or a boolean"},
+        {"{\"type\":\"text\"}", "'type'"},
+        {"{\"type\":1}", "'type'"},
+        {"{\"type\":[\"string\",\"x\"]}", "'type'"},
+        {"{\"type\":\"integer\",\"multipleOf\":3}", "'multipleOf' is not supported"},
+        {"{\"not\":{}}", "'not'"},
+        {"{\"if\":{\"type\":\"string\"}}", "'if'"},
+        {"{\"type\":\"array\",\"uniqueItems\":true}", "'uniqueItems'"},
+        {"{\"type\":\"array\",\"contains\":{\"const\":1}}", "'contains'"},
+        {"{\"type\":\"object\",\"patternProperties\":{\"a\":{}}}", "'patternProperties'"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{}},\"minProperties\":1}", "'minProperties'"},
+        {"{\"properties\":[]}", "'properties'"},
+        {"{\"properties\":{\"a\":{}},\"required\":\"a\"}", "'required'"},
+        {"{\"type\":\"array\",\"minItems\":3,\"maxItems\":2}", "'maxItems'"},
+        {"{\"type\":\"array\",\"minItems\":-1}", "'minItems'"},
+        {"{\"type\":\"array\",\"minItems\":1.5}", "'minItems'"},
+        {"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "'maxLength'"},
+        {"{\"type\":\"string\",\"maxLength\":99999999}", "'maxLength'"},
+        {"{\"type\":\"string\",\"pattern\":\"(?=a)\"}", "look-around"},
+        {"{\"type\":\"string\",\"pattern\":\"a\\\\1\"}", "\\1"},
+        {"{\"type\":\"string\",\"pattern\":\"[a\"}", "']'"},
+        {"{\"type\":\"string\",\"pattern\":\"(a\"}", "')'"},
+        {"{\"type\":\"string\",\"pattern\":\"a)\"}", "'('"},
+        {"{\"type\":\"string\",\"pattern\":\"*\"}", "nothing to repeat"},
+        {"{\"type\":\"string\",\"pattern\":\"\\\\bx\"}", "\\b"},
+        {"{\"type\":\"string\",\"pattern\":\"^ab*$\",\"maxLength\":5}", "length"},
+        {"{\"type\":\"string\",\"pattern\":1}", "'pattern'"},
+        {"{\"type\":\"integer\",\"minimum\":5,\"maximum\":4}", "no number"},
+        {"{\"type\":\"integer\",\"minimum\":\"5\"}", "'minimum'"},
+        {"{\"type\":\"integer\",\"exclusiveMinimum\":5,\"exclusiveMaximum\":6}", "no number"},
+        {"{\"type\":\"number\",\"minimum\":1e300}", "too many digits"},
+        {"{\"anyOf\":[]}", "'anyOf'"},
+        {"{\"allOf\":{}}", "'allOf'"},
+        {"{\"enum\":1}", "'enum'"},
+        {"{\"enum\":[]}", "no text that fits"},
+        {"false", "no text that fits"},
+        {"{\"type\":\"string\",\"const\":1}", "no text that fits"},
+        {"{\"allOf\":[{\"const\":1},{\"const\":2}]}", "no text that fits"},
+        {"{\"allOf\":[{\"type\":\"string\"},{\"type\":\"null\"}]}", "no text that fits"},
+        {"{\"$ref\":\"#/$defs/missing\"}", "leads nowhere"},
+        {"{\"$ref\":\"https://example.org/x\"}", "leads nowhere"},
+        {"{\"$ref\":\"#\"}", "circles"},
+        {"{\"allOf\":[{\"$ref\":\"#\"}]}", "circles"},
+        {"{\"$defs\":{\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"$ref\":\"#/$defs/a\"}},\"$ref\":\"#/"
+         "$defs/a\"}",
+         "circles"},
+        {"{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"null\"}]}", "begin with itself"},
+        {"{\"type\":\"object\",\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
+         "no text that fits"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        refuses(cases[i].schema, cases[i].reason);
+}
+
+static void only_strict_schemas_are_taken_literally(void **state)
+{
+    (void)state;
+    static const char *const loose[] = {
+        "{\"type\":\"integer\",\"multipleOf\":3}", "{\"type\":\"array\",\"uniqueItems\":true}",
+        "{\"type\":\"object\",\"properties\":{\"a\":{}},\"minProperties\":1}",
+        "{\"not\":{\"type\":\"string\"}}"};
+    for (size_t i = 0; i < sizeof loose / sizeof loose[0]; i++) {
+        struct buf gbnf;
+        struct err err = {0};
+        assert_false(to_gbnf(loose[i], true, &gbnf, &err));
+        buf_done(&gbnf);
+        assert_true(to_gbnf(loose[i], false, &gbnf, &err));
+        buf_done(&gbnf);
+    }
+}
+
+static char *nest(const char *open, const char *inner, const char *close, int n)
+{
+    struct buf buf;
+    buf_init(&buf);
+    for (int i = 0; i < n; i++)
+        buf_append_text(&buf, open);
+    buf_append_text(&buf, inner);
+    for (int i = 0; i < n; i++)
+        buf_append_text(&buf, close);
+    return buf.data;
+}
+
+static void bombs_are_errors(void **state)
+{
+    (void)state;
+    char *deep = nest("{\"type\":\"array\",\"items\":", "{}", "}", 500);
+    refuses(deep, "nested");
+    free(deep);
+    deep = nest("{\"allOf\":[", "{}", "]}", 500);
+    refuses(deep, "nested");
+    free(deep);
+
+    /* Each level has both of two copies of the next: 2^20 ways. */
+    struct buf wide;
+    buf_init(&wide);
+    buf_append_text(&wide, "{\"$defs\":{\"d20\":{\"type\":\"null\"}");
+    for (int i = 0; i < 20; i++)
+        buf_append_format(
+            &wide, ",\"d%d\":{\"allOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"$ref\":\"#/$defs/d%d\"}]}",
+            i, i + 1, i + 1);
+    buf_append_text(&wide, "},\"$ref\":\"#/$defs/d0\"}");
+    refuses(wide.data, "too many combinations");
+    buf_done(&wide);
+
+    buf_init(&wide);
+    buf_append_text(&wide, "{\"properties\":{\"a\":{}");
+    for (int i = 0; i < 20000; i++)
+        buf_append_format(&wide, ",\"p%d\":{\"type\":\"string\"}", i);
+    buf_append_text(&wide, "}}");
+    refuses(wide.data, "too large");
+    buf_done(&wide);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_schema_takes_what_fits),
+        cmocka_unit_test(whatever_is_said_is_valid),
+        cmocka_unit_test(what_cannot_be_said_is_refused),
+        cmocka_unit_test(only_strict_schemas_are_taken_literally),
+        cmocka_unit_test(bombs_are_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
