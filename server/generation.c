@@ -369,6 +369,7 @@ static void submit(struct generation *one)
     request.n_stops = asked->n_stops;
     request.biases = asked->biases;
     request.n_biases = asked->n_biases;
+    request.grammar = asked->grammar;
     request.wants_reports = asked->wants_logprobs;
     request.n_top = asked->n_top;
     const struct answer_style *style = one->all->options.style;
@@ -384,6 +385,7 @@ static void submit(struct generation *one)
     asked->n_stops = 0;
     asked->biases = NULL;
     asked->n_biases = 0;
+    asked->grammar = NULL;
     one->state = GENERATION_SPEAKS;
     generation_meter_submitted(&one->meter);
     tell_start(one);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "core/text/detokenizer.h"
+#include "core/text/grammar.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
+#include "server/output_format.h"
 #include "server/random_id.h"
 
 enum {
@@ -41,7 +43,10 @@ static bool unsupported(struct api_error *error, const char *name)
 static bool refuse_unsupported(const json_t *body, struct api_error *error)
 {
     static const char *const names[] = {
-        "functions", "audio", "web_search_options", "moderation", "grammar", "guided_json",
+        "functions",
+        "audio",
+        "web_search_options",
+        "moderation",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_fields_get(body, names[i]);
@@ -73,19 +78,6 @@ static bool read_template_kwargs(const json_t *body, struct generation_request *
     request->template_kwargs = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(all);
     return request->template_kwargs != NULL || api_error_no_memory(error);
-}
-
-static bool check_response_format(const json_t *body, struct api_error *error)
-{
-    const json_t *value = json_fields_get(body, "response_format");
-    if (value == NULL)
-        return true;
-    if (!json_is_object(value))
-        return json_fields_wrong_type(value, "response_format", "an object", error);
-    const char *type = json_string_value(json_object_get(value, "type"));
-    return (type != NULL && strcmp(type, "text") == 0) ||
-           api_error_set(error, 400, "unsupported_value", "response_format",
-                         "The only response_format supported is {\"type\":\"text\"}.");
 }
 
 static bool check_modalities(const json_t *body, struct api_error *error)
@@ -279,11 +271,14 @@ bool generation_request_read(const json_t *body, const struct generation_default
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
         !read_biases(body, defaults->n_vocab, &request, error) ||
         !refuse_unsupported(body, error) || !tool_request_read(body, &request.tools, error) ||
-        !read_template_kwargs(body, &request, error) || !check_response_format(body, error) ||
+        !read_template_kwargs(body, &request, error) ||
+        !output_format_read(body, defaults->grammars, &request.grammar, error) ||
         !check_modalities(body, error) || !read_stops(body, &request, error)) {
         generation_request_done(&request);
         return false;
     }
+    if (request.tools.n > 0 && request.tools.choice != TOOL_CHOICE_AUTO)
+        grammar_free(&request.grammar); /* a call is wanted, not an answer */
     *out = request;
     return true;
 }
@@ -294,6 +289,7 @@ void generation_request_done(struct generation_request *request)
         free(request->stops[i]);
     free(request->stops);
     free(request->biases);
+    grammar_free(&request->grammar);
     request->stops = NULL;
     request->n_stops = 0;
     free(request->template_kwargs);
@@ -340,6 +336,7 @@ bool generation_request_copy(const struct generation_request *request,
     out->n_stops = 0;
     out->biases = NULL;
     out->n_biases = 0;
+    grammar_share(out->grammar);
     out->template_kwargs = NULL;
     bool has_tools = tool_request_copy(&request->tools, &out->tools);
     bool has_kwargs = request->template_kwargs == NULL ||

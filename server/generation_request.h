@@ -13,14 +13,17 @@
 #include "server/tool_request.h"
 
 struct api_error;
+struct grammar;
+struct grammar_cache;
 
 /* What the daemon allows, and what holds when the client says nothing. */
 struct generation_defaults {
     int max_tokens;
     struct sampler_settings sampling;
-    int n_vocab;                /* token ids are below */
-    const char *model_names[2]; /* those of the one model that is loaded; NULL for none */
-    bool is_model_strict;       /* other names are refused; else they mean the same model */
+    int n_vocab;                    /* token ids are below */
+    const char *model_names[2];     /* those of the one model that is loaded; NULL for none */
+    bool is_model_strict;           /* other names are refused; else they mean the same model */
+    struct grammar_cache *grammars; /* compiled ones; NULL: none are kept. */
 };
 
 struct generation_request {
@@ -40,6 +43,7 @@ struct generation_request {
     struct tool_request tools;
     char *template_kwargs; /* owned: JSON text of an object of variables for the chat template; NULL
                               for none */
+    struct grammar *grammar; /* what may be said, of which this is an owner; NULL: anything */
 };
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,

@@ -19,6 +19,7 @@
 #include "server/drain.h"
 #include "server/event_loop.h"
 #include "server/generation.h"
+#include "server/grammar_cache.h"
 #include "server/healthcheck.h"
 #include "server/http_server.h"
 #include "server/info_routes.h"
@@ -40,6 +41,7 @@ enum {
     MAX_GENERATIONS = 16384,   /* at once, the waiting ones included */
     MAX_CONVERSATIONS = 16384, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
+    MAX_GRAMMAR_BYTES = 32 * 1024 * 1024, /* compiled ones, kept */
 };
 
 struct server {
@@ -53,6 +55,7 @@ struct server {
     struct conversations *conversations;
     struct generations *generations;
     struct answer_style style;
+    struct grammar_cache *grammars;
     struct chat_turns turns;
     struct http_server *http;
     struct routes routes;
@@ -157,6 +160,7 @@ static struct generation_defaults read_defaults(const struct server *server)
         .n_vocab = info->n_vocab,
         .model_names = {model_id(server), info->model_name},
         .is_model_strict = options->strict_model,
+        .grammars = server->grammars,
     };
 }
 
@@ -177,7 +181,8 @@ static bool open_generations(struct server *server, struct err *err)
         .max = MAX_GENERATIONS,
         .max_per_owner = options->max_per_key,
     };
-    if (!generations_open(&server->generations, &generations_options, err))
+    if (!generations_open(&server->generations, &generations_options, err) ||
+        !grammar_cache_new(&server->grammars, MAX_GRAMMAR_BYTES, err))
         return false;
     server->turns = (struct chat_turns){
         .generations = server->generations,
@@ -404,6 +409,7 @@ void server_close(struct server **server_ptr)
     engine_close(&server->engine);
     mailbox_close(&server->mailbox);
     generations_close(&server->generations);
+    grammar_cache_free(&server->grammars);
     drain_close(&server->drain);
     sd_watch_close(&server->watch);
     event_loop_close(&server->loop);

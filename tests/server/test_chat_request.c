@@ -186,8 +186,8 @@ static void what_cannot_be_done_is_refused(void **state)
     (void)state;
     assert_refused(parse_with("\"functions\":[{\"name\":\"f\"}]"), "unsupported_parameter",
                    "functions");
-    assert_refused(parse_with("\"response_format\":{\"type\":\"json_object\"}"),
-                   "unsupported_value", "response_format");
+    assert_refused(parse_with("\"response_format\":{\"type\":\"yaml\"}"), "invalid_value",
+                   "response_format");
     assert_refused(parse_with("\"modalities\":[\"audio\"]"), "unsupported_value", "modalities");
     assert_true(parse_with("\"tools\":[],\"logprobs\":false,\"logit_bias\":{},\"n\":1,"
                            "\"tool_choice\":\"auto\",\"response_format\":{\"type\":\"text\"},"

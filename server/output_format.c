@@ -1,0 +1,236 @@
+#include "server/output_format.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "core/base/err.h"
+#include "core/text/grammar.h"
+#include "core/text/grammar_regex.h"
+#include "server/api_error.h"
+#include "server/grammar_cache.h"
+#include "server/json_fields.h"
+#include "server/json_schema.h"
+
+enum { MAX_GRAMMAR_TEXT = 256 * 1024, MAX_CHOICES = 1024, PARAM_SIZE = 96 };
+
+static bool refuse(struct api_error *error, const char *param, const struct err *err)
+{
+    if (err->code != ERR_INVALID && err->code != ERR_UNSUPPORTED) {
+        api_error_from(error, err);
+        return false;
+    }
+    return api_error_set(error, 400, "invalid_value", param, "Invalid '%s': %s.", param, err->text);
+}
+
+/* Takes `text` over. */
+static bool compile(struct buf *text, const char *param, struct grammar_cache *cache,
+                    struct grammar **out, struct api_error *error)
+{
+    struct err err;
+    bool is_good = text->failed ? err_no_memory(&err, "a grammar")
+                                : grammar_cache_get(cache, buf_text(text), text->len, out, &err);
+    buf_done(text);
+    return is_good || refuse(error, param, &err);
+}
+
+/* ---- JSON ---- */
+
+static bool any_object(const char *param, struct grammar_cache *cache, struct grammar **out,
+                       struct api_error *error)
+{
+    struct buf text;
+    buf_init(&text);
+    buf_append_text(&text, "root ::= json-object\n");
+    json_schema_write_common(&text);
+    return compile(&text, param, cache, out, error);
+}
+
+static bool from_schema(const json_t *schema, bool is_strict, const char *name, const char *param,
+                        struct grammar_cache *cache, struct grammar **out, struct api_error *error)
+{
+    struct buf text;
+    struct err err;
+    if (!json_is_object(schema) && !json_is_boolean(schema))
+        return json_fields_wrong_type(schema, param, "an object", error);
+    buf_init(&text);
+    json_schema_write_common(&text);
+    bool is_good = json_schema_write(schema, "root", is_strict, &text, &err);
+    if (is_good && grammar_cache_get(cache, buf_text(&text), text.len, out, &err)) {
+        buf_done(&text);
+        return true;
+    }
+    buf_done(&text);
+    if (err.code != ERR_INVALID && err.code != ERR_UNSUPPORTED)
+        return refuse(error, param, &err);
+    return api_error_set(error, 400, "invalid_json_schema", param,
+                         "Invalid schema for %s '%.64s': %s.", param, name, err.text);
+}
+
+static bool read_schema(const json_t *format, const char *param, struct grammar_cache *cache,
+                        struct grammar **out, struct api_error *error)
+{
+    char inner[PARAM_SIZE];
+    const json_t *wrapped = json_fields_get(format, "json_schema");
+    const json_t *object = wrapped != NULL ? wrapped : format;
+    snprintf(inner, sizeof inner, wrapped != NULL ? "%s.json_schema" : "%s", param);
+    if (!json_is_object(object))
+        return json_fields_wrong_type(object, inner, "an object", error);
+    const json_t *strict = json_fields_get(object, "strict");
+    const json_t *schema = json_fields_get(object, "schema");
+    const char *name = json_string_value(json_fields_get(object, "name"));
+    if (strict != NULL && !json_is_boolean(strict))
+        return json_fields_wrong_type(strict, inner, "a boolean for 'strict'", error);
+    if (schema == NULL && wrapped == NULL)
+        return api_error_set(error, 400, "missing_required_parameter", param,
+                             "Missing required parameter: '%s.schema'.", param);
+    if (schema == NULL)
+        return any_object(param, cache, out, error);
+    return from_schema(schema, json_is_true(strict), name != NULL ? name : "unnamed", param, cache,
+                       out, error);
+}
+
+bool output_format_read_one(const json_t *format, const char *param, struct grammar_cache *cache,
+                            struct grammar **out, struct api_error *error)
+{
+    *out = NULL;
+    if (!json_is_object(format))
+        return json_fields_wrong_type(format, param, "an object", error);
+    const char *type = json_string_value(json_object_get(format, "type"));
+    if (type == NULL)
+        return api_error_set(error, 400, "missing_required_parameter", param,
+                             "Missing required parameter: '%s.type'.", param);
+    if (strcmp(type, "text") == 0)
+        return true;
+    if (strcmp(type, "json_schema") == 0)
+        return read_schema(format, param, cache, out, error);
+    if (strcmp(type, "json_object") == 0) {
+        const json_t *schema = json_fields_get(format, "schema"); /* as llama.cpp has it */
+        return schema == NULL ? any_object(param, cache, out, error)
+                              : from_schema(schema, false, "json_object", param, cache, out, error);
+    }
+    return api_error_set(error, 400, "invalid_value", param,
+                         "Invalid value: '%.64s'. Supported values of '%s.type' are: 'text', "
+                         "'json_object' and 'json_schema'.",
+                         type, param);
+}
+
+/* ---- other ways to say it ---- */
+
+static bool check_text(const json_t *value, const char *param, struct api_error *error)
+{
+    if (!json_is_string(value))
+        return json_fields_wrong_type(value, param, "a string", error);
+    return json_string_length(value) <= MAX_GRAMMAR_TEXT ||
+           api_error_set(error, 400, "string_above_max_length", param,
+                         "'%s' may have at most %d bytes.", param, (int)MAX_GRAMMAR_TEXT);
+}
+
+static bool read_grammar(const json_t *value, const char *param, struct grammar_cache *cache,
+                         struct grammar **out, struct api_error *error)
+{
+    struct buf text;
+    if (!check_text(value, param, error))
+        return false;
+    buf_init(&text);
+    buf_append(&text, json_string_value(value), json_string_length(value));
+    return compile(&text, param, cache, out, error);
+}
+
+static bool read_regex(const json_t *value, const char *param, struct grammar_cache *cache,
+                       struct grammar **out, struct api_error *error)
+{
+    struct buf text;
+    struct err err;
+    if (!check_text(value, param, error))
+        return false;
+    buf_init(&text);
+    buf_append_text(&text, "root ::= ");
+    if (!grammar_regex_write(json_string_value(value), json_string_length(value),
+                             GRAMMAR_REGEX_TEXT, 0, -1, &text, &err)) {
+        buf_done(&text);
+        return refuse(error, param, &err);
+    }
+    return compile(&text, param, cache, out, error);
+}
+
+static bool read_choice(const json_t *value, const char *param, struct grammar_cache *cache,
+                        struct grammar **out, struct api_error *error)
+{
+    struct buf text;
+    size_t n = json_array_size(value);
+    if (!json_is_array(value) || n == 0 || n > MAX_CHOICES)
+        return json_fields_wrong_type(value, param, "an array of 1 to 1024 strings", error);
+    buf_init(&text);
+    buf_append_text(&text, "root ::= ");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *choice = json_array_get(value, i);
+        if (!json_is_string(choice)) {
+            buf_done(&text);
+            return json_fields_wrong_type(choice, param, "an array of strings", error);
+        }
+        buf_append_text(&text, i == 0 ? "" : " | ");
+        json_schema_write_literal(&text, json_string_value(choice), json_string_length(choice));
+    }
+    return compile(&text, param, cache, out, error);
+}
+
+/* A schema, as an object or as its text. */
+static bool read_json(const json_t *value, const char *param, struct grammar_cache *cache,
+                      struct grammar **out, struct api_error *error)
+{
+    if (!json_is_string(value))
+        return from_schema(value, false, param, param, cache, out, error);
+    json_error_t failure;
+    json_t *schema = json_loadb(json_string_value(value), json_string_length(value),
+                                JSON_REJECT_DUPLICATES, &failure);
+    if (schema == NULL)
+        return api_error_set(error, 400, "invalid_value", param, "'%s' is not valid JSON: %s.",
+                             param, failure.text);
+    bool is_good = from_schema(schema, false, param, param, cache, out, error);
+    json_decref(schema);
+    return is_good;
+}
+
+bool output_format_read(const json_t *body, struct grammar_cache *cache, struct grammar **out,
+                        struct api_error *error)
+{
+    static const struct {
+        const char *name;
+        bool (*read)(const json_t *value, const char *param, struct grammar_cache *cache,
+                     struct grammar **out, struct api_error *error);
+    } fields[] = {
+        {"response_format", output_format_read_one},
+        {"grammar", read_grammar},
+        {"guided_grammar", read_grammar},
+        {"guided_regex", read_regex},
+        {"guided_choice", read_choice},
+        {"guided_json", read_json},
+        {"json_schema", read_json},
+    };
+    const char *first = NULL;
+    *out = NULL;
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        struct grammar *grammar = NULL;
+        const json_t *value = json_fields_get(body, fields[i].name);
+        bool says_nothing = value == NULL || (json_is_string(value) && !*json_string_value(value));
+        if (says_nothing)
+            continue;
+        if (!fields[i].read(value, fields[i].name, cache, &grammar, error)) {
+            grammar_free(out);
+            return false;
+        }
+        if (grammar == NULL)
+            continue;
+        if (first != NULL) {
+            grammar_free(out);
+            grammar_free(&grammar);
+            return api_error_set(error, 400, "mutually_exclusive_parameters", fields[i].name,
+                                 "'%s' and '%s' cannot both say what the answer looks like.", first,
+                                 fields[i].name);
+        }
+        first = fields[i].name;
+        *out = grammar;
+    }
+    return true;
+}
