@@ -289,7 +289,9 @@ static void prepare_answer(struct generation *one)
     struct prompt *prompt = &one->plan.prompt;
     bool is_thinking = answer_style_is_thinking(style, buf_text(&prompt->text), prompt->text.len);
     open_parser(one, is_thinking);
-    if (one->answer_start.len == 0)
+    /* What the grammar says is the answer: a thought that the prompt has begun is closed. */
+    bool has_start = one->answer_start.len > 0 || (is_thinking && one->request.grammar != NULL);
+    if (!has_start)
         return;
     if (is_thinking) {
         struct buf whole;

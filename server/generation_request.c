@@ -260,6 +260,19 @@ static bool read_stops(const json_t *body, struct generation_request *request,
     return true;
 }
 
+/* After the tools. Where a call is wanted no answer is, so no format of one is kept. */
+static bool read_output_format(const json_t *body, const struct generation_defaults *defaults,
+                               struct generation_request *request, struct api_error *error)
+{
+    const struct tool_request *tools = &request->tools;
+    const struct tool_format *calls = tools->n > 0 ? defaults->tool_format : NULL;
+    if (!output_format_read(body, calls, defaults->grammars, &request->grammar, error))
+        return false;
+    if (tools->n > 0 && tools->choice != TOOL_CHOICE_AUTO)
+        grammar_free(&request->grammar);
+    return true;
+}
+
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,
                              struct generation_request *out, struct api_error *error)
 {
@@ -272,13 +285,11 @@ bool generation_request_read(const json_t *body, const struct generation_default
         !read_biases(body, defaults->n_vocab, &request, error) ||
         !refuse_unsupported(body, error) || !tool_request_read(body, &request.tools, error) ||
         !read_template_kwargs(body, &request, error) ||
-        !output_format_read(body, defaults->grammars, &request.grammar, error) ||
-        !check_modalities(body, error) || !read_stops(body, &request, error)) {
+        !read_output_format(body, defaults, &request, error) || !check_modalities(body, error) ||
+        !read_stops(body, &request, error)) {
         generation_request_done(&request);
         return false;
     }
-    if (request.tools.n > 0 && request.tools.choice != TOOL_CHOICE_AUTO)
-        grammar_free(&request.grammar); /* a call is wanted, not an answer */
     *out = request;
     return true;
 }

@@ -11,6 +11,7 @@
 #include "server/grammar_cache.h"
 #include "server/json_fields.h"
 #include "server/json_schema.h"
+#include "server/tool_format.h"
 
 enum { MAX_GRAMMAR_TEXT = 256 * 1024, MAX_CHOICES = 1024, PARAM_SIZE = 96 };
 
@@ -36,27 +37,57 @@ static bool compile(struct buf *text, const char *param, struct grammar_cache *c
 
 /* ---- JSON ---- */
 
-static bool any_object(const char *param, struct grammar_cache *cache, struct grammar **out,
+/* What the fields share. */
+struct context {
+    const struct tool_format *calls; /* NULL: none are possible */
+    struct grammar_cache *cache;
+};
+
+static void add_call(struct buf *text, const char *opening)
+{
+    if (opening == NULL)
+        return;
+    buf_append_text(text, " | ");
+    json_schema_write_literal(text, opening, strlen(opening));
+    buf_append_text(text, " .*");
+}
+
+/* The answer, or something that begins as a call does. */
+static void write_root(const struct tool_format *calls, struct buf *text)
+{
+    buf_append_text(text, "root ::= answer");
+    if (calls != NULL) {
+        add_call(text, calls->open);
+        add_call(text, calls->other_open);
+        add_call(text, calls->noise[0]);
+        add_call(text, calls->open == NULL ? calls->force_open : NULL);
+    }
+    buf_append_text(text, "\n");
+    json_schema_write_common(text);
+}
+
+static bool any_object(const char *param, const struct context *context, struct grammar **out,
                        struct api_error *error)
 {
     struct buf text;
     buf_init(&text);
-    buf_append_text(&text, "root ::= json-object\n");
-    json_schema_write_common(&text);
-    return compile(&text, param, cache, out, error);
+    write_root(context->calls, &text);
+    buf_append_text(&text, "answer ::= json-object\n");
+    return compile(&text, param, context->cache, out, error);
 }
 
 static bool from_schema(const json_t *schema, bool is_strict, const char *name, const char *param,
-                        struct grammar_cache *cache, struct grammar **out, struct api_error *error)
+                        const struct context *context, struct grammar **out,
+                        struct api_error *error)
 {
     struct buf text;
     struct err err;
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return json_fields_wrong_type(schema, param, "an object", error);
     buf_init(&text);
-    json_schema_write_common(&text);
-    bool is_good = json_schema_write(schema, "root", is_strict, &text, &err);
-    if (is_good && grammar_cache_get(cache, buf_text(&text), text.len, out, &err)) {
+    write_root(context->calls, &text);
+    bool is_good = json_schema_write(schema, "answer", is_strict, &text, &err);
+    if (is_good && grammar_cache_get(context->cache, buf_text(&text), text.len, out, &err)) {
         buf_done(&text);
         return true;
     }
@@ -67,7 +98,7 @@ static bool from_schema(const json_t *schema, bool is_strict, const char *name, 
                          "Invalid schema for %s '%.64s': %s.", param, name, err.text);
 }
 
-static bool read_schema(const json_t *format, const char *param, struct grammar_cache *cache,
+static bool read_schema(const json_t *format, const char *param, const struct context *context,
                         struct grammar **out, struct api_error *error)
 {
     char inner[PARAM_SIZE];
@@ -85,13 +116,13 @@ static bool read_schema(const json_t *format, const char *param, struct grammar_
         return api_error_set(error, 400, "missing_required_parameter", param,
                              "Missing required parameter: '%s.schema'.", param);
     if (schema == NULL)
-        return any_object(param, cache, out, error);
-    return from_schema(schema, json_is_true(strict), name != NULL ? name : "unnamed", param, cache,
-                       out, error);
+        return any_object(param, context, out, error);
+    return from_schema(schema, json_is_true(strict), name != NULL ? name : "unnamed", param,
+                       context, out, error);
 }
 
-bool output_format_read_one(const json_t *format, const char *param, struct grammar_cache *cache,
-                            struct grammar **out, struct api_error *error)
+static bool read_format(const json_t *format, const char *param, const struct context *context,
+                        struct grammar **out, struct api_error *error)
 {
     *out = NULL;
     if (!json_is_object(format))
@@ -103,11 +134,12 @@ bool output_format_read_one(const json_t *format, const char *param, struct gram
     if (strcmp(type, "text") == 0)
         return true;
     if (strcmp(type, "json_schema") == 0)
-        return read_schema(format, param, cache, out, error);
+        return read_schema(format, param, context, out, error);
     if (strcmp(type, "json_object") == 0) {
         const json_t *schema = json_fields_get(format, "schema"); /* as llama.cpp has it */
-        return schema == NULL ? any_object(param, cache, out, error)
-                              : from_schema(schema, false, "json_object", param, cache, out, error);
+        return schema == NULL
+                   ? any_object(param, context, out, error)
+                   : from_schema(schema, false, "json_object", param, context, out, error);
     }
     return api_error_set(error, 400, "invalid_value", param,
                          "Invalid value: '%.64s'. Supported values of '%s.type' are: 'text', "
@@ -126,7 +158,7 @@ static bool check_text(const json_t *value, const char *param, struct api_error 
                          "'%s' may have at most %d bytes.", param, (int)MAX_GRAMMAR_TEXT);
 }
 
-static bool read_grammar(const json_t *value, const char *param, struct grammar_cache *cache,
+static bool read_grammar(const json_t *value, const char *param, const struct context *context,
                          struct grammar **out, struct api_error *error)
 {
     struct buf text;
@@ -134,10 +166,10 @@ static bool read_grammar(const json_t *value, const char *param, struct grammar_
         return false;
     buf_init(&text);
     buf_append(&text, json_string_value(value), json_string_length(value));
-    return compile(&text, param, cache, out, error);
+    return compile(&text, param, context->cache, out, error);
 }
 
-static bool read_regex(const json_t *value, const char *param, struct grammar_cache *cache,
+static bool read_regex(const json_t *value, const char *param, const struct context *context,
                        struct grammar **out, struct api_error *error)
 {
     struct buf text;
@@ -151,10 +183,10 @@ static bool read_regex(const json_t *value, const char *param, struct grammar_ca
         buf_done(&text);
         return refuse(error, param, &err);
     }
-    return compile(&text, param, cache, out, error);
+    return compile(&text, param, context->cache, out, error);
 }
 
-static bool read_choice(const json_t *value, const char *param, struct grammar_cache *cache,
+static bool read_choice(const json_t *value, const char *param, const struct context *context,
                         struct grammar **out, struct api_error *error)
 {
     struct buf text;
@@ -172,42 +204,40 @@ static bool read_choice(const json_t *value, const char *param, struct grammar_c
         buf_append_text(&text, i == 0 ? "" : " | ");
         json_schema_write_literal(&text, json_string_value(choice), json_string_length(choice));
     }
-    return compile(&text, param, cache, out, error);
+    return compile(&text, param, context->cache, out, error);
 }
 
 /* A schema, as an object or as its text. */
-static bool read_json(const json_t *value, const char *param, struct grammar_cache *cache,
+static bool read_json(const json_t *value, const char *param, const struct context *context,
                       struct grammar **out, struct api_error *error)
 {
     if (!json_is_string(value))
-        return from_schema(value, false, param, param, cache, out, error);
+        return from_schema(value, false, param, param, context, out, error);
     json_error_t failure;
     json_t *schema = json_loadb(json_string_value(value), json_string_length(value),
                                 JSON_REJECT_DUPLICATES, &failure);
     if (schema == NULL)
         return api_error_set(error, 400, "invalid_value", param, "'%s' is not valid JSON: %s.",
                              param, failure.text);
-    bool is_good = from_schema(schema, false, param, param, cache, out, error);
+    bool is_good = from_schema(schema, false, param, param, context, out, error);
     json_decref(schema);
     return is_good;
 }
 
-bool output_format_read(const json_t *body, struct grammar_cache *cache, struct grammar **out,
-                        struct api_error *error)
+bool output_format_read(const json_t *body, const struct tool_format *calls,
+                        struct grammar_cache *cache, struct grammar **out, struct api_error *error)
 {
     static const struct {
         const char *name;
-        bool (*read)(const json_t *value, const char *param, struct grammar_cache *cache,
+        bool (*read)(const json_t *value, const char *param, const struct context *context,
                      struct grammar **out, struct api_error *error);
     } fields[] = {
-        {"response_format", output_format_read_one},
-        {"grammar", read_grammar},
-        {"guided_grammar", read_grammar},
-        {"guided_regex", read_regex},
-        {"guided_choice", read_choice},
-        {"guided_json", read_json},
+        {"response_format", read_format}, {"grammar", read_grammar},
+        {"guided_grammar", read_grammar}, {"guided_regex", read_regex},
+        {"guided_choice", read_choice},   {"guided_json", read_json},
         {"json_schema", read_json},
     };
+    const struct context context = {.calls = calls, .cache = cache};
     const char *first = NULL;
     *out = NULL;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -216,7 +246,7 @@ bool output_format_read(const json_t *body, struct grammar_cache *cache, struct 
         bool says_nothing = value == NULL || (json_is_string(value) && !*json_string_value(value));
         if (says_nothing)
             continue;
-        if (!fields[i].read(value, fields[i].name, cache, &grammar, error)) {
+        if (!fields[i].read(value, fields[i].name, &context, &grammar, error)) {
             grammar_free(out);
             return false;
         }

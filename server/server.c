@@ -160,6 +160,7 @@ static struct generation_defaults read_defaults(const struct server *server)
         .n_vocab = info->n_vocab,
         .model_names = {model_id(server), info->model_name},
         .is_model_strict = options->strict_model,
+        .tool_format = server->style.format,
         .grammars = server->grammars,
     };
 }

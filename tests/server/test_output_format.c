@@ -1,4 +1,4 @@
-#include "tests/support/check.h"
+#include "tests/core/text/grammar_check.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/output_format.h"
+#include "server/tool_format.h"
 
 static const char SCHEMA_FORMAT[] = "{\"response_format\":{\"type\":\"json_schema\",\"json_"
                                     "schema\":{\"name\":\"n\",\"strict\":true,"
@@ -18,7 +19,7 @@ static bool read_body(const char *body, struct grammar_cache *cache, struct gram
     json_t *parsed = json_loads(body, 0, NULL);
     assert_non_null(parsed);
     *error = (struct api_error){0};
-    bool is_good = output_format_read(parsed, cache, out, error);
+    bool is_good = output_format_read(parsed, NULL, cache, out, error);
     json_decref(parsed);
     return is_good;
 }
@@ -128,6 +129,34 @@ static void one_text_is_compiled_once(void **state)
     grammar_free(&other);
 }
 
+static void check_calls(const char *format, const char *call)
+{
+    struct grammar *grammar = NULL;
+    struct grammar_states states;
+    struct api_error error;
+    json_t *body = json_loads("{\"response_format\":{\"type\":\"json_object\"}}", 0, NULL);
+    assert_true(output_format_read(body, format != NULL ? tool_format_find(format) : NULL, NULL,
+                                   &grammar, &error));
+    assert_true(grammar_states_init(&states, grammar));
+    assert_true(grammar_check_fit(&states, "{\"a\": 1}", 8) >= FIT_BEGINNING);
+    assert_int_equal(grammar_check_fit(&states, call, strlen(call)) >= FIT_WHOLE, format != NULL);
+    assert_int_equal(grammar_check_fit(&states, "Hello", 5), FIT_NOT);
+    grammar_states_done(&states);
+    grammar_free(&grammar);
+    json_decref(body);
+}
+
+/* A model that has tools may call one instead of answering. */
+static void a_call_is_possible_where_there_are_tools(void **state)
+{
+    (void)state;
+    check_calls("hermes", "<tool_call>\n{\"name\": \"f\"}\n</tool_call>");
+    check_calls("mistral", "[TOOL_CALLS] [{\"name\": \"f\"}]");
+    check_calls("qwen3-coder", "<function=f>");
+    check_calls("llama3", "{\"name\": \"f\", \"parameters\": {}}");
+    check_calls(NULL, "<tool_call>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +164,7 @@ int main(void)
         cmocka_unit_test(every_way_to_say_it),
         cmocka_unit_test(what_is_wrong_is_a_400_that_says_why),
         cmocka_unit_test(one_text_is_compiled_once),
+        cmocka_unit_test(a_call_is_possible_where_there_are_tools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
