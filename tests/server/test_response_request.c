@@ -127,7 +127,10 @@ static void what_is_wrong_is_named(void **state)
     check_refused("{\"input\":\"a\",\"tools\":[{\"type\":\"web_search\"}]}", "tools[0].type",
                   "unsupported_value");
     check_refused("{\"input\":\"a\",\"text\":{\"format\":{\"type\":\"yaml\"}}}", "text.format",
-                  error.code);
+                  "invalid_value");
+    check_refused("{\"input\":\"a\",\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"n\","
+                  "\"strict\":true,\"schema\":{\"not\":{}}}}}",
+                  "text.format", "invalid_json_schema");
     check_refused("{\"input\":\"a\",\"text\":7}", "text", "invalid_type");
     check_refused("{\"input\":\"a\",\"metadata\":[]}", "metadata", "invalid_type");
     check_refused("{\"input\":\"a\",\"instructions\":[]}", "instructions", "invalid_type");
