@@ -169,9 +169,14 @@ static bool open_generations(struct server *server, struct err *err)
 {
     const struct options *options = &server->options;
     const struct engine_info *info = engine_info(server->engine);
-    if (!answer_style_init(&server->style, info->chat_template, info->chat_template_len,
-                           engine_tokenizer(server->engine), options->tool_format,
-                           options->splits_reasoning, err))
+    size_t len;
+    const char *jinja = chat_template_text(server->chat_template, &len);
+    if (jinja == NULL) { /* a built-in style: the model's own template still tells its ways */
+        jinja = info->chat_template;
+        len = info->chat_template_len;
+    }
+    if (!answer_style_init(&server->style, jinja, len, engine_tokenizer(server->engine),
+                           options->tool_format, options->splits_reasoning, err))
         return false;
     struct generations_options generations_options = {
         .loop = server->loop,

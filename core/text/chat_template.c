@@ -14,6 +14,8 @@ struct chat_template {
     struct chat_jinja main;      /* none: the style */
     struct chat_jinja for_tools; /* none: main */
     struct chat_specials specials;
+    char *text; /* of main */
+    size_t text_len;
     enum chat_style style;
     char warning[400]; /* empty for none */
 };
@@ -51,6 +53,10 @@ static bool open_jinja(struct chat_template *template, const struct chat_templat
     if (!chat_jinja_open(&template->main, source->jinja, source->jinja_len, false,
                          &template->specials, err))
         return false;
+    template->text = copy_text(source->jinja, source->jinja_len);
+    if (template->text == NULL)
+        return err_no_memory(err, "a chat template");
+    template->text_len = source->jinja_len;
     if (source->tool_jinja_len > 0)
         chat_jinja_open(&template->for_tools, source->tool_jinja, source->tool_jinja_len, true,
                         &template->specials, NULL);
@@ -111,6 +117,7 @@ void chat_template_close(struct chat_template **template)
         return;
     chat_jinja_close(&(*template)->main);
     chat_jinja_close(&(*template)->for_tools);
+    free((*template)->text);
     free((*template)->specials.bos);
     free((*template)->specials.eos);
     free(*template);
@@ -120,6 +127,12 @@ void chat_template_close(struct chat_template **template)
 const char *chat_template_name(const struct chat_template *template)
 {
     return template->main.jinja != NULL ? "jinja" : chat_style_name(template->style);
+}
+
+const char *chat_template_text(const struct chat_template *template, size_t *out_len)
+{
+    *out_len = template->text_len;
+    return template->text;
 }
 
 const char *chat_template_warning(const struct chat_template *template)

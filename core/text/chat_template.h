@@ -49,6 +49,8 @@ void chat_template_close(struct chat_template **template);
 
 /* "jinja", or the name of the built-in style. */
 const char *chat_template_name(const struct chat_template *template);
+/* The Jinja text that is used, not NUL-terminated; NULL and 0 for a built-in style. */
+const char *chat_template_text(const struct chat_template *template, size_t *out_len);
 /* Why this is not the template that was asked for, as one sentence; NULL when it is. */
 const char *chat_template_warning(const struct chat_template *template);
 

@@ -110,6 +110,9 @@ static void a_name_chooses(void **state)
     assert_false(chat_template_open_named(&template, "nonsense", &err));
     assert_int_equal(err.code, ERR_INVALID);
     assert_true(chat_template_open_named(&template, "zephyr", &err));
+    size_t len = 1;
+    assert_null(chat_template_text(template, &len));
+    assert_int_equal(len, 0);
     const struct chat_message hi = said(CHAT_USER, "Hi");
     check(template, &hi, 1, NULL, "<|user|>\nHi</s>\n<|assistant|>\n");
     chat_template_close(&template);
@@ -248,6 +251,10 @@ static void a_template_for_tools_is_used_with_tools(void **state)
     struct chat_template *template = NULL;
     const struct chat_message hi = said(CHAT_USER, "Hi");
     assert_true(chat_template_open(&template, &source, NULL));
+    size_t len;
+    const char *text = chat_template_text(template, &len);
+    assert_int_equal(len, strlen(MAIN));
+    assert_memory_equal(text, MAIN, len);
     check(template, &hi, 1, NULL, "Hi");
     struct prompt out;
     prompt_init(&out);
