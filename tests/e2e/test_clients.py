@@ -48,6 +48,9 @@ class Clients(unittest.TestCase):
     def test_stored_conversations(self):
         self.run_cases("conversations.mjs", self.daemon.url)
 
+    def test_structured_output(self):
+        self.run_cases("structured.mjs", self.daemon.url)
+
     def test_schemas(self):
         self.run_cases("schemas.mjs", self.daemon.url)
 
