@@ -1,15 +1,20 @@
 #include "server/generation_request.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/buf.h"
+#include "core/base/err.h"
 #include "core/text/detokenizer.h"
 #include "core/text/grammar.h"
 #include "server/api_error.h"
+#include "server/grammar_cache.h"
 #include "server/json_fields.h"
 #include "server/output_format.h"
 #include "server/random_id.h"
+#include "server/tool_grammar.h"
 
 enum {
     MAX_TOKENS = 1 << 30,
@@ -260,6 +265,23 @@ static bool read_stops(const json_t *body, struct generation_request *request,
     return true;
 }
 
+static bool read_call_grammar(const struct generation_defaults *defaults,
+                              struct generation_request *request, struct api_error *error)
+{
+    struct buf text;
+    struct err err = {0};
+    buf_init(&text);
+    bool is_good = tool_grammar_write(&request->tools, defaults->tool_format, &text, &err) &&
+                   (text.len == 0 || grammar_cache_get(defaults->grammars, buf_text(&text),
+                                                       text.len, &request->grammar, &err));
+    buf_done(&text);
+    if (is_good)
+        return true;
+    api_error_from(error, &err);
+    snprintf(error->param, sizeof error->param, "tools");
+    return false;
+}
+
 /* After the tools. Where a call is wanted no answer is, so no format of one is kept. */
 static bool read_output_format(const json_t *body, const struct generation_defaults *defaults,
                                struct generation_request *request, struct api_error *error)
@@ -268,9 +290,10 @@ static bool read_output_format(const json_t *body, const struct generation_defau
     const struct tool_format *calls = tools->n > 0 ? defaults->tool_format : NULL;
     if (!output_format_read(body, calls, defaults->grammars, &request->grammar, error))
         return false;
-    if (tools->n > 0 && tools->choice != TOOL_CHOICE_AUTO)
-        grammar_free(&request->grammar);
-    return true;
+    if (tools->n == 0 || tools->choice == TOOL_CHOICE_AUTO)
+        return true;
+    grammar_free(&request->grammar);
+    return defaults->tool_format == NULL || read_call_grammar(defaults, request, error);
 }
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,

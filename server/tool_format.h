@@ -34,6 +34,7 @@ struct tool_format {
     bool is_xml;               /* <function=name><parameter=key>value</parameter></function> */
     /* What must come first when a call is forced: `force_open` name `force_middle`. */
     const char *force_open, *force_middle;
+    const char *force_end; /* what follows the arguments; NULL: these are no JSON */
     const char *call_id_prefix;
     int call_id_digits; /* random hexadecimal ones that follow */
     enum tool_head (*read_head)(const char *text, size_t len, struct tool_call_head *out);
