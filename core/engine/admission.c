@@ -1,7 +1,9 @@
 #include "core/engine/admission.h"
 
+#include <limits.h>
 #include <stddef.h>
 
+#include "core/engine/residence.h"
 #include "core/engine/session_table.h"
 #include "core/engine/turn.h"
 #include "core/session/session.h"
@@ -49,18 +51,21 @@ static bool is_awaited_in_line(const struct admission *admission, const struct t
     return false;
 }
 
-static bool is_source_ready(const struct admission *admission, const struct session_table *sessions,
-                            const struct turn *turn, struct admission_start *out)
+static enum residence_answer use_source(const struct admission *admission,
+                                        struct residence *residence, const struct turn *turn,
+                                        struct admission_start *out)
 {
     const struct engine_request *request = &turn->request;
-    *out = (struct admission_start){.source = session_table_find(sessions, request->source),
-                                    .keep = request->keep};
     if (is_awaited_in_line(admission, turn, request->source))
-        return false;
-    if (out->source == NULL)
-        return true; /* gone: the turn then fails */
+        return RESIDENCE_COMES;
+    enum residence_answer answer =
+        residence_hold(residence, request->source, &out->source, &out->err);
+    if (answer != RESIDENCE_READY)
+        return answer;
     struct session *source = out->source->session;
-    return session_state(source) != SESSION_READING || session_position(source) >= request->keep;
+    bool is_reading =
+        session_state(source) == SESSION_READING && session_position(source) < request->keep;
+    return is_reading ? RESIDENCE_COMES : RESIDENCE_READY;
 }
 
 /* ---- a source that is found by what it has read ---- */
@@ -68,7 +73,8 @@ static bool is_source_ready(const struct admission *admission, const struct sess
 static bool may_share(const struct session_entry *entry, const struct turn *turn)
 {
     bool is_own = entry->id == turn->request.session;
-    return entry->owner == turn->request.owner && !(is_own && entry->turn != NULL);
+    return entry->place == SESSION_IN_MEMORY && entry->owner == turn->request.owner &&
+           !(is_own && entry->turn != NULL);
 }
 
 static struct session_prefix shared_prefix(const struct session_entry *entry,
@@ -83,7 +89,7 @@ static bool still_waits(const struct session_table *sessions, struct turn *turn)
 {
     const struct session_entry *entry =
         turn->awaits == 0 ? NULL : session_table_find(sessions, turn->awaits);
-    if (entry != NULL) {
+    if (entry != NULL && entry->place == SESSION_IN_MEMORY) {
         struct session_prefix prefix = shared_prefix(entry, turn);
         if (prefix.soon - prefix.now >= MIN_SHARED)
             return true;
@@ -92,52 +98,110 @@ static bool still_waits(const struct session_table *sessions, struct turn *turn)
     return false;
 }
 
-static bool find_prefix(const struct session_table *sessions, struct turn *turn,
-                        struct admission_start *out)
+/* The session that has most of the prompt, unless another will soon have more. */
+static enum residence_answer find_prefix(struct residence *residence, struct turn *turn,
+                                         struct admission_start *out)
 {
-    int64_t most_soon = 0;
+    const struct session_table *table = residence_table(residence);
+    struct session_entry *best = NULL;
+    int64_t n_now = 0, n_soon = 0;
     uint64_t soon_of = 0;
-    *out = (struct admission_start){0};
-    if (still_waits(sessions, turn))
-        return false;
-    for (struct session_entry *entry = session_table_next(sessions, NULL); entry != NULL;
-         entry = session_table_next(sessions, entry)) {
+    if (still_waits(table, turn))
+        return RESIDENCE_COMES;
+    for (struct session_entry *entry = session_table_next(table, NULL); entry != NULL;
+         entry = session_table_next(table, entry)) {
         if (!may_share(entry, turn))
             continue;
         struct session_prefix prefix = shared_prefix(entry, turn);
-        if (prefix.now > out->n_copied)
-            *out = (struct admission_start){entry, prefix.now, prefix.now};
-        if (prefix.soon > most_soon) {
-            most_soon = prefix.soon;
+        if (prefix.now > n_now) {
+            n_now = prefix.now;
+            best = entry;
+        }
+        if (prefix.soon > n_soon) {
+            n_soon = prefix.soon;
             soon_of = entry->id;
         }
     }
-    if (most_soon - out->n_copied >= MIN_SHARED) {
+    if (n_soon - n_now >= MIN_SHARED) {
         turn->awaits = soon_of;
-        return false;
+        return RESIDENCE_COMES;
     }
-    if (out->n_copied < MIN_SHARED)
-        *out = (struct admission_start){0};
-    return true;
+    if (n_now < MIN_SHARED)
+        return RESIDENCE_READY;
+    out->keep = out->n_copied = n_now;
+    if (best->id == turn->request.session)
+        return RESIDENCE_READY;
+    return residence_hold(residence, best->id, &out->source, &out->err);
 }
 
-static bool is_ready(const struct admission *admission, const struct session_table *sessions,
-                     struct turn *turn, struct admission_start *out)
+/* ---- the turn's own session ---- */
+
+/* A throw-away session has no name of the caller's: its request's number, with the top bit set,
+ * cannot meet one (engine_submit refuses such numbers). */
+static uint64_t session_id_of(const struct engine_request *request)
 {
-    *out = (struct admission_start){.keep = turn->request.keep};
-    if (turn->is_cancelled)
-        return true;
-    if (turn->request.source != 0)
-        return is_source_ready(admission, sessions, turn, out);
-    return turn->request.keep > 0 || find_prefix(sessions, turn, out);
+    return request->session != 0 ? request->session : request->id | (uint64_t)1 << 63;
 }
 
-struct turn *admission_take(struct admission *admission, const struct session_table *sessions,
+static int64_t n_tokens_in_all(const struct engine_request *request)
+{
+    int64_t n = 0;
+    bool is_too_many = __builtin_add_overflow(request->keep, request->max_tokens, &n) ||
+                       __builtin_add_overflow(n, (int64_t)request->tokens.n, &n);
+    return is_too_many ? INT64_MAX : n;
+}
+
+static enum residence_answer claim_session(struct residence *residence, const struct turn *turn,
+                                           struct admission_start *out)
+{
+    const struct engine_request *request = &turn->request;
+    uint64_t id = session_id_of(request);
+    bool is_there = session_table_find(residence_table(residence), id) != NULL;
+    if (request->source != 0 && is_there) {
+        err_set(&out->err, ERR_INVALID, "only a new session can begin as a copy");
+        return RESIDENCE_FAILED;
+    }
+    if (request->source == 0 && request->keep > 0 && !is_there)
+        return RESIDENCE_IS_GONE;
+    enum residence_answer answer =
+        residence_claim(residence, id, n_tokens_in_all(request), &out->entry, &out->err);
+    if (answer == RESIDENCE_READY)
+        out->entry->owner = request->owner;
+    return answer;
+}
+
+static enum residence_answer find_start(const struct admission *admission,
+                                        struct residence *residence, struct turn *turn,
+                                        struct admission_start *out)
+{
+    enum residence_answer answer = RESIDENCE_READY;
+    out->keep = turn->request.keep;
+    if (turn->request.source != 0)
+        answer = use_source(admission, residence, turn, out);
+    else if (turn->request.keep == 0)
+        answer = find_prefix(residence, turn, out);
+    return answer == RESIDENCE_READY ? claim_session(residence, turn, out) : answer;
+}
+
+struct turn *admission_take(struct admission *admission, struct residence *residence,
                             struct admission_start *out)
 {
-    for (struct turn **link = &admission->first; *link != NULL; link = &(*link)->next) {
+    enum residence_answer answer = RESIDENCE_COMES;
+    for (struct turn **link = &admission->first; *link != NULL && answer != RESIDENCE_IS_FULL;
+         link = &(*link)->next) {
         struct turn *turn = *link;
-        if (!is_ready(admission, sessions, turn, out))
+        *out = (struct admission_start){.entry = NULL};
+        if (turn->is_cancelled) {
+            err_set(&out->err, ERR_STOPPED, "the request was cancelled before it began");
+            answer = RESIDENCE_FAILED;
+        } else {
+            answer = find_start(admission, residence, turn, out);
+        }
+        if (answer == RESIDENCE_IS_GONE)
+            err_set(&out->err, ERR_NOT_FOUND, "the session is not in memory any more");
+        if (out->source != NULL && answer != RESIDENCE_READY)
+            residence_let_go(residence, out->source);
+        if (answer == RESIDENCE_COMES || answer == RESIDENCE_IS_FULL)
             continue;
         unlink_turn(admission, link);
         return turn;

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct session_table;
+#include "core/base/err.h"
+
+struct residence;
 struct session_entry;
 struct turn;
 
@@ -26,15 +28,18 @@ void admission_add(struct admission *admission, struct turn *turn);
 /* NULL ends the list; turns go on being the admission's. */
 struct turn *admission_first(const struct admission *admission);
 
-/* Where a turn begins: `keep` tokens of `source`, or of its own session (NULL). */
+/* Where a turn begins. */
 struct admission_start {
-    struct session_entry *source;
+    struct session_entry *entry;  /* its session, claimed; NULL: it cannot begin, *err says why */
+    struct session_entry *source; /* whose first `keep` tokens it begins with, held until the caller
+                                     lets it go; NULL: its own */
     int64_t keep;
     int64_t n_copied; /* first tokens of the prompt that these stand for: not to be fed */
+    struct err err;
 };
 
-/* Gives up the next turn that can begin now or is cancelled; NULL when there is none. */
-struct turn *admission_take(struct admission *admission, const struct session_table *sessions,
+/* Gives up the next turn that can begin now, or never will; NULL when there is none. */
+struct turn *admission_take(struct admission *admission, struct residence *residence,
                             struct admission_start *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread_pool.h"
 #include "core/engine/admission.h"
+#include "core/engine/residence.h"
 #include "core/engine/scheduler.h"
 #include "core/engine/session_table.h"
 #include "core/engine/turn.h"
@@ -12,11 +13,13 @@
 #include "core/model/model.h"
 #include "core/session/session.h"
 
+enum { STALLED_MS = 500 };
+
 struct batcher {
     const struct tokenizer *tokenizer;
     struct thread_pool *pool;
     struct forward *forward;
-    struct session_table *sessions;
+    struct residence *residence;
     struct batcher_options options;
 
     struct admission waiting;
@@ -28,6 +31,7 @@ struct batcher {
     struct forward_token *tokens; /* [max_turns + prompt_budget] */
     struct turn **choosers;       /* [max_turns] turns with a row of logits, in row order */
     int n_choosers;
+    bool is_stalled; /* nobody could begin and nobody ran */
 
     struct engine_event *events; /* not yet taken */
     struct engine_event **last_event;
@@ -54,7 +58,7 @@ static bool allocate(struct batcher *batcher, const struct model *model, struct 
     if (batcher->turns == NULL || batcher->plan == NULL || batcher->choosers == NULL ||
         batcher->tokens == NULL)
         return err_no_memory(err, "the batch");
-    return session_table_open(&batcher->sessions, err) &&
+    return residence_open(&batcher->residence, &batcher->options.residence, err) &&
            forward_open(&batcher->forward, model, batcher->pool, max_tokens,
                         batcher->options.max_turns, err);
 }
@@ -70,6 +74,7 @@ bool batcher_open(struct batcher **out, const struct model *model,
     batcher->pool = pool;
     batcher->options = *options;
     admission_init(&batcher->waiting);
+    batcher->is_stalled = true;
     batcher->last_event = &batcher->events;
     init_counters(&batcher->counters);
     if (!allocate(batcher, model, err)) {
@@ -86,7 +91,7 @@ void batcher_close(struct batcher **batcher_ptr)
     if (batcher == NULL)
         return;
     forward_close(&batcher->forward);
-    session_table_close(&batcher->sessions);
+    residence_close(&batcher->residence);
     free(batcher->turns);
     free(batcher->plan);
     free(batcher->choosers);
@@ -137,64 +142,29 @@ void batcher_cancel_all(struct batcher *batcher)
 
 void batcher_forget(struct batcher *batcher, uint64_t session_id)
 {
-    struct session_entry *entry = session_table_find(batcher->sessions, session_id);
-    if (entry == NULL)
-        return;
-    if (entry->turn != NULL)
-        entry->is_forgotten = true;
-    else
-        session_table_remove(batcher->sessions, entry);
+    residence_forget(batcher->residence, session_id);
+}
+
+void batcher_note(struct batcher *batcher, uint64_t session_id, struct buf *note)
+{
+    residence_note(batcher->residence, session_id, note);
+}
+
+struct engine_saved *batcher_take_saved(struct batcher *batcher)
+{
+    return residence_take_saved(batcher->residence);
+}
+
+int batcher_patience_ms(const struct batcher *batcher)
+{
+    if (!batcher->is_stalled)
+        return 0;
+    return batcher_is_idle(batcher) ? -1 : STALLED_MS;
 }
 
 bool batcher_is_idle(const struct batcher *batcher)
 {
     return batcher->n_turns == 0 && batcher->waiting.n_waiting == 0;
-}
-
-/* A throw-away session has no name of the caller's: its request's number, with the top bit set,
- * cannot meet one (engine_submit refuses such numbers). */
-static uint64_t session_id_of(const struct engine_request *request)
-{
-    return request->session != 0 ? request->session : request->id | (uint64_t)1 << 63;
-}
-
-static struct session_entry *
-find_or_open_session(struct batcher *batcher, const struct engine_request *request, struct err *err)
-{
-    uint64_t id = session_id_of(request);
-    struct session_entry *entry = session_table_find(batcher->sessions, id);
-    if (entry != NULL)
-        return entry;
-
-    struct session *session = NULL;
-    if (!session_open(&session, &batcher->options.session_shape, batcher->options.mode,
-                      batcher->tokenizer, err))
-        return NULL;
-    entry = session_table_add(batcher->sessions, id, session, err);
-    if (entry == NULL)
-        session_close(&session);
-    else
-        entry->owner = request->owner;
-    return entry;
-}
-
-static void release_session(struct batcher *batcher, struct session_entry *entry,
-                            const struct turn *turn)
-{
-    entry->turn = NULL;
-    if (entry->is_forgotten || turn->request.session == 0)
-        session_table_remove(batcher->sessions, entry);
-}
-
-static bool check_source(const struct batcher *batcher, const struct engine_request *request,
-                         const struct admission_start *start, struct err *err)
-{
-    if (request->source == 0)
-        return true;
-    if (start->source == NULL)
-        return err_set(err, ERR_NOT_FOUND, "the session to copy from is gone");
-    return session_table_find(batcher->sessions, session_id_of(request)) == NULL ||
-           err_set(err, ERR_INVALID, "only a new session can begin as a copy");
 }
 
 static bool begin_in(struct session_entry *entry, struct engine_request *request,
@@ -227,16 +197,11 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
 static bool begin_turn(struct batcher *batcher, struct turn *turn,
                        const struct admission_start *start, struct err *err)
 {
-    struct engine_request *request = &turn->request;
-    struct session_entry *entry = check_source(batcher, request, start, err)
-                                      ? find_or_open_session(batcher, request, err)
-                                      : NULL;
-    if (entry == NULL)
-        return false;
-    bool is_new = entry->turn == NULL && session_position(entry->session) == 0;
-    if (!begin_in(entry, request, start, err)) {
-        if (is_new)
-            session_table_remove(batcher->sessions, entry);
+    struct session_entry *entry = start->entry;
+    if (!begin_in(entry, &turn->request, start, err)) {
+        bool is_claimed = entry->turn == NULL; /* else another turn is in it */
+        if (is_claimed)
+            residence_release(batcher->residence, entry, session_position(entry->session) > 0);
         return false;
     }
     entry->turn = turn;
@@ -245,8 +210,7 @@ static bool begin_turn(struct batcher *batcher, struct turn *turn,
     turn->admitted_ns = clock_now_ns();
     batcher->turns[batcher->n_turns++] = turn;
     batcher->counters.n_cached_tokens += (uint64_t)start->keep;
-    if (start->source != NULL && start->source != entry)
-        batcher->counters.n_copied_tokens += (uint64_t)start->keep;
+    batcher->counters.n_copied_tokens += start->source != NULL ? (uint64_t)start->keep : 0;
     return true;
 }
 
@@ -254,14 +218,15 @@ static void admit_waiting(struct batcher *batcher)
 {
     struct admission_start start;
     struct turn *turn;
+    residence_update(batcher->residence);
     while (batcher->n_turns < batcher->options.max_turns &&
-           (turn = admission_take(&batcher->waiting, batcher->sessions, &start)) != NULL) {
-        struct err err;
-        if (!turn->is_cancelled && begin_turn(batcher, turn, &start, &err))
+           (turn = admission_take(&batcher->waiting, batcher->residence, &start)) != NULL) {
+        bool has_begun = start.entry != NULL && begin_turn(batcher, turn, &start, &start.err);
+        if (start.source != NULL)
+            residence_let_go(batcher->residence, start.source);
+        if (has_begun)
             continue;
-        if (turn->is_cancelled)
-            err_set(&err, ERR_STOPPED, "the request was cancelled before it began");
-        push_events(batcher, turn_fail(turn, &err));
+        push_events(batcher, turn_fail(turn, &start.err));
         turn_free(&turn);
     }
 }
@@ -277,7 +242,7 @@ static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_fin
     struct session_outcome outcome;
     session_end(turn->entry->session, &turn->text, &outcome);
     take_reports(turn);
-    release_session(batcher, turn->entry, turn);
+    residence_release(batcher->residence, turn->entry, turn->request.session != 0);
     if (outcome.n_evicted > turn->n_evicted_before)
         batcher->counters.n_evicted_tokens +=
             (uint64_t)(outcome.n_evicted - turn->n_evicted_before);
@@ -403,7 +368,8 @@ void batcher_step(struct batcher *batcher)
 {
     end_finished(batcher);
     admit_waiting(batcher);
-    if (batcher->n_turns == 0)
+    batcher->is_stalled = batcher->n_turns == 0;
+    if (batcher->is_stalled)
         return;
 
     int64_t begin = clock_now_ns();
@@ -424,5 +390,5 @@ void batcher_read_counters(const struct batcher *batcher, struct engine_counters
     *out = batcher->counters;
     out->n_active = batcher->n_turns;
     out->n_waiting = batcher->waiting.n_waiting;
-    out->n_sessions = session_table_count(batcher->sessions);
+    residence_read_counters(batcher->residence, out);
 }

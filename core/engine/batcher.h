@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "core/engine/engine.h"
-#include "core/model/kv_cache.h"
+#include "core/engine/residence.h"
 
 struct batcher;
 struct model;
@@ -20,8 +20,7 @@ struct tokenizer;
 struct turn;
 
 struct batcher_options {
-    struct kv_shape session_shape; /* of every session */
-    enum session_mode mode;
+    struct residence_options residence;
     int max_turns;     /* turns in one step; more wait */
     int prompt_budget; /* prompt tokens in one step, <= n_slack + 1 */
 };
@@ -39,8 +38,13 @@ void batcher_add(struct batcher *batcher, struct turn *turn);
 void batcher_cancel(struct batcher *batcher, uint64_t request_id);
 void batcher_cancel_all(struct batcher *batcher);
 void batcher_forget(struct batcher *batcher, uint64_t session_id);
+void batcher_note(struct batcher *batcher, uint64_t session_id, struct buf *note);
+struct engine_saved *batcher_take_saved(struct batcher *batcher);
 
-/* True when no turn waits or runs: a step would do nothing. */
+/* How long the next step can wait for news, from the caller or of a session that comes: 0 when
+ * there is work, negative when there will be none without news. */
+int batcher_patience_ms(const struct batcher *batcher);
+/* True when no turn waits or runs. */
 bool batcher_is_idle(const struct batcher *batcher);
 
 void batcher_step(struct batcher *batcher);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/checksum.h"
 #include "core/base/cpu_quota.h"
 #include "core/base/thread_pool.h"
 #include "core/engine/batcher.h"
@@ -62,6 +63,10 @@ static bool handle_command(struct engine *engine, struct command *command)
     case COMMAND_FORGET:
         batcher_forget(engine->batcher, command->id);
         break;
+    case COMMAND_NOTE:
+        batcher_note(engine->batcher, command->id, &command->note);
+        buf_done(&command->note);
+        break;
     case COMMAND_STOP:
         batcher_cancel_all(engine->batcher);
         return false;
@@ -105,8 +110,8 @@ static void *engine_main(void *arg)
     struct engine *engine = arg;
     bool goes_on = true;
     while (goes_on || !batcher_is_idle(engine->batcher)) {
-        bool wait = batcher_is_idle(engine->batcher);
-        goes_on = handle_commands(engine, inbox_take(&engine->inbox, wait)) && goes_on;
+        int max_wait_ms = goes_on ? batcher_patience_ms(engine->batcher) : 0;
+        goes_on = handle_commands(engine, inbox_take(&engine->inbox, max_wait_ms)) && goes_on;
         publish_counters(engine); /* before the step too: it may be a long one */
         batcher_step(engine->batcher);
         publish_counters(engine);
@@ -227,6 +232,27 @@ static bool describe(struct engine *engine, const struct engine_options *options
     return true;
 }
 
+/* Of all that a saved session's numbers depend on, down to how this CPU rounds. */
+static uint64_t fingerprint(const struct engine *engine, const struct engine_options *options)
+{
+    if (options->kv_folder == NULL)
+        return 0;
+    const struct engine_info *info = &engine->info;
+    const int numbers[] = {info->n_window, info->n_slack, (int)info->mode, (int)info->kv_type};
+    const char *texts[] = {kernels->name, options->kv_meaning == NULL ? "" : options->kv_meaning};
+    uint64_t hash = gguf_fingerprint(engine->file);
+    hash = checksum_hash(hash, numbers, sizeof numbers);
+    for (int i = 0; i < 2; i++)
+        hash = checksum_hash(hash, texts[i], strlen(texts[i]) + 1);
+    return hash;
+}
+
+static void wake(void *arg)
+{
+    struct engine *engine = arg;
+    inbox_wake(&engine->inbox);
+}
+
 static bool load(struct engine *engine, const struct engine_options *options, struct err *err)
 {
     int n_threads = or_default(options->n_threads, cpu_quota_threads());
@@ -246,8 +272,18 @@ static bool load(struct engine *engine, const struct engine_options *options, st
         return false;
 
     struct batcher_options batch = {
-        .session_shape = session_shape(engine),
-        .mode = options->mode,
+        .residence =
+            {
+                .shape = session_shape(engine),
+                .mode = options->mode,
+                .tokenizer = engine->tokenizer,
+                .memory_bytes = options->kv_memory_bytes,
+                .folder = options->kv_folder,
+                .file_bytes = options->kv_file_bytes,
+                .fingerprint = fingerprint(engine, options),
+                .on_change = wake,
+                .arg = engine,
+            },
         .max_turns = or_default(options->max_batch_sessions, DEFAULT_BATCH_SESSIONS),
         .prompt_budget = or_default(options->prefill_chunk, DEFAULT_PREFILL_CHUNK),
     };
@@ -257,9 +293,6 @@ static bool load(struct engine *engine, const struct engine_options *options, st
 
 static bool start_thread(struct engine *engine, struct err *err)
 {
-    if (!inbox_init(&engine->inbox, err))
-        return false;
-    engine->has_inbox = true;
     /* Signals belong to the loop thread. */
     sigset_t all, before;
     sigfillset(&all);
@@ -285,7 +318,8 @@ bool engine_open(struct engine **out, const struct engine_options *options,
     engine->max_requests = or_default(options->max_requests, DEFAULT_REQUESTS);
     engine->stop.kind = COMMAND_STOP;
     pthread_mutex_init(&engine->counters_lock, NULL);
-    if (!load(engine, options, err) || !start_thread(engine, err)) {
+    engine->has_inbox = inbox_init(&engine->inbox, err);
+    if (!engine->has_inbox || !load(engine, options, err) || !start_thread(engine, err)) {
         engine_close(&engine);
         return false;
     }
@@ -302,9 +336,9 @@ void engine_close(struct engine **engine_ptr)
         inbox_put(&engine->inbox, &engine->stop, NULL);
         pthread_join(engine->thread, NULL);
     }
+    batcher_close(&engine->batcher);
     if (engine->has_inbox)
         inbox_done(&engine->inbox);
-    batcher_close(&engine->batcher);
     thread_pool_close(&engine->pool);
     tokenizer_close(&engine->tokenizer);
     model_close(&engine->model);
@@ -417,6 +451,31 @@ void engine_cancel(struct engine *engine, uint64_t request_id)
 void engine_forget(struct engine *engine, uint64_t session)
 {
     put_command(engine, COMMAND_FORGET, session);
+}
+
+void engine_note(struct engine *engine, uint64_t session, struct buf *note)
+{
+    struct command *command = note->failed ? NULL : calloc(1, sizeof *command);
+    if (command != NULL) {
+        *command = (struct command){.kind = COMMAND_NOTE, .id = session, .note = *note};
+        buf_init(note);
+        if (!inbox_put(&engine->inbox, command, NULL)) {
+            buf_done(&command->note);
+            free(command);
+        }
+    }
+    buf_done(note);
+}
+
+struct engine_saved *engine_take_saved(struct engine *engine)
+{
+    return batcher_take_saved(engine->batcher);
+}
+
+void engine_saved_free(struct engine_saved *saved)
+{
+    buf_done(&saved->note);
+    free(saved);
 }
 
 bool engine_can_rewind(const struct engine_usage *last, int64_t keep)

@@ -36,9 +36,17 @@ struct engine_options {
     enum session_mode
         mode;             /* streaming unless somebody wants to compare; the others have no sinks */
     enum kv_type kv_type; /* how keys and values are stored */
-    int max_batch_sessions; /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
-    int max_requests;       /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
-    int prefill_chunk;      /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
+    int max_batch_sessions;   /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
+    int max_requests;         /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
+    int prefill_chunk;        /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
+    uint64_t kv_memory_bytes; /* for all sessions together; least recently used ones that nobody
+                                 speaks in make room. 0: no limit */
+    const char *kv_folder;    /* where these are saved, to come back when they are needed, after a
+                                 restart too; made if its parent is there. NULL: they are dropped */
+    uint64_t kv_file_bytes; /* of all that is saved; again the least recently used make room. 0: no
+                               limit */
+    const char *kv_meaning; /* any text: what is saved under another one is of no use. NULL for
+                               none */
 };
 
 /* Immutable after opening; borrowed until engine_close. */
@@ -101,8 +109,10 @@ enum engine_event_kind {
                               tokens of a turn have reports but no text */
     ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
     ENGINE_EVENT_FAILED,   /* final: the turn could not begin (the session is as it was; also when
-                              it was cancelled while it waited, or its source is gone or has gone on
-                              too far: ERR_NOT_FOUND, ERR_INVALID) or ran out of memory */
+                              it was cancelled while it waited) or ran out of memory.
+                              ERR_NOT_FOUND: the session, or its source, is not in memory any more
+                              and cannot be brought back: its text must be read again. ERR_INVALID:
+                              a source has gone on too far */
 };
 
 struct engine_usage {
@@ -164,6 +174,21 @@ bool engine_can_rewind(const struct engine_usage *last, int64_t keep);
 
 void engine_event_free(struct engine_event *event);
 
+/* Attaches bytes to a session between two turns, which are saved with it: the next turn makes them
+ * void. Takes *note over. With a kv_folder expected, or engine_forget, after each turn. */
+void engine_note(struct engine *engine, uint64_t session, struct buf *note);
+
+/* A session of an earlier run that is there to go on. */
+struct engine_saved {
+    struct engine_saved *next;
+    uint64_t session;
+    struct buf note; /* empty when none was attached after its last turn: good for nothing */
+};
+/* Those found when the engine was opened, least recently used first; to be called once, before
+ * the first submit. The caller frees each, and forgets the sessions that it has no use for. */
+struct engine_saved *engine_take_saved(struct engine *engine);
+void engine_saved_free(struct engine_saved *saved);
+
 /* Counters for /metrics; read at any time, from any thread. */
 struct engine_counters {
     uint64_t n_steps;
@@ -172,9 +197,16 @@ struct engine_counters {
     uint64_t n_cached_tokens; /* kept or copied instead of computed ... */
     uint64_t n_copied_tokens; /* ... of these, copied from another session */
     uint64_t n_evicted_tokens;
-    int n_active;   /* requests being prefilled or decoded */
-    int n_waiting;  /* requests accepted and not yet active */
-    int n_sessions; /* sessions held in memory */
+    int n_active;             /* requests being prefilled or decoded */
+    int n_waiting;            /* requests accepted and not yet active */
+    int n_sessions;           /* in memory */
+    int n_saved_sessions;     /* in files */
+    uint64_t n_spilled;       /* sessions saved to files, so far */
+    uint64_t n_restored;      /* brought back */
+    uint64_t n_lost_sessions; /* that could not be, or made room on the disk */
+    uint64_t n_save_errors;   /* of the disk */
+    uint64_t kv_memory_bytes; /* in use, or promised to running turns */
+    uint64_t kv_file_bytes;
     struct histogram step_seconds;
     struct histogram step_tokens; /* of all sessions together */
 };

@@ -9,16 +9,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/base/buf.h"
+
 struct err;
 struct turn;
 
-enum command_kind { COMMAND_SUBMIT, COMMAND_CANCEL, COMMAND_FORGET, COMMAND_STOP };
+enum command_kind { COMMAND_SUBMIT, COMMAND_CANCEL, COMMAND_FORGET, COMMAND_NOTE, COMMAND_STOP };
 
 struct command {
     struct command *next;
     enum command_kind kind;
-    uint64_t id;       /* cancel: the request; forget: the session */
+    uint64_t id;       /* cancel: the request; forget, note: the session */
     struct turn *turn; /* submit */
+    struct buf note;   /* note */
 };
 
 struct inbox {
@@ -27,6 +30,7 @@ struct inbox {
     struct command *first;
     struct command **last;
     bool is_stopped; /* COMMAND_STOP was put: nothing fits any more */
+    bool is_woken;
 };
 
 bool inbox_init(struct inbox *inbox, struct err *err);
@@ -35,7 +39,11 @@ void inbox_done(struct inbox *inbox);
 /* Takes `command` (malloc'ed) over; false when the engine is stopping. */
 bool inbox_put(struct inbox *inbox, struct command *command, struct err *err);
 
-/* All messages in order, NULL when there are none. With `wait`, returns only when there is one. */
-struct command *inbox_take(struct inbox *inbox, bool wait);
+/* Ends a wait, now or the next one, without a message. */
+void inbox_wake(struct inbox *inbox);
+
+/* All messages in order, NULL when there are none. Waits for one, or until somebody wakes it, for
+ * max_wait_ms at most; without end when that is negative. */
+struct command *inbox_take(struct inbox *inbox, int max_wait_ms);
 
 #endif

@@ -9,7 +9,6 @@
 enum { N_BUCKETS = 4096 };
 
 struct session_table {
-    int count;
     struct session_entry *buckets[N_BUCKETS];
 };
 
@@ -50,8 +49,7 @@ struct session_entry *session_table_find(const struct session_table *table, uint
     return entry;
 }
 
-struct session_entry *session_table_add(struct session_table *table, uint64_t id,
-                                        struct session *session, struct err *err)
+struct session_entry *session_table_add(struct session_table *table, uint64_t id, struct err *err)
 {
     struct session_entry *entry = calloc(1, sizeof *entry);
     if (entry == NULL) {
@@ -60,10 +58,8 @@ struct session_entry *session_table_add(struct session_table *table, uint64_t id
     }
     struct session_entry **bucket = &table->buckets[bucket_of(id)];
     entry->id = id;
-    entry->session = session;
     entry->next = *bucket;
     *bucket = entry;
-    table->count++;
     return entry;
 }
 
@@ -73,7 +69,6 @@ void session_table_remove(struct session_table *table, struct session_entry *ent
     while (*link != entry)
         link = &(*link)->next;
     *link = entry->next;
-    table->count--;
     session_close(&entry->session);
     free(entry);
 }
@@ -87,9 +82,4 @@ struct session_entry *session_table_next(const struct session_table *table,
     while (bucket < N_BUCKETS && table->buckets[bucket] == NULL)
         bucket++;
     return bucket < N_BUCKETS ? table->buckets[bucket] : NULL;
-}
-
-int session_table_count(const struct session_table *table)
-{
-    return table->count;
 }

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/checksum.h"
 #include "core/base/err.h"
 #include "core/gguf/gguf_parse.h"
 
@@ -117,6 +118,25 @@ struct gguf_shown gguf_show(struct gguf_text text)
         shown.text[i] = c >= ' ' && c <= '~' ? c : '?';
     }
     return shown;
+}
+
+/* Metadata comes first in the file, and training changes a tensor everywhere: its beginning and its
+ * middle tell. */
+uint64_t gguf_fingerprint(const struct gguf *file)
+{
+    enum { SAMPLE = 1024 };
+    const unsigned char *data_begin = (const unsigned char *)file->bytes + file->n_bytes;
+    uint64_t hash = checksum_hash(CHECKSUM_HASH, &file->n_bytes, sizeof file->n_bytes);
+    for (size_t i = 0; i < gguf_n_tensors(file); i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(file, i);
+        const unsigned char *data = tensor->data;
+        size_t n = tensor->n_bytes < SAMPLE ? tensor->n_bytes : SAMPLE;
+        hash = checksum_hash(hash, data, n);
+        hash = checksum_hash(hash, data + (tensor->n_bytes - n) / 2, n);
+        data_begin = data < data_begin ? data : data_begin;
+    }
+    return checksum_hash(hash, file->bytes,
+                         (size_t)(data_begin - (const unsigned char *)file->bytes));
 }
 
 size_t gguf_file_bytes(const struct gguf *file)

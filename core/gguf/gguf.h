@@ -71,6 +71,9 @@ void gguf_close(struct gguf **file);
 void gguf_drop_pages(const struct gguf *file, const void *data, size_t n_bytes);
 
 size_t gguf_file_bytes(const struct gguf *file);
+/* Tells one model from another: a hash of all metadata and of a part of each tensor. Reads from the
+ * disk what is not in memory. */
+uint64_t gguf_fingerprint(const struct gguf *file);
 
 /* Getters: true when the key is there with a value that fits. A missing key, another type or a
  * number out of range is false; outputs are then untouched. Any integer type converts to

@@ -19,6 +19,7 @@ struct kv_cache {
     int64_t position;  /* tokens fed */
     int64_t ring_from; /* the ring holds tokens ring_from .. position-1 and no older ones, even
                           after a rewind */
+    int64_t furthest;  /* the most tokens that it ever held: memory is touched up to there */
     size_t n_bytes;
     char *k;        /* [n_layers, n_kv_heads, n_rows] of k_bytes; start of the mapping */
     char *v;        /* [n_layers, n_kv_heads, n_rows] of v_bytes */
@@ -218,6 +219,7 @@ struct kv_view kv_cache_view(const struct kv_cache *cache, int ahead)
 void kv_cache_advance(struct kv_cache *cache, int n_tokens)
 {
     cache->position += n_tokens;
+    cache->furthest = max_i64(cache->furthest, cache->position);
     cache->ring_from = max_i64(cache->ring_from, cache->position - cache->n_ring);
 }
 
@@ -317,6 +319,7 @@ bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state)
     set_sinks(&after, state->n_sinks);
     after.position = state->position;
     after.ring_from = state->ring_from;
+    after.furthest = max_i64(cache->furthest, state->position);
     if (state->position - state->ring_from > after.n_ring ||
         !kv_cache_can_rewind(&after, state->position))
         return false;
@@ -358,6 +361,27 @@ uint64_t kv_cache_live_bytes(const struct kv_cache *cache)
     uint64_t n_heads = (uint64_t)cache->shape.n_layers * (uint64_t)cache->shape.n_kv_heads;
     size_t n_scales = cache->k_scale == NULL ? 0 : 2 * sizeof(float);
     return n_rows * n_heads * (cache->k_bytes + cache->v_bytes + n_scales);
+}
+
+uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n)
+{
+    enum { PAGE = 4096 };
+    struct kv_layout layout;
+    if (!lay_out(shape, &layout))
+        return UINT64_MAX;
+    if (n >= (int64_t)layout.n_rows)
+        return layout.n_bytes;
+    /* Each head's rows begin and end inside a page. */
+    uint64_t n_heads = (uint64_t)shape->n_layers * (uint64_t)shape->n_kv_heads;
+    uint64_t of_head = (uint64_t)n * (layout.k_bytes + layout.v_bytes) + (n > 0 ? 2 * PAGE : 0);
+    if (shape->type == KV_Q8)
+        of_head += (uint64_t)n * 2 * sizeof(float);
+    return n_heads * of_head < layout.n_bytes ? n_heads * of_head : layout.n_bytes;
+}
+
+uint64_t kv_cache_touched_bytes(const struct kv_cache *cache)
+{
+    return kv_shape_touched_bytes(&cache->shape, cache->furthest);
 }
 
 static size_t row_index(const struct kv_cache *cache, int layer, int head, int row)

@@ -96,6 +96,11 @@ typedef bool kv_cache_bytes_fn(void *arg, void *bytes, size_t len);
 bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg);
 uint64_t kv_cache_live_bytes(const struct kv_cache *cache); /* of all these stretches */
 
+/* Memory that n tokens touch at most, in a fresh cache of this shape ... */
+uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n);
+/* ... and what this one has touched so far. */
+uint64_t kv_cache_touched_bytes(const struct kv_cache *cache);
+
 /* Row `row` of one layer and head, for kv_store and attention. The scale pointers are NULL unless
  * KV_Q8. Rows of a head are contiguous. */
 void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row);

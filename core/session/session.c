@@ -23,6 +23,7 @@ struct session {
     int n_window;
     struct token_list start; /* the cache's first tokens, as many as it has rows, for
                                 session_common_prefix */
+    struct buf note;         /* the caller's */
     enum session_state state;
 
     /* The turn. */
@@ -95,6 +96,7 @@ void session_close(struct session **session_ptr)
         return;
     drop_turn(session);
     token_list_done(&session->start);
+    buf_done(&session->note);
     token_report_list_done(&session->reports);
     kv_cache_close(&session->cache);
     free(session);
@@ -223,6 +225,7 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     if (!open_speech(session, turn, err))
         return false;
 
+    buf_done(&session->note);
     begin_with(session, turn->source, turn->keep);
     session->keep = turn->keep;
     session->n_prompt = (int)turn->prompt.n;
@@ -491,9 +494,17 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     drop_turn(session);
 }
 
+void session_set_note(struct session *session, struct buf *note)
+{
+    buf_done(&session->note);
+    session->note = *note;
+    buf_init(note);
+}
+
 struct session_saved session_saved(const struct session *session)
 {
     return (struct session_saved){.cache = kv_cache_state(session->cache),
+                                  .n_note = session->note.len,
                                   .n_start = session->start.n,
                                   .n_row_bytes = kv_cache_live_bytes(session->cache)};
 }
@@ -501,21 +512,35 @@ struct session_saved session_saved(const struct session *session)
 bool session_restore(struct session *session, const struct session_saved *saved)
 {
     if (saved->n_start > session->start.max || saved->cache.position < 0 ||
-        saved->n_start > (uint64_t)saved->cache.position ||
-        !kv_cache_set_state(session->cache, &saved->cache))
+        saved->n_start > (uint64_t)saved->cache.position || saved->n_note > SESSION_MAX_NOTE)
         return false;
+    char *note = saved->n_note == 0 ? NULL : calloc(1, saved->n_note + 1);
+    bool is_restored =
+        (note != NULL || saved->n_note == 0) && kv_cache_set_state(session->cache, &saved->cache);
+    if (!is_restored) {
+        free(note);
+        return false;
+    }
+    buf_done(&session->note);
+    session->note = (struct buf){.data = note, .len = saved->n_note, .max = saved->n_note + 1};
     session->start.n = (size_t)saved->n_start;
     return true;
 }
 
+static bool walk(void *bytes, size_t len, kv_cache_bytes_fn *fn, void *arg)
+{
+    return len == 0 || fn(arg, bytes, len);
+}
+
 bool session_walk(struct session *session, kv_cache_bytes_fn *fn, void *arg)
 {
-    size_t n_bytes = session->start.n * sizeof *session->start.ids;
-    return (n_bytes == 0 || fn(arg, session->start.ids, n_bytes)) &&
+    return walk(session->note.data, session->note.len, fn, arg) &&
+           walk(session->start.ids, session->start.n * sizeof *session->start.ids, fn, arg) &&
            kv_cache_walk(session->cache, fn, arg);
 }
 
 void session_clear(struct session *session)
 {
+    buf_done(&session->note);
     rewind_to(session, 0);
 }

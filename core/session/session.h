@@ -98,16 +98,23 @@ void session_choose(struct session *session, float *logits, struct buf *out);
  */
 bool session_take_reports(struct session *session, struct token_report_list *out);
 
+enum { SESSION_MAX_NOTE = 64 * 1024 * 1024 };
+/* Bytes of the caller's that are saved with an idle session, until the next turn begins. Takes
+ * *note over; more than SESSION_MAX_NOTE cannot be saved. */
+void session_set_note(struct session *session, struct buf *note);
+
 /* What an idle session is, for snapshot.c: this, and the bytes that session_walk goes through. */
 struct session_saved {
     struct kv_state cache;
+    uint64_t n_note;      /* bytes of the note */
     uint64_t n_start;     /* first tokens of the text that it remembers */
     uint64_t n_row_bytes; /* of the cache's rows; follows from `cache` */
 };
 struct session_saved session_saved(const struct session *session);
-/* False, and nothing has changed, when a session like this one cannot be so. On true session_walk
- * must fill it in before anything else. */
+/* False, and nothing has changed, when a session like this one cannot be so or there is no memory
+ * for the note. On true session_walk must fill it in before anything else. */
 bool session_restore(struct session *session, const struct session_saved *saved);
+/* Of the note, the first tokens and the rows of the cache, in this order. */
 bool session_walk(struct session *session, kv_cache_bytes_fn *fn, void *arg);
 /* An idle session forgets all that it read. */
 void session_clear(struct session *session);

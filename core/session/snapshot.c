@@ -20,11 +20,12 @@ struct snapshot_header {
     uint64_t name;
     int64_t position;
     int64_t ring_from;
-    uint64_t n_start; /* tokens of struct session_saved */
+    uint64_t n_note;  /* see struct session_saved */
+    uint64_t n_start; /* the same */
     uint32_t reserved;
     uint32_t crc; /* of all before */
 };
-_Static_assert(sizeof(struct snapshot_header) == 64, "the header has no holes");
+_Static_assert(sizeof(struct snapshot_header) == 72, "the header has no holes");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written as they lie");
 
 /* The stream after the header, cut into blocks. */
@@ -51,7 +52,8 @@ static bool total_bytes(uint64_t n, uint64_t *out)
 static bool stream_bytes(const struct session *session, uint64_t *out)
 {
     struct session_saved saved = session_saved(session);
-    return !__builtin_add_overflow(saved.n_row_bytes, saved.n_start * sizeof(int32_t), out);
+    return !__builtin_add_overflow(saved.n_row_bytes,
+                                   saved.n_note + saved.n_start * sizeof(int32_t), out);
 }
 
 uint64_t snapshot_bytes(const struct session *session)
@@ -105,6 +107,7 @@ bool snapshot_write(struct session *session, const struct snapshot_id *id, snaps
         .name = id->name,
         .position = saved.cache.position,
         .ring_from = saved.cache.ring_from,
+        .n_note = saved.n_note,
         .n_start = saved.n_start,
     };
     memcpy(header.magic, magic, sizeof magic);
@@ -185,6 +188,7 @@ static bool take_state(struct session *session, const struct snapshot_header *he
         .cache = {.n_sinks = header->n_sinks <= INT32_MAX ? (int)header->n_sinks : -1,
                   .position = header->position,
                   .ring_from = header->ring_from},
+        .n_note = header->n_note,
         .n_start = header->n_start,
     };
     if (!session_restore(session, &saved))
@@ -211,5 +215,47 @@ bool snapshot_read(struct session *session, const struct snapshot_id *id, uint64
     free(blocks.bytes);
     if (!is_read)
         session_clear(session);
+    return is_read;
+}
+
+/* The stream's bytes in a file of n_bytes, the reverse of total_bytes. */
+static uint64_t stream_of(uint64_t n_bytes)
+{
+    uint64_t rest = n_bytes - sizeof(struct snapshot_header);
+    uint64_t each = BLOCK_BYTES + sizeof(uint32_t);
+    uint64_t n_blocks = rest / each + (rest % each != 0);
+    return rest < n_blocks * sizeof(uint32_t) ? 0 : rest - n_blocks * sizeof(uint32_t);
+}
+
+static bool read_note(const struct snapshot_header *header, struct blocks *blocks, struct buf *out)
+{
+    if (header->n_note > blocks->left || header->n_note > SESSION_MAX_NOTE)
+        return damaged(blocks->err, "its note does not fit");
+    size_t len = (size_t)header->n_note;
+    char *note = calloc(1, len + 1);
+    if (note == NULL)
+        return err_no_memory(blocks->err, "a saved conversation");
+    if (len > 0 && !get(blocks, note, len)) {
+        free(note);
+        return false;
+    }
+    *out = (struct buf){.data = note, .len = len, .max = len + 1};
+    return true;
+}
+
+bool snapshot_read_note(const struct snapshot_id *id, uint64_t n_bytes, snapshot_read_fn *read,
+                        void *arg, struct buf *out, struct err *err)
+{
+    struct snapshot_header header;
+    struct blocks blocks = {.read = read, .arg = arg, .err = err};
+    if (n_bytes < sizeof header)
+        return damaged(err, "it ends in its header");
+    blocks.left = stream_of(n_bytes);
+    blocks.bytes = malloc(BLOCK_BYTES + sizeof(uint32_t));
+    if (blocks.bytes == NULL)
+        return err_no_memory(err, "a saved conversation");
+    bool is_read = read(arg, &header, sizeof header, err) && check_header(&header, id, err) &&
+                   read_note(&header, &blocks, out);
+    free(blocks.bytes);
     return is_read;
 }

@@ -4,9 +4,9 @@
  * It is read as if it came from an enemy: bound to one model and configuration (fingerprint) and to
  * one session (name), sizes computed from the running configuration, the exact length demanded,
  * every byte under a checksum. Format, little endian: a header (struct snapshot_header in the .c)
- * under its own CRC-32C, then the session's first tokens and the rows of its cache (kv_cache_walk)
- * as one stream, cut into blocks that each carry a CRC-32C.
- * Thread: whoever holds the session; several at once for different ones. */
+ * under its own CRC-32C, then the session's note, first tokens and the rows of its cache
+ * (kv_cache_walk) as one stream, cut into blocks that each carry a CRC-32C. Thread: whoever holds
+ * the session; several at once for different ones. */
 #ifndef CORE_SESSION_SNAPSHOT_H
 #define CORE_SESSION_SNAPSHOT_H
 
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
 struct err;
 struct session;
 
@@ -38,5 +39,9 @@ bool snapshot_write(struct session *session, const struct snapshot_id *id, snaps
  * model, configuration, session or version; the session is then empty. */
 bool snapshot_read(struct session *session, const struct snapshot_id *id, uint64_t n_bytes,
                    snapshot_read_fn *read, void *arg, struct err *err);
+
+/* Of such bytes, the note alone, into a fresh buffer. The same errors. */
+bool snapshot_read_note(const struct snapshot_id *id, uint64_t n_bytes, snapshot_read_fn *read,
+                        void *arg, struct buf *out, struct err *err);
 
 #endif

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
-enum { HEADER_BYTES = 64, HEADER_CRC = 60, BLOCK_BYTES = 256 * 1024 };
+enum { HEADER_BYTES = 72, HEADER_CRC = 68, BLOCK_BYTES = 256 * 1024 };
 
 static const struct kv_shape shape = {.n_layers = 1,
                                       .n_kv_heads = 1,
@@ -68,7 +68,12 @@ static void load(struct session *session, const uint8_t *bytes, size_t n_bytes)
 {
     struct err err;
     struct reader reader = {bytes, n_bytes};
-    struct buf again = {0};
+    struct buf again = {0}, note = {0};
+    if (snapshot_read_note(&id, n_bytes, read_from_memory, &reader, &note, &err) &&
+        note.len > n_bytes)
+        abort();
+    buf_done(&note);
+    reader = (struct reader){bytes, n_bytes};
     if (!snapshot_read(session, &id, n_bytes, read_from_memory, &reader, &err)) {
         if (session_position(session) != 0)
             abort();

@@ -1,118 +1,13 @@
 #include "core/engine/engine.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/support/check.h"
+#include "tests/support/engine_run.h"
 #include "tests/support/tiny_model.h"
-
-enum { MAX_REQUESTS = 128 };
-
-/* What arrived for each request, by its number. */
-struct results {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct result {
-        struct buf text;
-        int n_tokens;
-        int n_finals;
-        bool is_failed;
-        enum engine_finish finish;
-        struct engine_usage usage;
-        struct err err;
-    } of[MAX_REQUESTS];
-};
-
-static struct results results;
-
-static void on_events(void *arg, struct engine_event *events)
-{
-    struct results *all = arg;
-    pthread_mutex_lock(&all->lock);
-    while (events != NULL) {
-        struct engine_event *event = events;
-        struct result *result = &all->of[event->request];
-        events = event->next;
-        if (event->kind == ENGINE_EVENT_TEXT) {
-            buf_append(&result->text, event->text.data, event->text.len);
-            result->n_tokens += event->n_tokens;
-        } else {
-            result->n_finals++;
-            result->is_failed = event->kind == ENGINE_EVENT_FAILED;
-            result->finish = event->finish;
-            result->usage = event->usage;
-            result->err = event->err;
-        }
-        engine_event_free(event);
-    }
-    pthread_cond_broadcast(&all->changed);
-    pthread_mutex_unlock(&all->lock);
-}
-
-static struct result *wait_final(uint64_t request)
-{
-    pthread_mutex_lock(&results.lock);
-    while (results.of[request].n_finals == 0)
-        pthread_cond_wait(&results.changed, &results.lock);
-    pthread_mutex_unlock(&results.lock);
-    return &results.of[request];
-}
-
-static void wait_text(uint64_t request)
-{
-    pthread_mutex_lock(&results.lock);
-    while (results.of[request].text.len == 0 && results.of[request].n_finals == 0)
-        pthread_cond_wait(&results.changed, &results.lock);
-    pthread_mutex_unlock(&results.lock);
-}
-
-static struct engine *open_engine(struct engine_options options)
-{
-    struct engine *engine = NULL;
-    struct err err = {0};
-    for (int i = 0; i < MAX_REQUESTS; i++)
-        buf_done(&results.of[i].text);
-    memset(results.of, 0, sizeof results.of);
-    options.model_path = TINY_MODEL_PATH;
-    if (!engine_open(&engine, &options, on_events, &results, &err))
-        fail_msg("%s", err.text);
-    return engine;
-}
-
-static struct engine_options small_window(void)
-{
-    return (struct engine_options){
-        .n_window = 64, .n_sinks = 4, .n_threads = 2, .kv_type = KV_F32, .prefill_chunk = 32};
-}
-
-static struct engine_request make_request(uint64_t id, uint64_t session, int64_t keep, int n_prompt,
-                                          int max_tokens)
-{
-    struct engine_request request;
-    engine_request_init(&request);
-    request.id = id;
-    request.session = session;
-    request.keep = keep;
-    request.max_tokens = max_tokens;
-    request.ignore_end = true;
-    request.sampling = (struct sampler_settings){.top_p = 1, .repetition_penalty = 1};
-    for (int i = 0; i < n_prompt; i++) {
-        int32_t token = keep == 0 && i == 0 ? 1 : 3 + 'a' + (int32_t)((session + (uint64_t)i) % 26);
-        assert_true(token_list_push(&request.tokens, token, NULL));
-    }
-    return request;
-}
-
-static void submit(struct engine *engine, struct engine_request request)
-{
-    struct err err = {0};
-    if (!engine_submit(engine, &request, &err))
-        fail_msg("%s", err.text);
-    assert_null(request.tokens.ids);
-}
 
 static void says_what_it_loaded(void **state)
 {
@@ -306,13 +201,6 @@ static void two_turns_of_one_session_never_interleave(void **state)
     engine_close(&engine);
 }
 
-static struct engine_counters read_counters(const struct engine *engine)
-{
-    struct engine_counters counters;
-    engine_read_counters(engine, &counters);
-    return counters;
-}
-
 /* The same first n_same tokens whatever the session, then its own. */
 static struct engine_request begin_alike(uint64_t id, uint64_t session, int n_same, int n_own)
 {
@@ -462,7 +350,7 @@ static void expect_refusal(struct engine_options options, enum err_code code, co
 {
     struct engine *engine = NULL;
     struct err err = {0};
-    assert_false(engine_open(&engine, &options, on_events, &results, &err));
+    assert_false(engine_open(&engine, &options, NULL, NULL, &err));
     assert_null(engine);
     assert_int_equal(err.code, code);
     if (strstr(err.text, part) == NULL)
@@ -484,22 +372,6 @@ static void bad_options_get_one_sentence(void **state)
     expect_refusal(options, ERR_NOT_FOUND, "/nowhere/model.gguf");
 }
 
-static int open_results(void **state)
-{
-    (void)state;
-    pthread_mutex_init(&results.lock, NULL);
-    pthread_cond_init(&results.changed, NULL);
-    return 0;
-}
-
-static int close_results(void **state)
-{
-    (void)state;
-    for (int i = 0; i < MAX_REQUESTS; i++)
-        buf_done(&results.of[i].text);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,5 +391,5 @@ int main(void)
         cmocka_unit_test(a_copy_that_is_not_exact_is_refused),
         cmocka_unit_test(bad_options_get_one_sentence),
     };
-    return cmocka_run_group_tests(tests, open_results, close_results);
+    return cmocka_run_group_tests(tests, engine_run_init, engine_run_done);
 }

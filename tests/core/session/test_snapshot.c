@@ -10,7 +10,7 @@
 #include "tests/support/check.h"
 #include "tests/support/tiny_model.h"
 
-enum { SINKS = 4, WINDOW = 48, SLACK = 31, MAX_CHUNK = 16, HEADER_BYTES = 64 };
+enum { SINKS = 4, WINDOW = 48, SLACK = 31, MAX_CHUNK = 16, HEADER_BYTES = 72 };
 
 static const struct snapshot_id id = {.fingerprint = 0x1234567890, .name = 77};
 static struct tiny_model tiny;
@@ -118,6 +118,51 @@ static void assert_saves_as(struct session *session, const struct buf *expected)
     buf_done(&bytes);
 }
 
+static void give_note(struct session *session, const char *text, size_t n_times)
+{
+    struct buf note = {0};
+    for (size_t i = 0; i < n_times; i++)
+        buf_append_text(&note, text);
+    session_set_note(session, &note);
+    assert_null(note.data);
+}
+
+static void the_note_can_be_read_alone(void **state)
+{
+    (void)state;
+    struct session *session = open_session();
+    struct buf ignored = {0};
+    speak(session, 0, 20, 5, &ignored);
+    for (size_t n_times = 0; n_times < 90000; n_times = n_times * 9 + 1) {
+        struct buf note = {0};
+        struct err err = {0};
+        give_note(session, "nine long", n_times);
+        struct buf bytes = save(session);
+        struct reader reader = {(unsigned char *)bytes.data, bytes.len};
+        if (!snapshot_read_note(&id, bytes.len, read_from_memory, &reader, &note, &err))
+            fail_msg("%s", err.text);
+        assert_int_equal(note.len, 9 * n_times);
+        assert_int_equal(strncmp(buf_text(&note), "nine longnine", note.len < 13 ? note.len : 13),
+                         0);
+        assert_true(load(session, bytes.data, bytes.len, NULL));
+        assert_saves_as(session, &bytes);
+        buf_done(&note);
+
+        if (n_times > 0) {
+            bytes.data[HEADER_BYTES + 9 * n_times - 1]++;
+            reader = (struct reader){(unsigned char *)bytes.data, bytes.len};
+            assert_false(
+                snapshot_read_note(&id, bytes.len, read_from_memory, &reader, &note, &err));
+        }
+        buf_done(&bytes);
+    }
+    /* It tells of the session as it was: the next turn makes it void. */
+    speak(session, session_position(session), 3, 1, &ignored);
+    assert_int_equal(session_saved(session).n_note, 0);
+    buf_done(&ignored);
+    session_close(&session);
+}
+
 /* Short ones, ones that have wrapped, ones that went back. */
 static void a_restored_session_goes_on_as_if_it_never_stopped(void **state)
 {
@@ -129,6 +174,7 @@ static void a_restored_session_goes_on_as_if_it_never_stopped(void **state)
         struct session *one = open_session(), *other = open_session();
         struct buf ignored = {0}, a = {0}, b = {0};
         speak(one, 0, lives[i].n_prompt, lives[i].n_said, &ignored);
+        give_note(one, "what was said", i);
         struct buf bytes = save(one);
         speak(other, 0, 70, 3, &ignored); /* what was there does not shine through */
         struct err err = {0};
@@ -238,6 +284,7 @@ static void a_flipped_bit_anywhere_is_found(void **state)
     struct session_saved saved = {.cache = {.n_sinks = SINKS, .position = 100, .ring_from = 40},
                                   .n_start = 70};
     assert_true(session_restore(session, &saved) && session_walk(session, fill, &random));
+    give_note(session, "a note", 1);
     struct buf bytes = save(session);
     for (size_t i = 0; i < bytes.len * 8; i++) {
         struct err err = {0};
@@ -381,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restored_session_goes_on_as_if_it_never_stopped),
+        cmocka_unit_test(the_note_can_be_read_alone),
         cmocka_unit_test(every_kv_type_and_size_comes_back),
         cmocka_unit_test(impossible_states_are_refused),
         cmocka_unit_test(a_flipped_bit_anywhere_is_found),
