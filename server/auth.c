@@ -239,3 +239,15 @@ void auth_read_digest(const struct auth *auth, int owner, struct auth_digest *ou
     for (size_t i = 0; i < SHA256_DIGEST_SIZE; i++)
         snprintf(out->hex + 2 * i, 3, "%02x", auth->owners[owner].digest.bytes[i]);
 }
+
+int auth_find_digest(const struct auth *auth, const char *hex)
+{
+    struct auth_digest digest;
+    int n_owners = auth->path == NULL ? 1 : auth->n_owners;
+    for (int owner = 0; owner < n_owners; owner++) {
+        auth_read_digest(auth, owner, &digest);
+        if (strcmp(digest.hex, hex) == 0)
+            return owner;
+    }
+    return -1;
+}

@@ -35,5 +35,7 @@ struct auth_digest {
     char hex[65]; /* SHA-256 of the name, or of the key that has none; "anyone" without keys */
 };
 void auth_read_digest(const struct auth *auth, int owner, struct auth_digest *out);
+/* The owner of such a text; -1 when that key is not there any more. */
+int auth_find_digest(const struct auth *auth, const char *hex);
 
 #endif

@@ -33,6 +33,7 @@ struct boundary {
 
 struct conversation {
     struct conversation *next, *previous; /* most recently used first */
+    struct conversation *next_named;      /* in the same place of the table of names */
     char id[CONVERSATION_ID_SIZE];
     int owner;
     bool is_named; /* by the client, who then always names it: never found by text */
@@ -40,6 +41,7 @@ struct conversation {
     bool is_leaving;
     int64_t begun;            /* in seconds since 1970: what its template takes for the present, so
                                  that midnight does not change what was already read */
+    bool is_fork;             /* its first turn has not ended yet */
     uint64_t session;         /* the engine's; 0: none, and no boundaries */
     struct engine_usage last; /* after the session's last turn: where it stands, how far back it
                                  can go */
@@ -49,6 +51,10 @@ struct conversation {
     struct buf tail;        /* of what the model said last; see struct boundary */
     uint64_t rendered_with; /* boundaries hold for the same tools and variables only */
 };
+
+/* As the last one; without memory for it the conversation is read again one day: that costs time
+ * only. */
+void conversation_add_boundary(struct conversation *one, struct boundary boundary);
 
 /* True when the engine still holds the tokens up to this boundary. */
 bool conversation_can_return(const struct conversation *one, const struct boundary *boundary);

@@ -189,7 +189,7 @@ static bool prepend_tail(const struct feed *feed)
         prompt_done(&rest);
         return false;
     }
-    prompt_done(&plan->prompt);
+    plan->whole = plan->prompt;
     plan->prompt = rest;
     plan->begin = 0;
     return true;

@@ -5,15 +5,18 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/checksum.h"
 #include "core/base/err.h"
 #include "server/conversation.h"
 #include "server/random_id.h"
 
+enum { N_NAMES = 4096 };
+
 struct conversations {
     struct conversations_options options;
+    struct conversation *names[N_NAMES]; /* by a hash of owner and id */
     struct conversation *first, *last;
     int n_conversations;
-    int n_sessions; /* held by conversations, or running and ephemeral */
     size_t n_log_bytes;
     uint64_t last_session;
 };
@@ -43,12 +46,33 @@ static void link_first(struct conversations *all, struct conversation *one)
     all->first = one;
 }
 
+static struct conversation **place_of_name(struct conversations *all, int owner, const char *id)
+{
+    uint64_t hash = checksum_hash(CHECKSUM_HASH, &owner, sizeof owner);
+    hash = checksum_hash(hash, id, strlen(id));
+    return &all->names[(hash ^ hash >> 32) % N_NAMES];
+}
+
+static void link_name(struct conversations *all, struct conversation *one)
+{
+    struct conversation **place = place_of_name(all, one->owner, one->id);
+    one->next_named = *place;
+    *place = one;
+}
+
+static void unlink_name(struct conversations *all, struct conversation *one)
+{
+    struct conversation **place = place_of_name(all, one->owner, one->id);
+    while (*place != one)
+        place = &(*place)->next_named;
+    *place = one->next_named;
+}
+
 static void forget_session(struct conversations *all, struct conversation *one)
 {
     if (one->session == 0)
         return;
     all->options.forget(all->options.arg, one->session);
-    all->n_sessions--;
     one->session = 0;
     one->last = (struct engine_usage){0};
     one->n_boundaries = 0;
@@ -58,6 +82,7 @@ static void drop(struct conversations *all, struct conversation *one)
 {
     forget_session(all, one);
     unlink_one(all, one);
+    unlink_name(all, one);
     all->n_conversations--;
     all->n_log_bytes -= one->log.n_bytes;
     message_log_done(&one->log);
@@ -67,10 +92,10 @@ static void drop(struct conversations *all, struct conversation *one)
 }
 
 /* The least recently used one that nobody speaks in; NULL when all are busy. */
-static struct conversation *oldest_idle(const struct conversations *all, bool with_session)
+static struct conversation *oldest_idle(const struct conversations *all)
 {
     struct conversation *one = all->last;
-    while (one != NULL && (one->is_busy || (with_session && one->session == 0)))
+    while (one != NULL && one->is_busy)
         one = one->previous;
     return one;
 }
@@ -79,11 +104,19 @@ static void keep_limits(struct conversations *all)
 {
     while (all->n_conversations > all->options.max_conversations ||
            all->n_log_bytes > all->options.max_log_bytes) {
-        struct conversation *one = oldest_idle(all, false);
+        struct conversation *one = oldest_idle(all);
         if (one == NULL)
             return;
         drop(all, one);
     }
+}
+
+static void enter(struct conversations *all, struct conversation *one)
+{
+    link_first(all, one);
+    link_name(all, one);
+    all->n_conversations++;
+    all->n_log_bytes += one->log.n_bytes;
 }
 
 static struct conversation *add(struct conversations *all, const struct conversation_ask *ask)
@@ -98,9 +131,45 @@ static struct conversation *add(struct conversations *all, const struct conversa
         snprintf(one->id, sizeof one->id, "%s", ask->id);
     else
         random_id_make(one->id);
-    link_first(all, one);
-    all->n_conversations++;
+    enter(all, one);
     return one;
+}
+
+static void conversation_free(struct conversation *one)
+{
+    if (one == NULL)
+        return;
+    message_log_done(&one->log);
+    free(one->boundaries);
+    buf_done(&one->tail);
+    free(one);
+}
+
+/* What `one` was when its first n_messages were said. NULL when there is no memory. */
+static struct conversation *copy_start(const struct conversation *one, size_t n_messages)
+{
+    struct conversation *copy = calloc(1, sizeof *copy);
+    bool is_copied = copy != NULL;
+    for (size_t i = 0; i < n_messages && is_copied; i++) {
+        struct chat_message message = message_log_view(&one->log, i);
+        is_copied = message_log_push(&copy->log, &message);
+    }
+    if (!is_copied) {
+        conversation_free(copy);
+        return NULL;
+    }
+    copy->owner = one->owner;
+    copy->is_named = one->is_named;
+    copy->is_fork = true;
+    copy->last = one->last;
+    copy->rendered_with = one->rendered_with;
+    copy->begun = one->begun;
+    for (int i = 0; i < one->n_boundaries && one->boundaries[i].n_messages <= n_messages; i++) {
+        struct boundary boundary = one->boundaries[i];
+        boundary.has_tail = false; /* only the last one has, which is not copied */
+        conversation_add_boundary(copy, boundary);
+    }
+    return copy;
 }
 
 bool conversations_open(struct conversations **out, const struct conversations_options *options,
@@ -119,8 +188,10 @@ void conversations_close(struct conversations **all_ptr)
     struct conversations *all = *all_ptr;
     if (all == NULL)
         return;
-    while (all->first != NULL)
+    while (all->first != NULL) { /* the engine keeps their sessions for the next run */
+        all->first->session = 0;
         drop(all, all->first);
+    }
     free(all);
     *all_ptr = NULL;
 }
@@ -132,11 +203,21 @@ int conversations_count(const struct conversations *all)
 
 /* ---- which conversation ---- */
 
-/* Messages at the start of both that say the same. */
-static size_t common_prefix(const struct conversation *one, const struct conversation_ask *ask,
-                            const uint64_t *hashes)
+/* Pinned, the system prompt of a conversation is the one that it began with. */
+static size_t n_pinned(const struct conversations *all, const struct conversation *one,
+                       const struct conversation_ask *ask)
 {
-    size_t n = 0;
+    return all->options.pins_system && ask->n_messages > 1 && one->log.n > 0 &&
+                   one->log.items[0].role == CHAT_SYSTEM && ask->messages[0].role == CHAT_SYSTEM
+               ? 1
+               : 0;
+}
+
+/* Messages at the start of both that say the same. */
+static size_t common_prefix(const struct conversations *all, const struct conversation *one,
+                            const struct conversation_ask *ask, const uint64_t *hashes)
+{
+    size_t n = n_pinned(all, one, ask);
     while (n < ask->n_messages && n < one->log.n &&
            message_log_same(&one->log, n, &ask->messages[n], hashes[n]))
         n++;
@@ -144,23 +225,36 @@ static size_t common_prefix(const struct conversation *one, const struct convers
 }
 
 /* The same by hashes alone: for choosing among many; what is chosen is compared in full. */
-static size_t likely_prefix(const struct conversation *one, const struct conversation_ask *ask,
-                            const uint64_t *hashes)
+static size_t likely_prefix(const struct conversations *all, const struct conversation *one,
+                            const struct conversation_ask *ask, const uint64_t *hashes)
 {
-    size_t n = 0;
+    size_t n = n_pinned(all, one, ask);
     while (n < ask->n_messages && n < one->log.n && one->log.items[n].hash == hashes[n])
         n++;
     return n;
 }
 
-static struct conversation *find_named(const struct conversations *all,
-                                       const struct conversation_ask *ask)
+/* Of several branches the one that has most of the ask; of those, one that ends there. */
+static struct conversation *find_named(struct conversations *all,
+                                       const struct conversation_ask *ask, const uint64_t *hashes)
 {
-    for (struct conversation *one = all->first; one != NULL; one = one->next) {
-        if (one->owner == ask->owner && strcmp(one->id, ask->id) == 0)
-            return one;
+    struct conversation *best = NULL;
+    size_t best_common = 0;
+    bool best_is_tip = false;
+    for (struct conversation *one = *place_of_name(all, ask->owner, ask->id); one != NULL;
+         one = one->next_named) {
+        if (one->owner != ask->owner || strcmp(one->id, ask->id) != 0)
+            continue;
+        size_t n_common = likely_prefix(all, one, ask, hashes);
+        bool is_tip = n_common == one->log.n;
+        if (best == NULL || n_common > best_common ||
+            (n_common == best_common && is_tip && !best_is_tip)) {
+            best = one;
+            best_common = n_common;
+            best_is_tip = is_tip;
+        }
     }
-    return NULL;
+    return best;
 }
 
 /* Messages that the best reachable boundary covers if it ends an answer; 0 for none. Without a name
@@ -186,7 +280,7 @@ static struct conversation *find_by_text(const struct conversations *all,
     for (struct conversation *one = all->first; one != NULL; one = one->next) {
         if (one->owner != ask->owner || one->is_named || one->is_busy || one->session == 0)
             continue;
-        size_t covered = covered_by_answers(one, likely_prefix(one, ask, hashes));
+        size_t covered = covered_by_answers(one, likely_prefix(all, one, ask, hashes));
         bool is_tip = covered == one->log.n;
         if (covered > best_covered || (covered == best_covered && is_tip && !best_is_tip)) {
             best = covered > 0 ? one : best;
@@ -229,12 +323,14 @@ static void plan_init(struct conversation_plan *plan)
 {
     *plan = (struct conversation_plan){.replay = -1, .is_start = true};
     prompt_init(&plan->prompt);
+    prompt_init(&plan->whole);
     message_log_init(&plan->added);
 }
 
 static void plan_done(struct conversation_plan *plan)
 {
     prompt_done(&plan->prompt);
+    prompt_done(&plan->whole);
     message_log_done(&plan->added);
     plan->conversation = NULL;
 }
@@ -245,14 +341,38 @@ static enum conversations_status no_memory(struct err *err)
     return CONVERSATIONS_FAILED;
 }
 
+/* Another answer to the same question takes the old one's place; whoever changes what was said
+ * before may come back to how it went. */
+static bool is_edit(const struct conversation *one, const struct conversation_plan *plan)
+{
+    return plan->match == CONVERSATION_REWIND && plan->replay < 0 && plan->added.n > 0 &&
+           plan->n_base < one->log.n;
+}
+
+static struct conversation *fork(struct conversations *all, const struct conversation *one,
+                                 struct conversation_plan *plan)
+{
+    struct conversation *copy = copy_start(one, plan->n_base);
+    if (copy == NULL)
+        return NULL;
+    if (one->is_named)
+        snprintf(copy->id, sizeof copy->id, "%s", one->id);
+    else
+        random_id_make(copy->id);
+    enter(all, copy);
+    plan->match = CONVERSATION_FORK;
+    plan->source = one->session;
+    return copy;
+}
+
 static enum conversations_status begin(struct conversations *all,
                                        const struct conversation_ask *ask, const uint64_t *hashes,
                                        struct conversation_plan *plan, struct err *err)
 {
     struct conversation *one = ask->is_ephemeral ? NULL
-                               : ask->id != NULL ? find_named(all, ask)
+                               : ask->id != NULL ? find_named(all, ask, hashes)
                                                  : find_by_text(all, ask, hashes);
-    size_t n_common = one == NULL ? 0 : common_prefix(one, ask, hashes);
+    size_t n_common = one == NULL ? 0 : common_prefix(all, one, ask, hashes);
 
     if (ask->is_ephemeral || (one != NULL && is_side_request(one, ask, n_common)))
         return make_ephemeral(all, ask, plan, err) ? CONVERSATIONS_READY : CONVERSATIONS_FAILED;
@@ -266,10 +386,11 @@ static enum conversations_status begin(struct conversations *all,
             drop(all, one);
         return CONVERSATIONS_FAILED;
     }
+    if (is_edit(one, plan) && (one = fork(all, one, plan)) == NULL)
+        return CONVERSATIONS_FAILED;
     one->is_busy = true;
     plan->conversation = one;
     plan->session = one->session;
-    plan->has_session = one->session != 0;
     unlink_one(all, one);
     link_first(all, one);
     return CONVERSATIONS_READY;
@@ -305,23 +426,51 @@ enum conversations_status conversations_begin_raw(const char *text, size_t len,
     return CONVERSATIONS_FAILED;
 }
 
-bool conversations_take_session(struct conversations *all, struct conversation_plan *plan)
+void conversations_take_session(struct conversations *all, struct conversation_plan *plan)
 {
-    if (plan->has_session)
-        return true;
-    if (all->n_sessions >= all->options.max_sessions) {
-        struct conversation *idle = oldest_idle(all, true);
-        if (idle == NULL)
-            return false;
-        forget_session(all, idle);
+    if (plan->conversation == NULL || plan->session != 0)
+        return;
+    plan->session = ++all->last_session;
+    plan->is_first_use = true;
+    plan->conversation->session = plan->session;
+}
+
+void conversations_lost(struct conversations *all, struct conversation_plan *plan)
+{
+    struct conversation *one = plan->conversation;
+    if (plan->whole.text.len > 0) {
+        prompt_done(&plan->prompt);
+        plan->prompt = plan->whole;
+        prompt_init(&plan->whole);
     }
-    all->n_sessions++;
-    plan->has_session = true;
-    if (plan->conversation != NULL) {
-        plan->session = ++all->last_session;
-        plan->is_first_use = true;
-        plan->conversation->session = plan->session;
+    plan->begin = 0;
+    plan->is_start = true;
+    plan->keep = 0;
+    plan->replay = -1;
+    plan->source = 0;
+    if (one == NULL)
+        return;
+    plan->match = CONVERSATION_REBUILD;
+    forget_session(all, one);
+    one->n_boundaries = 0; /* a fork's, that had no session yet */
+    plan->session = 0;
+}
+
+bool conversations_restore(struct conversations *all, uint64_t session, const struct buf *note)
+{
+    struct conversation *one = calloc(1, sizeof *one);
+    char owner[CONVERSATION_OWNER_SIZE];
+    bool is_read = one != NULL && conversation_note_read(buf_text(note), note->len, one, owner) &&
+                   (one->owner = all->options.find_owner(all->options.arg, owner)) >= 0;
+    if (!is_read) {
+        conversation_free(one);
+        return false;
     }
+    one->session = session;
+    enter(all, one);
+    if (session > all->last_session)
+        all->last_session = session;
+    keep_limits(all);
     return true;
 }
 
@@ -337,10 +486,8 @@ static void release(struct conversations *all, struct conversation_plan *plan)
     if (one != NULL) {
         one->is_busy = false;
         one->is_leaving = false;
-        if (one->log.n == 0)
+        if (one->log.n == 0 || one->is_fork)
             drop(all, one);
-    } else if (plan->has_session) {
-        all->n_sessions--;
     }
     plan_done(plan);
     keep_limits(all);
@@ -360,8 +507,7 @@ void conversations_fail(struct conversations *all, struct conversation_plan *pla
     release(all, plan);
 }
 
-/* Without memory for it the conversation is read again one day: that costs time only. */
-static void add_boundary(struct conversation *one, struct boundary boundary)
+void conversation_add_boundary(struct conversation *one, struct boundary boundary)
 {
     if (one->boundaries == NULL)
         one->boundaries = calloc(CONVERSATION_MAX_BOUNDARIES, sizeof boundary);
@@ -415,7 +561,7 @@ static void add_answer_boundary(struct conversation *one, size_t n_spoken_before
     buf_done(&one->tail);
     if (has_tail)
         buf_append(&one->tail, result->raw + n_kept, result->n_raw - n_kept);
-    add_boundary(one, (struct boundary){.n_messages = one->log.n,
+    conversation_add_boundary(one, (struct boundary){.n_messages = one->log.n,
                                         .position = one->last.position,
                                         .n_text_kept = n_spoken_before + n_kept,
                                         .is_plain = result->is_plain,
@@ -430,6 +576,7 @@ static void record_turn(struct conversations *all, struct conversation *one,
     int64_t prompt_end = plan->keep + result->n_fed;
     one->last = *result->usage;
     one->rendered_with = plan->rendered_with;
+    one->is_fork = false;
     prune_boundaries(one, plan);
     if (one->last.position < prompt_end || (result->is_cancelled && result->n_raw == 0))
         return; /* stopped before it spoke: the conversation stands as before */
@@ -445,7 +592,7 @@ static void record_turn(struct conversations *all, struct conversation *one,
     bool has_replay = one->n_boundaries > 0 && one->boundaries[one->n_boundaries - 1].replay >= 0 &&
                       one->boundaries[one->n_boundaries - 1].n_messages == n_prompt_messages;
     if (!plan->is_continuation && !has_replay)
-        add_boundary(one, (struct boundary){.n_messages = n_prompt_messages,
+        conversation_add_boundary(one, (struct boundary){.n_messages = n_prompt_messages,
                                             .position = prompt_end - 1,
                                             .replay = result->last_token,
                                             .started_with = plan->started_with});
@@ -453,11 +600,25 @@ static void record_turn(struct conversations *all, struct conversation *one,
         add_answer_boundary(one, n_spoken_before, result);
 }
 
+static void note(struct conversations *all, const struct conversation *one)
+{
+    struct buf bytes;
+    char owner[CONVERSATION_OWNER_SIZE];
+    if (all->options.note == NULL || one->session == 0)
+        return;
+    buf_init(&bytes);
+    all->options.name_owner(all->options.arg, one->owner, owner);
+    conversation_note_write(one, owner, &bytes);
+    all->options.note(all->options.arg, one->session, &bytes);
+}
+
 void conversations_end(struct conversations *all, struct conversation_plan *plan,
                        const struct conversation_result *result)
 {
-    if (plan->conversation != NULL)
+    if (plan->conversation != NULL) {
         record_turn(all, plan->conversation, plan, result);
+        note(all, plan->conversation);
+    }
     release(all, plan);
 }
 
@@ -469,11 +630,9 @@ const char *conversation_plan_id(const struct conversation_plan *plan)
 const char *conversation_match_name(enum conversation_match match)
 {
     static const char *const names[] = {
-        [CONVERSATION_NEW] = "new",
-        [CONVERSATION_APPEND] = "append",
-        [CONVERSATION_REWIND] = "rewind",
-        [CONVERSATION_REBUILD] = "rebuild",
-        [CONVERSATION_EPHEMERAL] = "ephemeral",
+        [CONVERSATION_NEW] = "new",         [CONVERSATION_APPEND] = "append",
+        [CONVERSATION_REWIND] = "rewind",   [CONVERSATION_FORK] = "fork",
+        [CONVERSATION_REBUILD] = "rebuild", [CONVERSATION_EPHEMERAL] = "ephemeral",
     };
     return names[match];
 }

@@ -17,6 +17,7 @@
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
 #include "core/text/prompt.h"
+#include "server/conversation_note.h"
 #include "server/message_log.h"
 
 struct conversation;
@@ -24,18 +25,26 @@ struct conversations;
 struct err;
 
 struct conversations_options {
-    const struct chat_template *chat_template;   /* borrowed */
-    int max_sessions;                            /* engine sessions in memory at once, >= 1 */
-    int max_conversations;                       /* remembered as text */
-    size_t max_log_bytes;                        /* text of all of them */
+    const struct chat_template *chat_template; /* borrowed */
+    int max_conversations;                     /* remembered as text */
+    size_t max_log_bytes;                      /* text of all of them */
+    bool pins_system; /* a client that changes the system prompt of a conversation is not heard */
     void (*forget)(void *arg, uint64_t session); /* frees an engine session */
+    /* Attaches what is known of a conversation to its session, to be found again after a restart
+     * (conversations_restore). Takes *note over. NULL: not wanted. */
+    void (*note)(void *arg, uint64_t session, struct buf *note);
+    /* The name of an owner that outlives the daemon; the owner of such a name, -1 for none. */
+    void (*name_owner)(void *arg, int owner, char out[CONVERSATION_OWNER_SIZE]);
+    int (*find_owner)(void *arg, const char *name);
     void *arg;
 };
 
 enum conversation_match {
     CONVERSATION_NEW,       /* nothing was known */
     CONVERSATION_APPEND,    /* continues where the session stands */
-    CONVERSATION_REWIND,    /* another answer or an edit: goes back to a boundary */
+    CONVERSATION_REWIND,    /* another answer to the last message: goes back to a boundary */
+    CONVERSATION_FORK,      /* an earlier message was edited: a new one, from a boundary on; the old
+                               one stays, under the same name */
     CONVERSATION_REBUILD,   /* the session is known, but must read the text again */
     CONVERSATION_EPHEMERAL, /* not part of the named conversation; forgotten afterwards */
 };
@@ -59,10 +68,11 @@ struct conversation_plan {
     struct prompt prompt; /* bytes begin .. are to be fed ... */
     size_t begin;
     bool is_start;  /* ... as the start of a text */
+    struct prompt whole; /* all of the text, where `prompt` is not; else empty */
     int32_t replay; /* >= 0: this one token is to be fed instead */
 
     uint64_t session;         /* 0 for an ephemeral one, or none yet */
-    bool has_session;         /* counted against max_sessions */
+    uint64_t source;          /* a fork's: the session whose tokens it keeps; else 0 */
     bool is_first_use;        /* of this session number */
     size_t n_base;            /* messages of the log that stay */
     struct message_log added; /* messages that follow them */
@@ -103,9 +113,14 @@ enum conversations_status conversations_begin(struct conversations *all,
 enum conversations_status conversations_begin_raw(const char *text, size_t len,
                                                   struct conversation_plan *out, struct err *err);
 
-/* Gives the plan an engine session, forgetting the least recently used idle one if need be. False
- * when all are speaking: try again after some turn has ended. */
-bool conversations_take_session(struct conversations *all, struct conversation_plan *plan);
+/* Gives the plan a session's number, if it has none. */
+void conversations_take_session(struct conversations *all, struct conversation_plan *plan);
+
+/* The engine does not hold the session any more: all of plan->prompt must be read. */
+void conversations_lost(struct conversations *all, struct conversation_plan *plan);
+
+/* A session of an earlier run with its note. False when that is of no use: forget the session. */
+bool conversations_restore(struct conversations *all, uint64_t session, const struct buf *note);
 
 /* The client of this turn is gone; the turn ends soon. */
 void conversations_leave(struct conversation_plan *plan);

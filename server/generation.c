@@ -27,7 +27,6 @@ enum generation_state {
     GENERATION_IS_NEW,
     GENERATION_AWAITS_CONVERSATION, /* whose last listener has left and which is about to stop */
     GENERATION_TOKENIZES,           /* a worker thread makes tokens of the prompt */
-    GENERATION_AWAITS_SESSION,      /* all sessions that fit in memory are speaking */
     GENERATION_SPEAKS,              /* the engine has it, and owes a final event */
 };
 
@@ -53,6 +52,9 @@ struct generation {
     struct err tokens_err;    /* why there are none */
     int64_t n_fed;
     int32_t last_token;
+    struct engine_request outgoing; /* may come back, to be asked once more */
+    bool has_outgoing;
+    bool is_second_try;
 
     bool has_started; /* on_start was called */
     struct buf text;
@@ -147,6 +149,7 @@ static void generation_free(struct generation *one)
     drop_words(one);
     generation_request_done(&one->request);
     token_list_done(&one->tokens);
+    engine_request_done(&one->outgoing);
     buf_done(&one->text);
     token_report_list_done(&one->reports);
     buf_done(&one->answer_start);
@@ -337,7 +340,6 @@ static void wind_up(struct generation *one)
     switch (one->state) {
     case GENERATION_IS_NEW:
     case GENERATION_AWAITS_CONVERSATION:
-    case GENERATION_AWAITS_SESSION:
         generation_free(one);
         return;
     case GENERATION_TOKENIZES:
@@ -352,62 +354,62 @@ static void wind_up(struct generation *one)
 
 /* ---- from the words to the engine ---- */
 
-static void submit(struct generation *one)
+/* What was asked for, moved out of it: limits, sampling, stop strings. */
+static void move_settings(struct generation *one, struct engine_request *out)
 {
     struct generation_request *asked = &one->request;
-    struct engine_request request;
-    struct err err;
-    engine_request_init(&request);
-    request.id = one->id;
-    request.owner = one->owner;
-    request.session = one->plan.session;
-    request.keep = one->plan.keep;
-    request.max_tokens = asked->max_tokens;
-    request.min_tokens = asked->min_tokens;
-    request.ignore_end = asked->ignore_end;
-    request.sampling = asked->sampling;
-    request.tokens = one->tokens;
-    request.stops = asked->stops;
-    request.n_stops = asked->n_stops;
-    request.biases = asked->biases;
-    request.n_biases = asked->n_biases;
-    request.grammar = asked->grammar;
-    request.wants_reports = asked->wants_logprobs;
-    request.n_top = asked->n_top;
     const struct answer_style *style = one->all->options.style;
-    request.n_shown = one->is_raw ? 0 : asked->tools.n == 0 ? style->n_think : style->n_shown;
-    memcpy(request.shown, style->shown, sizeof request.shown);
+    out->max_tokens = asked->max_tokens;
+    out->min_tokens = asked->min_tokens;
+    out->ignore_end = asked->ignore_end;
+    out->sampling = asked->sampling;
+    out->stops = asked->stops;
+    out->n_stops = asked->n_stops;
+    out->biases = asked->biases;
+    out->n_biases = asked->n_biases;
+    out->grammar = asked->grammar;
+    out->wants_reports = asked->wants_logprobs;
+    out->n_top = asked->n_top;
+    out->n_shown = one->is_raw ? 0 : asked->tools.n == 0 ? style->n_think : style->n_shown;
+    memcpy(out->shown, style->shown, sizeof out->shown);
 
-    if (!engine_submit(one->all->options.engine, &request, &err)) {
-        refuse_err(one, &err); /* tokens and stops are still the generation's */
-        return;
-    }
-    token_list_init(&one->tokens);
     asked->stops = NULL;
     asked->n_stops = 0;
     asked->biases = NULL;
     asked->n_biases = 0;
     asked->grammar = NULL;
+}
+
+static void submit(struct generation *one)
+{
+    struct engine_request *request = &one->outgoing;
+    struct err err;
+    if (!one->has_outgoing)
+        move_settings(one, request);
+    one->has_outgoing = true;
+    request->id = one->id;
+    request->owner = one->owner;
+    request->session = one->plan.session;
+    request->source = one->plan.source;
+    request->keep = one->plan.keep;
+    request->tokens = one->tokens;
+    token_list_init(&one->tokens);
+
+    if (!engine_submit(one->all->options.engine, request, &err)) {
+        refuse_err(one, &err); /* the request is still the generation's */
+        return;
+    }
     one->state = GENERATION_SPEAKS;
     generation_meter_submitted(&one->meter);
     tell_start(one);
-}
-
-static void take_session(struct generation *one)
-{
-    if (conversations_take_session(one->all->options.conversations, &one->plan)) {
-        submit(one);
-    } else {
-        one->state = GENERATION_AWAITS_SESSION;
-        tell_start(one);
-    }
 }
 
 static void use_tokens(struct generation *one)
 {
     one->n_fed = (int64_t)one->tokens.n;
     one->last_token = one->tokens.n > 0 ? one->tokens.ids[one->tokens.n - 1] : -1;
-    take_session(one);
+    conversations_take_session(one->all->options.conversations, &one->plan);
+    submit(one);
 }
 
 /* On a worker thread. Megabytes of text take a second; the loop must not. */
@@ -528,8 +530,6 @@ static void settle(struct generations *all)
         for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
             if (one->state == GENERATION_AWAITS_CONVERSATION)
                 begin(one);
-            else if (one->state == GENERATION_AWAITS_SESSION)
-                take_session(one);
         }
     }
     all->is_walking = false;
@@ -680,8 +680,28 @@ static void on_finished(struct generation *one, const struct engine_event *event
     generation_free(one);
 }
 
-static void on_failed(struct generation *one, const struct engine_event *event)
+/* The session has left memory and cannot come back: its text is still known. */
+static bool try_again(struct generation *one, struct engine_event *event)
 {
+    bool is_lost = event->err.code == ERR_NOT_FOUND ||
+                   (event->err.code == ERR_INVALID && one->plan.source != 0);
+    if (!is_lost || one->is_second_try || one->listener == NULL)
+        return false;
+    log_info("%s: %s; reading the conversation again", one->request_id, event->err.text);
+    one->is_second_try = true;
+    one->outgoing = event->returned;
+    token_list_done(&one->outgoing.tokens);
+    engine_request_init(&event->returned);
+    conversations_lost(one->all->options.conversations, &one->plan);
+    metrics_match(one->all->options.metrics, conversation_match_name(one->plan.match));
+    make_tokens(one);
+    return true;
+}
+
+static void on_failed(struct generation *one, struct engine_event *event)
+{
+    if (try_again(one, event))
+        return;
     log_info("%s: failed: %s", one->request_id, event->err.text);
     bool is_unharmed = event->err.code != ERR_MEMORY && event->err.code != ERR_INTERNAL;
     if (!is_unharmed) {
@@ -782,7 +802,6 @@ int generations_count_waiting(const struct generations *all)
 {
     int n = 0;
     for (const struct generation *one = all->first; one != NULL; one = one->next)
-        n +=
-            one->state == GENERATION_AWAITS_CONVERSATION || one->state == GENERATION_AWAITS_SESSION;
+        n += one->state == GENERATION_AWAITS_CONVERSATION;
     return n;
 }

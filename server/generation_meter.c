@@ -24,17 +24,20 @@ void generation_meter_text(struct generation_meter *meter, int n_tokens)
     meter->text_ns = now_ns;
 }
 
-void generation_meter_left(const struct generation_meter *meter)
+void generation_meter_left(struct generation_meter *meter)
 {
-    metrics_disconnect(meter->metrics, meter->submitted_ns == 0 ? METRICS_WAITING
-                                       : meter->text_ns == 0    ? METRICS_PROMPT
-                                                                : METRICS_ANSWER);
+    meter->is_left = meter->submitted_ns != 0 && meter->text_ns == 0;
+    if (!meter->is_left)
+        metrics_disconnect(meter->metrics,
+                           meter->submitted_ns == 0 ? METRICS_WAITING : METRICS_ANSWER);
 }
 
 void generation_meter_end(const struct generation_meter *meter, enum generation_outcome outcome,
                           const struct engine_usage *usage)
 {
     metrics_generation(meter->metrics, outcome);
+    if (meter->is_left)
+        metrics_disconnect(meter->metrics, usage == NULL ? METRICS_WAITING : METRICS_PROMPT);
     if (usage != NULL && usage->n_generated > 0)
         metrics_queue_wait(meter->metrics,
                            clock_now_ns() - meter->begun_ns - usage->prefill_ns - usage->decode_ns);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysinfo.h>
 
 enum { GROUP_MAX = 4096 };
@@ -55,4 +56,10 @@ size_t memory_budget_for_sessions(size_t model_bytes)
     if (limit < bytes)
         bytes = limit;
     return bytes > model_bytes ? (size_t)((bytes - model_bytes) / 2) : 0;
+}
+
+size_t memory_budget_file_bytes(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && info.st_size > 0 ? (size_t)info.st_size : 0;
 }

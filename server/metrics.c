@@ -234,8 +234,12 @@ static void write_now(const struct metrics_now *now, struct buf *out)
     prometheus_gauge(out, "sinkd_queue_depth", "Generations waiting for their first step.",
                      counters->n_waiting + now->n_waiting);
     prometheus_gauge(out, "sinkd_sessions", "Sessions held in memory.", counters->n_sessions);
-    prometheus_gauge(out, "sinkd_kv_bytes", "Memory that these sessions may fill.",
-                     (double)counters->n_sessions * (double)now->engine->session_bytes);
+    prometheus_gauge(out, "sinkd_kv_bytes", "Memory in use by sessions or promised to answers.",
+                     (double)counters->kv_memory_bytes);
+    prometheus_gauge(out, "sinkd_sessions_saved", "Sessions that are in files.",
+                     counters->n_saved_sessions);
+    prometheus_gauge(out, "sinkd_kv_file_bytes", "Disk in use by these.",
+                     (double)counters->kv_file_bytes);
     prometheus_gauge(out, "sinkd_conversations", "Conversations remembered as text.",
                      now->n_conversations);
     prometheus_gauge(out, "sinkd_draining", "1 while the daemon ends its last answers.",
@@ -255,6 +259,18 @@ static void write_engine(const struct engine_counters *counters, struct buf *out
     prometheus_counter(out, "sinkd_cached_tokens_total",
                        "Prompt tokens that were in their session already.",
                        (double)counters->n_cached_tokens);
+    prometheus_counter(out, "sinkd_copied_tokens_total",
+                       "Of these, tokens copied from another session.",
+                       (double)counters->n_copied_tokens);
+    prometheus_counter(out, "sinkd_sessions_spilled_total", "Sessions saved to make room.",
+                       (double)counters->n_spilled);
+    prometheus_counter(out, "sinkd_sessions_restored_total", "Sessions brought back from files.",
+                       (double)counters->n_restored);
+    prometheus_counter(out, "sinkd_sessions_lost_total",
+                       "Saved sessions that were damaged, missing or made room on the disk.",
+                       (double)counters->n_lost_sessions);
+    prometheus_counter(out, "sinkd_session_save_errors_total", "Sessions that no file could take.",
+                       (double)counters->n_save_errors);
     prometheus_counter(out, "sinkd_generated_tokens_total", "Tokens generated.",
                        (double)counters->n_generated_tokens);
     prometheus_counter(out, "sinkd_evicted_tokens_total", "Tokens that left a session's window.",

@@ -42,7 +42,9 @@ struct options {
     int threads;
     enum session_mode mode;
     enum kv_type kv_type;
-    size_t kv_memory_bytes;               /* 0: choose */
+    size_t kv_memory_bytes; /* 0: choose */
+    size_t kv_disk_bytes;   /* 0: no limit */
+    bool pin_system_prompt;
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
     char chat_template_file[OPTIONS_MAX_TEXT];
     char api_key_file[OPTIONS_MAX_TEXT];

@@ -77,15 +77,52 @@ static void on_event(void *arg, struct engine_event *event)
     generations_on_event(server->generations, event);
 }
 
+static bool has_state_dir(const struct server *server)
+{
+    return server->options.state_dir[0] != '\0';
+}
+
 static void forget(void *arg, uint64_t session)
 {
     struct server *server = arg;
     engine_forget(server->engine, session);
 }
 
+/* conversations' callbacks */
+
+static void note(void *arg, uint64_t session, struct buf *bytes)
+{
+    struct server *server = arg;
+    engine_note(server->engine, session, bytes);
+}
+
+static void name_owner(void *arg, int owner, char out[CONVERSATION_OWNER_SIZE])
+{
+    const struct server *server = arg;
+    struct auth_digest digest;
+    auth_read_digest(server->auth, owner, &digest);
+    snprintf(out, CONVERSATION_OWNER_SIZE, "%s", digest.hex);
+}
+
+static int find_owner(void *arg, const char *name)
+{
+    const struct server *server = arg;
+    return auth_find_digest(server->auth, name);
+}
+
+static size_t session_memory(const struct server *server)
+{
+    size_t bytes = server->options.kv_memory_bytes;
+    if (bytes == 0)
+        bytes = memory_budget_for_sessions(memory_budget_file_bytes(server->options.model));
+    return bytes > 0 ? bytes : 1; /* one session always fits */
+}
+
 static bool open_engine(struct server *server, struct err *err)
 {
     const struct options *options = &server->options;
+    char folder[OPTIONS_MAX_TEXT + 4];
+    snprintf(folder, sizeof folder, "%s/kv", options->state_dir);
     struct engine_options engine_options = {
         .model_path = options->model,
         .n_threads = options->threads,
@@ -94,6 +131,10 @@ static bool open_engine(struct server *server, struct err *err)
         .mode = options->mode,
         .kv_type = options->kv_type,
         .max_requests = MAX_GENERATIONS,
+        .kv_memory_bytes = session_memory(server),
+        .kv_folder = has_state_dir(server) ? folder : NULL,
+        .kv_file_bytes = options->kv_disk_bytes,
+        .kv_meaning = options->chat_template,
     };
     if (options->model[0] == '\0')
         return err_set(err, ERR_INVALID,
@@ -104,21 +145,36 @@ static bool open_engine(struct server *server, struct err *err)
 
 static int max_sessions(const struct server *server)
 {
-    const struct engine_info *info = engine_info(server->engine);
-    size_t bytes = server->options.kv_memory_bytes;
-    if (bytes == 0)
-        bytes = memory_budget_for_sessions(info->file_bytes);
-    size_t n = info->session_bytes > 0 ? bytes / info->session_bytes : MAX_GENERATIONS;
+    size_t n = session_memory(server) / engine_info(server->engine)->session_bytes;
     return n < 1 ? 1 : n > MAX_GENERATIONS ? MAX_GENERATIONS : (int)n;
+}
+
+/* Those of an earlier run, least recently used first. */
+static void restore_conversations(struct server *server)
+{
+    struct engine_saved *next;
+    for (struct engine_saved *saved = engine_take_saved(server->engine); saved != NULL;
+         saved = next) {
+        next = saved->next;
+        if (!conversations_restore(server->conversations, saved->session, &saved->note))
+            engine_forget(server->engine, saved->session);
+        engine_saved_free(saved);
+    }
+    if (has_state_dir(server))
+        log_info("%d conversations can go on where they stood",
+                 conversations_count(server->conversations));
 }
 
 static bool open_conversations(struct server *server, struct err *err)
 {
     struct conversations_options options = {
-        .max_sessions = max_sessions(server),
         .max_conversations = MAX_CONVERSATIONS,
         .max_log_bytes = MAX_LOG_BYTES,
+        .pins_system = server->options.pin_system_prompt,
         .forget = forget,
+        .note = has_state_dir(server) ? note : NULL,
+        .name_owner = name_owner,
+        .find_owner = find_owner,
         .arg = server,
     };
     if (!template_choice_open(&server->chat_template, &server->options, server->engine, err))
@@ -131,8 +187,9 @@ static bool open_conversations(struct server *server, struct err *err)
              info->model_name, info->architecture, (double)info->n_parameters / 1e9,
              session_mode_name(info->mode), info->n_window, info->n_sinks,
              chat_template_name(server->chat_template), info->n_threads);
-    log_info("memory for %d sessions of %.1f MiB each (%s)", options.max_sessions,
+    log_info("memory for %d sessions of %.1f MiB each (%s)", max_sessions(server),
              (double)info->session_bytes / (1024 * 1024), kv_type_name(info->kv_type));
+    restore_conversations(server);
     return true;
 }
 
@@ -407,7 +464,6 @@ void server_close(struct server **server_ptr)
     if (server == NULL)
         return;
     http_server_close(&server->http);
-    stateful_api_close(&server->stateful);
     if (server->loop != NULL)
         event_loop_finish_work(server->loop); /* it may read what the engine owns */
     conversations_close(&server->conversations);
@@ -416,6 +472,7 @@ void server_close(struct server **server_ptr)
     mailbox_close(&server->mailbox);
     generations_close(&server->generations);
     grammar_cache_free(&server->grammars);
+    stateful_api_close(&server->stateful);
     drain_close(&server->drain);
     sd_watch_close(&server->watch);
     event_loop_close(&server->loop);

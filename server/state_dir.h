@@ -1,6 +1,6 @@
 /* state_dir.h - the folder that outlives the daemon, for one daemon at a time.
  *
- * What lies in it: sinkd.db, the store's. Owner: the daemon. Thread: main. */
+ * What lies in it: sinkd.db, the store's; kv/, the engine's. Owner: the daemon. Thread: main. */
 #ifndef SERVER_STATE_DIR_H
 #define SERVER_STATE_DIR_H
 

@@ -141,6 +141,8 @@ struct engine_event {
     enum engine_finish finish;        /* ENGINE_EVENT_FINISHED */
     struct engine_usage usage;        /* ENGINE_EVENT_FINISHED */
     struct err err;                   /* ENGINE_EVENT_FAILED */
+    struct engine_request returned;   /* the same, when it could not begin: what was asked for; its
+                                         tokens may lack those found in another session */
 };
 
 /* All events of one step, in order; the receiver frees each with engine_event_free. Called on the

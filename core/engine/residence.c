@@ -25,7 +25,7 @@ struct residence {
     uint64_t leaving_bytes;       /* of these, on their way out */
     uint64_t file_bytes;
     int n_in_memory, n_in_files;
-    int n_in_use; /* in a turn, held or coming: their memory will be free some time */
+    int n_in_use; /* in a turn or coming: their memory will be free some time */
     struct engine_saved *saved, **last_saved;
     struct engine_counters counters; /* n_saved_sessions and the like */
 };
@@ -256,7 +256,6 @@ enum residence_answer residence_hold(struct residence *residence, uint64_t id,
         return RESIDENCE_COMES;
     if (entry->is_listed) {
         unlist(residence, entry);
-        residence->n_in_use++;
         entry->is_held = true;
     }
     *out = entry;
@@ -268,7 +267,6 @@ void residence_let_go(struct residence *residence, struct session_entry *entry)
     if (!entry->is_held)
         return;
     entry->is_held = false;
-    residence->n_in_use--;
     if (entry->turn == NULL)
         list_newest(residence, entry);
 }

@@ -16,6 +16,7 @@ void engine_event_free(struct engine_event *event)
         return;
     buf_done(&event->text);
     token_report_list_done(&event->reports);
+    engine_request_done(&event->returned);
     free(event);
 }
 
@@ -98,5 +99,10 @@ struct engine_event *turn_fail(struct turn *turn, const struct err *err)
 {
     turn->final->kind = ENGINE_EVENT_FAILED;
     turn->final->err = *err;
+    if (turn->entry == NULL) {
+        turn->final->returned = turn->request;
+        engine_request_init(&turn->request);
+        turn->request.id = turn->final->request;
+    }
     return take_final(turn);
 }

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Conversations: the next turn pays for its new tokens only, and has no end."""
+import os
+import shutil
 import statistics
+import tempfile
 import unittest
 
 import client
@@ -76,6 +79,76 @@ class Sessions(unittest.TestCase):
             reply = self.turn(messages, name, f"And {name}'s own")
             self.assertEqual(reply.json["session"]["match"], "append")
             self.assertEqual(reply.json["session"]["id"], name)
+
+
+class StateDir(unittest.TestCase):
+    """Sessions that outlive memory and the daemon."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def talk(self, daemon, histories, text, matches):
+        """The next turn of each conversation; all must only pay for what is new."""
+        for name, messages in histories.items():
+            n_before = len(messages)
+            messages.append({"role": "user", "content": text})
+            reply = daemon.chat(messages, None if name == "unnamed" else name, max_tokens=8)
+            self.assertEqual(reply.status, 200, reply.body)
+            self.assertIn(reply.json["session"]["match"], matches)
+            if n_before:
+                self.assertGreaterEqual(cached_of(reply), self.read[name])
+            self.read[name] = reply.json["usage"]["prompt_tokens"]
+            messages.append({"role": "assistant", "content": answer_of(reply)})
+
+    def test_more_conversations_than_memory_then_a_restart(self):
+        self.read = {}
+        names = ["unnamed"] + [f"c{i}" for i in range(11)]
+        histories = {name: [] for name in names}
+        flags = "--state-dir", self.dir, "--kv-memory", "600K"  # two sessions of twelve
+        with client.Daemon(*flags) as daemon:
+            self.talk(daemon, histories, "Hello there, how are you?", ["new"])
+            self.talk(daemon, histories, "Tell me more", ["append"])
+        with client.Daemon(*flags) as daemon:
+            self.talk(daemon, histories, "And after the restart", ["append"])
+            metrics = daemon.get("/metrics").body.decode()
+            self.assertIn("sinkd_sessions_lost_total 0\n", metrics)
+        with client.Daemon() as oracle:  # one after the other, all in memory
+            for name, messages in histories.items():
+                reply = oracle.chat(messages[:5], name, max_tokens=8)
+                self.assertEqual(answer_of(reply), messages[5]["content"])
+
+    def test_damaged_and_missing_files_cost_only_time(self):
+        messages = [{"role": "user", "content": "Hello there, how are you?"}]
+        for harm in (os.unlink, lambda path: os.truncate(path, 3000)):
+            with client.Daemon("--state-dir", self.dir) as daemon:
+                reply = daemon.chat(messages, "x", max_tokens=8)
+                messages.append({"role": "assistant", "content": answer_of(reply)})
+                messages.append({"role": "user", "content": "More"})
+            folder = os.path.join(self.dir, "kv")
+            files = os.listdir(folder)
+            self.assertEqual(len(files), 1)
+            harm(os.path.join(folder, files[0]))
+        with client.Daemon("--state-dir", self.dir) as daemon:
+            self.assertEqual(daemon.chat(messages, "x").status, 200)
+
+    def test_an_edit_is_a_branch_and_the_old_one_stays(self):
+        with client.Daemon() as daemon:
+            start = [{"role": "user", "content": "Hello there, how are you?"}]
+            first = daemon.chat(start, "x", max_tokens=8)
+            start.append({"role": "assistant", "content": answer_of(first)})
+            one = start + [{"role": "user", "content": "One way"}]
+            other = start + [{"role": "user", "content": "Another way"}]
+            answers = []
+            for messages, match in (one, "append"), (other, "fork"):
+                reply = daemon.chat(messages, "x", max_tokens=8)
+                self.assertEqual(reply.json["session"]["match"], match)
+                answers.append(answer_of(reply))
+            for messages, answer in zip((one, other), answers):
+                messages += [{"role": "assistant", "content": answer},
+                             {"role": "user", "content": "And on"}]
+                reply = daemon.chat(messages, "x", max_tokens=8)
+                self.assertEqual(reply.json["session"]["match"], "append")
 
 
 class Endless(unittest.TestCase):

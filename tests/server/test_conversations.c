@@ -18,6 +18,32 @@ static void forget(void *arg, uint64_t session)
     n_forgotten++;
 }
 
+/* The last note of each session, as the engine would keep it. */
+enum { MAX_NOTES = 256 };
+static struct buf notes[MAX_NOTES];
+
+static void keep_note(void *arg, uint64_t session, struct buf *note)
+{
+    (void)arg;
+    assert_true(session < MAX_NOTES && !note->failed);
+    buf_done(&notes[session]);
+    notes[session] = *note;
+    buf_init(note);
+}
+
+static void name_owner(void *arg, int owner, char out[CONVERSATION_OWNER_SIZE])
+{
+    (void)arg;
+    snprintf(out, CONVERSATION_OWNER_SIZE, "owner %d", owner);
+}
+
+static int find_owner(void *arg, const char *name)
+{
+    int owner;
+    (void)arg;
+    return sscanf(name, "owner %d", &owner) == 1 && owner < 9 ? owner : -1;
+}
+
 static struct chat_template *chatml, *llama2;
 
 static int open_templates(void **state)
@@ -34,17 +60,21 @@ static int close_templates(void **state)
     (void)state;
     chat_template_close(&chatml);
     chat_template_close(&llama2);
+    for (int i = 0; i < MAX_NOTES; i++)
+        buf_done(&notes[i]);
     return 0;
 }
 
-static struct conversations *open_all(int max_sessions, size_t max_log_bytes)
+static struct conversations *open_all(size_t max_log_bytes)
 {
     struct conversations_options options = {
         .chat_template = chatml,
-        .max_sessions = max_sessions,
         .max_conversations = 100,
         .max_log_bytes = max_log_bytes,
         .forget = forget,
+        .note = keep_note,
+        .name_owner = name_owner,
+        .find_owner = find_owner,
     };
     struct conversations *all = NULL;
     n_forgotten = 0;
@@ -86,7 +116,7 @@ static void begin(struct conversations *all, const char *id, const struct said *
                   struct conversation_plan *plan)
 {
     assert_int_equal(begin_as(all, 1, id, said, plan), CONVERSATIONS_READY);
-    assert_true(conversations_take_session(all, plan));
+    conversations_take_session(all, plan);
 }
 
 static const char *fed(const struct conversation_plan *plan)
@@ -147,7 +177,7 @@ static enum conversation_match turn(struct conversations *all, const char *id,
 static void new_conversation_is_fed_whole(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     struct conversation_plan plan;
     begin(all, "x", SAID({'s', "Be kind."}, {'u', "Hi"}), &plan);
     assert_int_equal(plan.match, CONVERSATION_NEW);
@@ -158,7 +188,7 @@ static void new_conversation_is_fed_whole(void **state)
                                     "<|im_end|>\n<|im_start|>assistant\n");
     end(all, &plan, (struct ending){.text = "Hello"});
     conversations_close(&all);
-    assert_int_equal(n_forgotten, 1);
+    assert_int_equal(n_forgotten, 0); /* the engine keeps the session for the next run */
 }
 
 /* The model thought, or called a tool: what the session holds is not what the client sends back. */
@@ -166,7 +196,7 @@ static void an_answer_in_other_words_is_gone_on_from(void **state)
 {
     (void)state;
     for (size_t n_unkept = 0; n_unkept <= 2; n_unkept++) {
-        struct conversations *all = open_all(4, 1 << 20);
+        struct conversations *all = open_all(1 << 20);
         struct conversation_plan plan;
         begin(all, "x", SAID({'u', "Hi"}), &plan);
         int64_t prompt_end = n_fed(&plan);
@@ -195,7 +225,7 @@ static void an_answer_in_other_words_is_gone_on_from(void **state)
 static void other_tools_mean_reading_again(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct chat_message messages[] = {message_of('u', "Hi"), message_of('a', "Hello"),
                                       message_of('u', "More")};
@@ -218,7 +248,7 @@ static void next_turn_feeds_only_what_follows(void **state)
     (void)state;
     const char *const ids[] = {"x", NULL};
     for (int i = 0; i < 2; i++) {
-        struct conversations *all = open_all(4, 1 << 20);
+        struct conversations *all = open_all(1 << 20);
         turn(all, ids[i], SAID({'u', "Hi"}), "Hello");
         struct conversation_plan plan;
         /* The client trims and changes line ends. */
@@ -237,7 +267,7 @@ static void next_turn_feeds_only_what_follows(void **state)
 static void text_that_the_session_lacks_is_fed_again(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     struct conversation_plan plan;
     begin(all, "x", SAID({'u', "Hi"}), &plan);
     end(all, &plan, (struct ending){.text = " Hello world", .n_unkept = 6, .is_cancelled = true});
@@ -264,7 +294,7 @@ static void text_that_the_session_lacks_is_fed_again(void **state)
 static void same_question_again_replays_one_token(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan plan;
     for (int i = 0; i < 3; i++) {
@@ -283,12 +313,14 @@ static void same_question_again_replays_one_token(void **state)
 static void edit_goes_back_to_the_boundary_before(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), "Two");
     struct conversation_plan plan;
     begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), &plan);
-    assert_int_equal(plan.match, CONVERSATION_REWIND);
+    assert_int_equal(plan.match, CONVERSATION_FORK);
+    assert_int_not_equal(plan.source, 0);
+    assert_int_not_equal(plan.source, plan.session);
     assert_int_equal(plan.keep, strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
                                        "Hello"));
     assert_string_equal(fed(&plan), "<|im_end|>\n<|im_start|>user\nThree<|im_end|>\n"
@@ -300,7 +332,7 @@ static void edit_goes_back_to_the_boundary_before(void **state)
 static void edit_beyond_reach_is_read_anew_in_place(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     struct conversation_plan plan;
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), &plan);
@@ -324,7 +356,7 @@ static void edit_beyond_reach_is_read_anew_in_place(void **state)
 static void changed_answer_is_not_taken_for_ours(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan plan;
     begin(all, "x", SAID({'u', "Hi"}, {'a', "Goodbye"}, {'u', "More"}), &plan);
@@ -337,7 +369,7 @@ static void changed_answer_is_not_taken_for_ours(void **state)
 static void side_request_leaves_the_conversation_alone(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan plan;
     begin(all, "x", SAID({'u', "### Task: give this chat a title"}), &plan);
@@ -364,7 +396,7 @@ static void side_request_leaves_the_conversation_alone(void **state)
 static void trimmed_front_goes_on(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'s', "S"}, {'u', "One"}), "Two");
     turn(all, "x", SAID({'s', "S"}, {'u', "One"}, {'a', "Two"}, {'u', "Three"}), "Four");
     struct conversation_plan plan;
@@ -379,7 +411,7 @@ static void trimmed_front_goes_on(void **state)
 static void busy_conversation_is_not_shared(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan first, second;
     const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
@@ -410,7 +442,7 @@ static void busy_conversation_is_not_shared(void **state)
 static void unnamed_greeting_alone_belongs_to_nobody(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, NULL, SAID({'s', "S"}, {'u', "Hi"}), "Hello");
     assert_int_equal(turn(all, NULL, SAID({'s', "S"}, {'u', "Hi"}), "Hello"), CONVERSATION_NEW);
     assert_int_equal(conversations_count(all), 2);
@@ -420,7 +452,7 @@ static void unnamed_greeting_alone_belongs_to_nobody(void **state)
 static void named_and_foreign_conversations_are_not_found_by_text(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(8, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     struct conversation_plan plan;
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     turn(all, NULL, SAID({'u', "Yo"}), "Hey");
@@ -444,7 +476,7 @@ static void named_and_foreign_conversations_are_not_found_by_text(void **state)
 static void cancel_before_the_first_token_changes_nothing(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan plan;
     const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
@@ -457,7 +489,7 @@ static void cancel_before_the_first_token_changes_nothing(void **state)
 static void failed_session_is_forgotten_and_rebuilt(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'u', "Hi"}), "Hello");
     struct conversation_plan plan;
     const struct said *said = SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"});
@@ -468,54 +500,156 @@ static void failed_session_is_forgotten_and_rebuilt(void **state)
     conversations_close(&all);
 }
 
-static void least_recently_used_session_makes_room(void **state)
+static void a_session_that_is_lost_is_read_again(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(2, 1 << 20);
-    turn(all, "a", SAID({'u', "A"}), "1");
-    turn(all, "b", SAID({'u', "B"}), "2");
-    turn(all, "a", SAID({'u', "A"}, {'a', "1"}, {'u', "A2"}), "3");
-    turn(all, "c", SAID({'u', "C"}), "4");
-    assert_int_equal(n_forgotten, 1);
-    struct conversation_plan a, b, c;
-    begin(all, "a", SAID({'u', "A"}, {'a', "1"}, {'u', "A2"}, {'a', "3"}, {'u', "A4"}), &a);
-    assert_int_equal(a.match, CONVERSATION_APPEND);
-
-    /* b's text is still known; it takes c's place. */
-    begin(all, "b", SAID({'u', "B"}, {'a', "2"}, {'u', "B2"}), &b);
-    assert_int_equal(b.match, CONVERSATION_REBUILD);
-    assert_int_equal(n_forgotten, 2);
-
-    /* Those who speak are never put out. */
-    assert_int_equal(begin_as(all, 1, "c", SAID({'u', "C"}, {'a', "4"}, {'u', "C2"}), &c),
-                     CONVERSATIONS_READY);
-    assert_false(conversations_take_session(all, &c));
-    end(all, &a, (struct ending){.text = "5"});
-    assert_true(conversations_take_session(all, &c));
-    end(all, &b, (struct ending){.text = "6"});
-    end(all, &c, (struct ending){.text = "7"});
+    struct conversations *all = open_all(1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+    uint64_t before = plan.session;
+    conversations_lost(all, &plan);
+    conversations_take_session(all, &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_int_not_equal(plan.session, before);
+    assert_int_equal(plan.keep, 0);
+    assert_true(plan.is_start);
+    assert_string_equal(fed(&plan), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                    "Hello<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                    "<|im_start|>assistant\n");
+    end(all, &plan, (struct ending){.text = "Yes"});
+    assert_int_equal(
+        turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}, {'a', "Yes"}, {'u', "Go"}),
+             "Ok"),
+        CONVERSATION_APPEND);
     conversations_close(&all);
 }
 
-static void ephemeral_sessions_count_too(void **state)
+static void branches_stay_under_one_name(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(1, 1 << 20);
-    struct conversation_plan raw, other;
-    assert_int_equal(conversations_begin_raw("Once", 4, &raw, NULL), CONVERSATIONS_READY);
-    assert_true(conversations_take_session(all, &raw));
-    assert_int_equal(begin_as(all, 1, "x", SAID({'u', "Hi"}), &other), CONVERSATIONS_READY);
-    assert_false(conversations_take_session(all, &other));
-    conversations_abandon(all, &raw);
-    assert_true(conversations_take_session(all, &other));
-    conversations_abandon(all, &other);
+    const char *const ids[] = {"x", NULL};
+    for (int i = 0; i < 2; i++) {
+        struct conversations *all = open_all(1 << 20);
+        turn(all, ids[i], SAID({'u', "Hi"}), "Hello");
+        turn(all, ids[i], SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), "Two");
+        assert_int_equal(turn(all, ids[i], SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), "4"),
+                         CONVERSATION_FORK);
+        assert_int_equal(conversations_count(all), 2);
+        const struct said *old =
+            SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}, {'a', "Two"}, {'u', "On"});
+        const struct said *new =
+            SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}, {'a', "4"}, {'u', "On"});
+        struct conversation_plan a, b;
+        begin(all, ids[i], old, &a);
+        begin(all, ids[i], new, &b); /* while the other speaks */
+        assert_int_equal(a.match, CONVERSATION_APPEND);
+        assert_int_equal(b.match, CONVERSATION_APPEND);
+        assert_int_not_equal(a.session, b.session);
+        end(all, &a, (struct ending){.text = "Yes"});
+        end(all, &b, (struct ending){.text = "Yes"});
+
+        /* One that never came to speak leaves no trace. */
+        begin(all, ids[i], SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Four"}), &a);
+        assert_int_equal(a.match, CONVERSATION_FORK);
+        conversations_abandon(all, &a);
+        assert_int_equal(conversations_count(all), 2);
+        conversations_close(&all);
+    }
+}
+
+static void a_pinned_system_prompt_may_change(void **state)
+{
+    (void)state;
+    struct conversations_options options = {.chat_template = chatml,
+                                            .max_conversations = 100,
+                                            .max_log_bytes = 1 << 20,
+                                            .pins_system = true,
+                                            .forget = forget};
+    const char *const ids[] = {"x", NULL};
+    for (int i = 0; i < 2; i++) {
+        struct conversations *all = NULL;
+        assert_true(conversations_open(&all, &options, NULL));
+        turn(all, ids[i], SAID({'s', "It is 9:00."}, {'u', "Hi"}), "Hello");
+        struct conversation_plan plan;
+        begin(all, ids[i], SAID({'s', "It is 9:01."}, {'u', "Hi"}, {'a', "Hello"}, {'u', "More"}),
+              &plan);
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_null(strstr(buf_text(&plan.prompt.text), "9:01"));
+        end(all, &plan, (struct ending){.text = "Yes"});
+        conversations_close(&all);
+    }
+}
+
+static void conversations_come_back_with_their_sessions(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(1 << 20);
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'s', "S"}, {'U', "Hi"}), &plan);
+    uint64_t named = plan.session;
+    end(all, &plan, (struct ending){.text = "Hello", .n_unkept = 2});
+    begin(all, NULL, SAID({'u', "Yo"}), &plan);
+    uint64_t unnamed = plan.session;
+    end(all, &plan, (struct ending){.text = "Hey"});
+    conversations_close(&all);
+
+    all = open_all(1 << 20);
+    assert_true(conversations_restore(all, named, &notes[named]));
+    assert_true(conversations_restore(all, unnamed, &notes[unnamed]));
+    begin(all, "x", SAID({'s', "S"}, {'U', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_int_equal(plan.session, named);
+    assert_string_equal(fed(&plan), "lo<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                    "<|im_start|>assistant\n");
+    end(all, &plan, (struct ending){.text = "Yes"});
+    begin(all, NULL, SAID({'u', "Yo"}, {'a', "Hey"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_int_equal(plan.session, unnamed);
+    end(all, &plan, (struct ending){.text = "Yes"});
+
+    /* A new one gets a number of its own, and another owner sees none of it. */
+    assert_int_equal(begin_as(all, 2, "x", SAID({'u', "Hi"}), &plan), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    conversations_take_session(all, &plan);
+    assert_true(plan.session > named && plan.session > unnamed);
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void a_note_that_lies_is_refused(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(1 << 20);
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'s', "S"}, {'U', "Hi"}), &plan);
+    struct buf *note = &notes[plan.session];
+    uint64_t session = plan.session;
+    end(all, &plan, (struct ending){.text = "Hello"});
+    conversations_close(&all);
+    all = open_all(1 << 20);
+    struct buf lie = {0};
+    for (size_t len = 0; len < note->len; len++) { /* every truncation */
+        buf_clear(&lie);
+        buf_append(&lie, note->data, len);
+        assert_false(conversations_restore(all, session, &lie));
+    }
+    for (size_t i = 0; i < note->len; i++) { /* any byte: refused, or another conversation */
+        buf_clear(&lie);
+        buf_append(&lie, note->data, note->len);
+        lie.data[i] = (char)(lie.data[i] ^ 0x80);
+        conversations_restore(all, session, &lie);
+        begin(all, "x", SAID({'s', "S"}, {'U', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+        conversations_abandon(all, &plan);
+    }
+    buf_done(&lie);
     conversations_close(&all);
 }
 
 static void what_else_a_message_carries_is_compared(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 1 << 20);
+    struct conversations *all = open_all(1 << 20);
     turn(all, "x", SAID({'U', "Hi"}), "Hello");
     assert_int_equal(turn(all, "x", SAID({'U', "Hi"}, {'a', "Hello"}, {'u', "A"}), "B"),
                      CONVERSATION_APPEND);
@@ -528,7 +662,7 @@ static void what_else_a_message_carries_is_compared(void **state)
 static void text_of_all_conversations_is_bounded(void **state)
 {
     (void)state;
-    struct conversations *all = open_all(4, 100);
+    struct conversations *all = open_all(100);
     char id[16];
     for (int i = 0; i < 50; i++) {
         snprintf(id, sizeof id, "c%d", i);
@@ -543,7 +677,6 @@ static void template_that_trims_is_followed(void **state)
     (void)state;
     struct conversations_options options = {
         .chat_template = llama2,
-        .max_sessions = 4,
         .max_conversations = 4,
         .max_log_bytes = 1000,
         .forget = forget,
@@ -654,8 +787,11 @@ int main(void)
         cmocka_unit_test(named_and_foreign_conversations_are_not_found_by_text),
         cmocka_unit_test(cancel_before_the_first_token_changes_nothing),
         cmocka_unit_test(failed_session_is_forgotten_and_rebuilt),
-        cmocka_unit_test(least_recently_used_session_makes_room),
-        cmocka_unit_test(ephemeral_sessions_count_too),
+        cmocka_unit_test(a_session_that_is_lost_is_read_again),
+        cmocka_unit_test(branches_stay_under_one_name),
+        cmocka_unit_test(a_pinned_system_prompt_may_change),
+        cmocka_unit_test(conversations_come_back_with_their_sessions),
+        cmocka_unit_test(a_note_that_lies_is_refused),
         cmocka_unit_test(what_else_a_message_carries_is_compared),
         cmocka_unit_test(text_of_all_conversations_is_bounded),
         cmocka_unit_test(template_that_trims_is_followed),

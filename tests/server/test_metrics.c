@@ -17,7 +17,8 @@ static void write_all(const struct metrics *metrics)
                                .session_bytes = 1000,
                                .n_window = 64,
                                .n_sinks = 4};
-    struct engine_counters counters = {.n_sessions = 3, .n_waiting = 2, .n_evicted_tokens = 5};
+    struct engine_counters counters = {
+        .n_sessions = 3, .kv_memory_bytes = 3000, .n_waiting = 2, .n_evicted_tokens = 5};
     struct metrics_now now = {.engine = &info, .counters = &counters, .n_waiting = 1};
     struct buf out;
     buf_init(&out);

@@ -254,8 +254,8 @@ void engine_request_done(struct engine_request *request)
 static bool check_request(const struct engine *engine, const struct engine_request *request,
                           struct err *err)
 {
-    int64_t position =
-        request->session == 0 ? 0 : engine->positions[request->session % MAX_SESSIONS];
+    uint64_t session = request->source != 0 ? request->source : request->session;
+    int64_t position = session == 0 ? 0 : engine->positions[session % MAX_SESSIONS];
     if (request->id == 0 || request->tokens.n == 0 || request->max_tokens < 1)
         return err_set(err, ERR_INTERNAL, "a request without id, tokens or max_tokens");
     if (request->keep < 0 || request->keep > position)
@@ -352,6 +352,24 @@ void engine_forget(struct engine *engine, uint64_t session)
 bool engine_can_rewind(const struct engine_usage *last, int64_t keep)
 {
     return keep == 0 || (keep >= last->rewind_limit && keep <= last->position);
+}
+
+void engine_note(struct engine *engine, uint64_t session, struct buf *note)
+{
+    (void)engine;
+    (void)session;
+    buf_done(note);
+}
+
+struct engine_saved *engine_take_saved(struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+void engine_saved_free(struct engine_saved *saved)
+{
+    (void)saved;
 }
 
 void engine_event_free(struct engine_event *event)

@@ -306,6 +306,29 @@ static void a_full_disk_costs_only_time(void **state)
     engine_close(&engine);
 }
 
+/* A copy needs its source beside it: where that does not fit, both are there all the same. */
+static void a_copy_is_made_in_any_memory(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.kv_memory_bytes = 1;
+    options.kv_folder = folder;
+    struct engine *engine = open_engine(options);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct engine_request request = make_request(i, i, 0, 50, 10);
+        for (int j = 1; j < 40; j++)
+            request.tokens.ids[j] = 100; /* begins as the others do */
+        submit(engine, request);
+        assert_false(wait_final(i)->is_failed);
+        note(engine, i, "x");
+    }
+    struct engine_request request = make_request(4, 4, results.of[1].usage.position, 5, 10);
+    request.source = 1;
+    submit(engine, request);
+    assert_false(wait_final(4)->is_failed);
+    engine_close(&engine);
+}
+
 static void cancelled_while_it_comes_back(void **state)
 {
     (void)state;
@@ -339,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_forgotten_conversation_leaves_no_file, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(a_full_disk_costs_only_time, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_copy_is_made_in_any_memory, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(cancelled_while_it_comes_back, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, engine_run_init, engine_run_done);
