@@ -262,6 +262,22 @@ static void check_continuation(struct conversation_plan *plan, const struct chat
                           memcmp(text->data + text->len - last->len, last->content, last->len) != 0;
 }
 
+/* Some templates cannot render a system message alone; then nothing is pinned. */
+static void render_system(const struct feed *feed, size_t n_messages)
+{
+    struct conversation_plan *plan = feed->plan;
+    size_t n = 0;
+    while (n < n_messages &&
+           (n < plan->n_base ? feed->one->log.items[n].role
+                             : plan->added.items[n - plan->n_base].role) == CHAT_SYSTEM)
+        n++;
+    struct err ignored;
+    if (n > 0 && !render(feed, n, &plan->system, &ignored)) {
+        prompt_done(&plan->system);
+        prompt_init(&plan->system);
+    }
+}
+
 bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
                             const struct conversation_ask *ask, size_t n_common,
                             const uint64_t *hashes, struct conversation_plan *plan, struct err *err)
@@ -291,5 +307,6 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     check_continuation(plan, &last);
     plan->match = one->log.n == 0 ? CONVERSATION_NEW : CONVERSATION_REBUILD;
     use_boundary(&feed, n_messages);
+    render_system(&feed, n_messages);
     return true;
 }

@@ -324,6 +324,7 @@ static void plan_init(struct conversation_plan *plan)
     *plan = (struct conversation_plan){.replay = -1, .is_start = true};
     prompt_init(&plan->prompt);
     prompt_init(&plan->whole);
+    prompt_init(&plan->system);
     message_log_init(&plan->added);
 }
 
@@ -331,6 +332,7 @@ static void plan_done(struct conversation_plan *plan)
 {
     prompt_done(&plan->prompt);
     prompt_done(&plan->whole);
+    prompt_done(&plan->system);
     message_log_done(&plan->added);
     plan->conversation = NULL;
 }

@@ -70,6 +70,7 @@ struct conversation_plan {
     bool is_start;  /* ... as the start of a text */
     struct prompt whole; /* all of the text, where `prompt` is not; else empty */
     int32_t replay; /* >= 0: this one token is to be fed instead */
+    struct prompt system; /* its first messages, by the system, rendered alone; empty for none */
 
     uint64_t session;         /* 0 for an ephemeral one, or none yet */
     uint64_t source;          /* a fork's: the session whose tokens it keeps; else 0 */

@@ -50,6 +50,7 @@ struct generation {
     bool has_plan;
     struct token_list tokens; /* to be fed; the engine's once it speaks */
     struct err tokens_err;    /* why there are none */
+    int n_sinks;              /* to pin the system prompt */
     int64_t n_fed;
     int32_t last_token;
     struct engine_request outgoing; /* may come back, to be asked once more */
@@ -392,6 +393,7 @@ static void submit(struct generation *one)
     request->session = one->plan.session;
     request->source = one->plan.source;
     request->keep = one->plan.keep;
+    request->n_sinks = one->n_sinks;
     request->tokens = one->tokens;
     token_list_init(&one->tokens);
 
@@ -412,13 +414,34 @@ static void use_tokens(struct generation *one)
     submit(one);
 }
 
+/* Tokens at the start that are the system's, within its share of the window. */
+static int count_system_tokens(const struct generation *one)
+{
+    const struct engine *engine = one->all->options.engine;
+    struct token_list system;
+    struct err ignored;
+    int max = (int)(one->all->options.system_share * (float)engine_info(engine)->n_window);
+    int n = 0;
+    token_list_init(&system);
+    if (max > 0 &&
+        tokenizer_encode(engine_tokenizer(engine), &one->plan.system, 0, true, &system, &ignored)) {
+        while (n < max && (size_t)n < system.n && (size_t)n < one->tokens.n &&
+               system.ids[n] == one->tokens.ids[n])
+            n++;
+    }
+    token_list_done(&system);
+    return n;
+}
+
 /* On a worker thread. Megabytes of text take a second; the loop must not. */
 static void tokenize(void *arg)
 {
     struct generation *one = arg;
     const struct conversation_plan *plan = &one->plan;
-    tokenizer_encode(engine_tokenizer(one->all->options.engine), &plan->prompt, plan->begin,
-                     plan->is_start, &one->tokens, &one->tokens_err);
+    bool is_encoded = tokenizer_encode(engine_tokenizer(one->all->options.engine), &plan->prompt,
+                                       plan->begin, plan->is_start, &one->tokens, &one->tokens_err);
+    bool has_system = is_encoded && plan->is_start && plan->system.text.len > 0;
+    one->n_sinks = has_system ? count_system_tokens(one) : 0;
 }
 
 static void settle(struct generations *all);
@@ -604,7 +627,7 @@ static void tell_end(struct generation *one, const struct engine_event *event)
         .conversation_id = conversation_plan_id(&one->plan),
         .match = conversation_match_name(one->plan.match),
         .n_window = info->n_window,
-        .n_sinks = info->n_sinks,
+        .n_sinks = event->usage.n_sinks,
         .text = buf_text(&one->parser.answer.content),
         .len = one->parser.answer.content.len,
         .answer = &one->parser.answer,

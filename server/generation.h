@@ -105,6 +105,7 @@ struct generations_options {
     struct metrics *metrics;          /* NULL: nobody counts */
     int max;                          /* at once; more are refused */
     int max_per_owner;                /* of these, for one owner; 0: no limit */
+    float system_share;               /* of the window: for a system prompt as sinks */
 };
 
 bool generations_open(struct generations **out, const struct generations_options *options,

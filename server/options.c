@@ -62,6 +62,8 @@ static const struct option table[] = {
      "memory for sessions, 512M or 8G; 0: half of what the model leaves"},
     {"kv-disk", BYTES, AT(kv_disk_bytes), 0, 1e18, "10G", "BYTES",
      "with --state-dir: disk for sessions that memory has no room for; 0: no limit"},
+    {"system-share", DECIMAL, AT(system_share), 0, 0.9, "0.25", "X",
+     "share of the window that a system prompt may take, never to be evicted"},
     {"pin-system-prompt", SWITCH, AT(pin_system_prompt), 0, 0, "no", NULL,
      "a conversation keeps its first system prompt, whatever the client sends later"},
     {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",

@@ -241,6 +241,7 @@ static bool open_generations(struct server *server, struct err *err)
         .conversations = server->conversations,
         .style = &server->style,
         .metrics = server->metrics,
+        .system_share = server->options.system_share,
         .max = MAX_GENERATIONS,
         .max_per_owner = options->max_per_key,
     };

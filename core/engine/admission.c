@@ -70,11 +70,13 @@ static enum residence_answer use_source(const struct admission *admission,
 
 /* ---- a source that is found by what it has read ---- */
 
-static bool may_share(const struct session_entry *entry, const struct turn *turn)
+/* With other sinks the same tokens would go on differently. */
+static bool may_share(const struct session_entry *entry, const struct turn *turn, int n_sinks)
 {
     bool is_own = entry->id == turn->request.session;
     return entry->place == SESSION_IN_MEMORY && entry->owner == turn->request.owner &&
-           !(is_own && entry->turn != NULL);
+           !(is_own && entry->turn != NULL) &&
+           kv_cache_shape(session_cache(entry->session))->n_sinks == n_sinks;
 }
 
 static struct session_prefix shared_prefix(const struct session_entry *entry,
@@ -110,7 +112,7 @@ static enum residence_answer find_prefix(struct residence *residence, struct tur
         return RESIDENCE_COMES;
     for (struct session_entry *entry = session_table_next(table, NULL); entry != NULL;
          entry = session_table_next(table, entry)) {
-        if (!may_share(entry, turn))
+        if (!may_share(entry, turn, out->n_sinks))
             continue;
         struct session_prefix prefix = shared_prefix(entry, turn);
         if (prefix.now > n_now) {
@@ -176,6 +178,7 @@ static enum residence_answer find_start(const struct admission *admission,
 {
     enum residence_answer answer = RESIDENCE_READY;
     out->keep = turn->request.keep;
+    out->n_sinks = residence_sinks(residence, turn->request.n_sinks);
     if (turn->request.source != 0)
         answer = use_source(admission, residence, turn, out);
     else if (turn->request.keep == 0)

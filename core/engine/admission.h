@@ -34,6 +34,7 @@ struct admission_start {
     struct session_entry *source; /* whose first `keep` tokens it begins with, held until the caller
                                      lets it go; NULL: its own */
     int64_t keep;
+    int n_sinks;
     int64_t n_copied; /* first tokens of the prompt that these stand for: not to be fed */
     struct err err;
 };

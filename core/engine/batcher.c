@@ -173,6 +173,7 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
     struct session_turn said = {
         .source = start->source == NULL ? NULL : start->source->session,
         .keep = start->keep,
+        .n_sinks = start->n_sinks,
         .prompt = request->tokens,
         .max_tokens = request->max_tokens,
         .min_tokens = request->min_tokens,
@@ -256,6 +257,7 @@ static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_fin
         .position = outcome.position,
         .rewind_limit = outcome.rewind_limit,
         .n_evicted = outcome.n_evicted,
+        .n_sinks = outcome.n_sinks,
         .n_text_kept = outcome.n_text_kept,
         .prefill_ns = first - turn->admitted_ns,
         .decode_ns = now - first,

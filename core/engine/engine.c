@@ -396,6 +396,9 @@ static bool check_request(const struct engine *engine, const struct engine_reque
     if (request->n_top < 0 || request->n_top > TOKEN_REPORT_MAX_TOP || request->n_shown < 0 ||
         request->n_shown > DETOKENIZER_MAX_SHOWN || request->n_biases < 0)
         return err_set(err, ERR_INTERNAL, "a list of the request has an impossible length");
+    if (request->n_sinks < 0 || request->n_sinks >= engine->info.n_window)
+        return err_set(err, ERR_INVALID, "%d sinks leave no room in a window of %d tokens",
+                       request->n_sinks, engine->info.n_window);
     if (request->n_stops < 0 || request->n_stops > DETOKENIZER_MAX_STOPS)
         return err_set(err, ERR_INVALID, "at most %d stop strings are possible",
                        (int)DETOKENIZER_MAX_STOPS);

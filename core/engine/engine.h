@@ -82,6 +82,8 @@ struct engine_request {
                          its position or a place that engine_can_rewind allows; 0 clears: then the
                          engine begins with whatever another session of the same owner has read of
                          the same tokens */
+    int n_sinks;      /* first tokens that this session never evicts, of one that begins anew (keep
+                         0) in streaming mode; never less than the engine's. 0: as many as these */
     struct token_list tokens;         /* the prompt: fed after the kept tokens; at least one */
     int max_tokens;                   /* generated at most; >= 1 */
     int min_tokens;                   /* no end-of-turn token before so many; 0 .. max_tokens */
@@ -124,6 +126,7 @@ struct engine_usage {
                          `keep`), or empty (0) where that cannot be restored */
     int64_t rewind_limit; /* the session can go back to any position from here on, and to 0 */
     int64_t n_evicted;    /* of these, how many no later token can see */
+    int n_sinks;          /* first tokens that the session never evicts */
     size_t n_text_kept;   /* bytes of this turn's text that these tokens stand for. Less than all of
                              it after a stop string, a length limit or a cancel: what is missing must
                              be fed again as text when the conversation goes on */

@@ -461,6 +461,13 @@ const struct session_table *residence_table(const struct residence *residence)
     return residence->table;
 }
 
+int residence_sinks(const struct residence *residence, int n_wanted)
+{
+    int n_sinks = residence->options.shape.n_sinks;
+    bool is_streaming = residence->options.mode == SESSION_MODE_STREAMING;
+    return is_streaming && n_wanted > n_sinks ? n_wanted : n_sinks;
+}
+
 struct engine_saved *residence_take_saved(struct residence *residence)
 {
     struct engine_saved *saved = residence->saved;

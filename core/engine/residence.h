@@ -37,6 +37,9 @@ void residence_close(struct residence **residence);
 /* All sessions, wherever they are. */
 const struct session_table *residence_table(const struct residence *residence);
 
+/* Sinks of a session that wants so many. */
+int residence_sinks(const struct residence *residence, int n_wanted);
+
 /* The sessions that were found in files at the start, with their notes, oldest first. The caller
  * frees each with engine_saved_free. */
 struct engine_saved *residence_take_saved(struct residence *residence);

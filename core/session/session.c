@@ -174,6 +174,13 @@ static void begin_with(struct session *session, const struct session *source, in
     rewind_to(session, position);
 }
 
+static void set_sinks(struct session *session, int n_sinks)
+{
+    struct kv_state state = {.n_sinks = n_sinks, .position = 0, .ring_from = n_sinks};
+    if (n_sinks >= 0 && kv_cache_position(session->cache) == 0)
+        kv_cache_set_state(session->cache, &state);
+}
+
 static void read_window_again(struct session *session)
 {
     size_t n_window = (size_t)session->n_window;
@@ -227,6 +234,7 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
 
     buf_done(&session->note);
     begin_with(session, turn->source, turn->keep);
+    set_sinks(session, turn->n_sinks);
     session->keep = turn->keep;
     session->n_prompt = (int)turn->prompt.n;
     session->prompt = turn->prompt;
@@ -489,6 +497,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
         .position = kv_cache_position(session->cache),
         .rewind_limit = kv_cache_rewind_limit(session->cache),
         .n_evicted = session->mode == SESSION_MODE_DENSE ? 0 : kv_cache_evicted(session->cache),
+        .n_sinks = kv_cache_shape(session->cache)->n_sinks,
         .n_text_kept = n_text_kept,
     };
     drop_turn(session);

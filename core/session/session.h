@@ -26,6 +26,7 @@ struct session;
 struct session_turn {
     const struct session *source; /* whose tokens to begin with, of the same shape; NULL: its own */
     int64_t keep;                 /* tokens to keep: the position, a place to rewind to, or 0 */
+    int n_sinks; /* of a session that begins anew (keep 0), 0 .. window - 1; negative: as it is */
     struct token_list prompt;
     int max_tokens;
     bool ignore_end;
@@ -56,6 +57,7 @@ struct session_outcome {
     int64_t position;
     int64_t rewind_limit;
     int64_t n_evicted;
+    int n_sinks;
     size_t n_text_kept;
 };
 

@@ -59,6 +59,15 @@ class Sessions(unittest.TestCase):
         again = self.daemon.chat(history, "fresh-one", max_tokens=16)
         self.assertEqual(answer_of(again), answer_of(fresh))
 
+    def test_a_system_prompt_is_pinned_up_to_its_share(self):
+        user = {"role": "user", "content": "Hello"}
+        plain = self.daemon.chat([user]).json["session"]
+        short = self.daemon.chat([{"role": "system", "content": "Be brief."}, user])
+        long = self.daemon.chat([{"role": "system", "content": "Be brief. " * 99}, user])
+        self.assertEqual(plain["sinks"], 4)
+        self.assertGreater(short.json["session"]["sinks"], 9)
+        self.assertEqual(long.json["session"]["sinks"], long.json["session"]["window"] // 4)
+
     def test_a_side_request_under_the_same_name_leaves_the_session_alone(self):
         messages = []
         first = self.turn(messages, "main", "What I really came for")

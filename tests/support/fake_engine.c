@@ -118,6 +118,7 @@ static struct engine_event *finish(struct engine *engine, struct request *reques
         .n_prompt = request->n_tokens,
         .n_generated = request->n_said,
         .position = position,
+        .n_sinks = 4,
         .n_text_kept = request->text_len - n_unkept,
         .prefill_ns = 1000,
         .decode_ns = 1000,

@@ -346,6 +346,49 @@ static void a_copy_that_is_not_exact_is_refused(void **state)
     engine_close(&engine);
 }
 
+/* A session with more sinks than others is what an engine with as many for all would make of it. */
+static void sinks_are_the_sessions_own(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.n_sinks = 13;
+    struct engine *engine = open_engine(options);
+    submit(engine, make_request(1, 1, 0, 200, 60));
+    assert_int_equal(wait_final(1)->usage.n_sinks, 13);
+    char *expected = strdup(buf_text(&results.of[1].text));
+    engine_close(&engine);
+
+    engine = open_engine(small_window());
+    submit(engine, make_request(2, 1, 0, 200, 60));
+    assert_int_equal(wait_final(2)->usage.n_sinks, 4);
+    assert_string_not_equal(buf_text(&results.of[2].text), expected);
+    struct engine_request request = make_request(3, 1, 0, 200, 60);
+    request.n_sinks = 13; /* the same session, from the start */
+    submit(engine, request);
+    const struct result *result = wait_final(3);
+    assert_int_equal(result->usage.n_sinks, 13);
+    assert_int_equal(result->usage.n_cached, 0); /* with other sinks nothing is shared */
+    assert_string_equal(buf_text(&result->text), expected);
+    free(expected);
+
+    /* They stay when it goes on, and go along with a copy. */
+    int64_t position = result->usage.position;
+    request = make_request(4, 2, position, 5, 10);
+    request.source = 1;
+    submit(engine, request);
+    assert_int_equal(wait_final(4)->usage.n_sinks, 13);
+    submit(engine, make_request(5, 1, position, 5, 10));
+    assert_int_equal(wait_final(5)->usage.n_sinks, 13);
+
+    struct err err = {0};
+    request = make_request(6, 3, 0, 5, 10);
+    request.n_sinks = 64;
+    assert_false(engine_submit(engine, &request, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    engine_request_done(&request);
+    engine_close(&engine);
+}
+
 static void expect_refusal(struct engine_options options, enum err_code code, const char *part)
 {
     struct engine *engine = NULL;
@@ -389,6 +432,7 @@ int main(void)
         cmocka_unit_test(a_prompt_is_read_once_for_several_answers),
         cmocka_unit_test(a_copy_goes_on_as_the_original_does),
         cmocka_unit_test(a_copy_that_is_not_exact_is_refused),
+        cmocka_unit_test(sinks_are_the_sessions_own),
         cmocka_unit_test(bad_options_get_one_sentence),
     };
     return cmocka_run_group_tests(tests, engine_run_init, engine_run_done);

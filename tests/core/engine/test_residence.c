@@ -101,7 +101,10 @@ static void talk(struct engine *engine, int n, int turn, int64_t *positions, cha
     engine_run_on_finish = note_finished;
     for (uint64_t i = 1; i <= (uint64_t)n; i++) {
         uint64_t id = (uint64_t)(turn * n) + i;
-        submit(engine, make_request(id, i, positions[i], 20 + (int)(i * 13 % 70), 6));
+        struct engine_request request =
+            make_request(id, i, positions[i], 20 + (int)(i * 13 % 70), 6);
+        request.owner = (int)i; /* shares nothing */
+        submit(engine, request);
     }
     for (uint64_t i = 1; i <= (uint64_t)n; i++) {
         struct result *result = wait_final((uint64_t)(turn * n) + i);
