@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stddef.h>
 
+#include "core/engine/fairness.h"
 #include "core/engine/residence.h"
 #include "core/engine/session_table.h"
 #include "core/engine/turn.h"
@@ -186,28 +187,67 @@ static enum residence_answer find_start(const struct admission *admission,
     return answer == RESIDENCE_READY ? claim_session(residence, turn, out) : answer;
 }
 
-struct turn *admission_take(struct admission *admission, struct residence *residence,
-                            struct admission_start *out)
+/* What comes of a turn now; when it neither waits nor finds no room, it is to be taken. */
+static enum residence_answer try_turn(const struct admission *admission,
+                                      struct residence *residence, struct turn *turn,
+                                      struct admission_start *out)
 {
-    enum residence_answer answer = RESIDENCE_COMES;
-    for (struct turn **link = &admission->first; *link != NULL && answer != RESIDENCE_IS_FULL;
-         link = &(*link)->next) {
-        struct turn *turn = *link;
-        *out = (struct admission_start){.entry = NULL};
-        if (turn->is_cancelled) {
-            err_set(&out->err, ERR_STOPPED, "the request was cancelled before it began");
-            answer = RESIDENCE_FAILED;
-        } else {
-            answer = find_start(admission, residence, turn, out);
+    *out = (struct admission_start){.entry = NULL};
+    if (turn->is_cancelled) {
+        err_set(&out->err, ERR_STOPPED, "the request was cancelled before it began");
+        return RESIDENCE_FAILED;
+    }
+    enum residence_answer answer = find_start(admission, residence, turn, out);
+    if (answer == RESIDENCE_IS_GONE)
+        err_set(&out->err, ERR_NOT_FOUND, "the session is not in memory any more");
+    if (out->source != NULL && answer != RESIDENCE_READY)
+        residence_let_go(residence, out->source);
+    return answer;
+}
+
+/* ---- whose turn it is ---- */
+
+struct place {
+    int64_t used;
+    int share;
+};
+
+static bool comes_before(struct place a, struct place b)
+{
+    return a.used != b.used ? a.used < b.used : a.share < b.share;
+}
+
+/* The first share after *place, of those that have a turn waiting. */
+static bool next_place(const struct admission *admission, const struct fairness *fairness,
+                       struct place *place)
+{
+    struct place best = {INT64_MAX, INT_MAX};
+    for (const struct turn *turn = admission->first; turn != NULL; turn = turn->next) {
+        struct place other = {fairness_used(fairness, turn->share), turn->share};
+        if (comes_before(*place, other) && comes_before(other, best))
+            best = other;
+    }
+    *place = best;
+    return best.share != INT_MAX;
+}
+
+struct turn *admission_take(struct admission *admission, const struct fairness *fairness,
+                            struct residence *residence, struct admission_start *out)
+{
+    struct place place = {-1, -2};
+    while (next_place(admission, fairness, &place)) {
+        for (struct turn **link = &admission->first; *link != NULL; link = &(*link)->next) {
+            struct turn *turn = *link;
+            if (turn->share != place.share)
+                continue;
+            enum residence_answer answer = try_turn(admission, residence, turn, out);
+            if (answer == RESIDENCE_IS_FULL)
+                return NULL;
+            if (answer == RESIDENCE_COMES)
+                continue;
+            unlink_turn(admission, link);
+            return turn;
         }
-        if (answer == RESIDENCE_IS_GONE)
-            err_set(&out->err, ERR_NOT_FOUND, "the session is not in memory any more");
-        if (out->source != NULL && answer != RESIDENCE_READY)
-            residence_let_go(residence, out->source);
-        if (answer == RESIDENCE_COMES || answer == RESIDENCE_IS_FULL)
-            continue;
-        unlink_turn(admission, link);
-        return turn;
     }
     return NULL;
 }

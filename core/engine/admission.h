@@ -1,7 +1,8 @@
 /* admission.h - turns that wait, which of them begins next, and what it begins with.
  *
- * First come, first served; but a turn whose prompt begins as one that is being read right now
- * waits for that part, and then copies it. Owner: the batcher. Thread: engine. */
+ * Owners in the order of what they have had (fairness.h), the turns of one first come, first
+ * served; but a turn whose prompt begins as one that is being read right now waits for that part,
+ * and then copies it. Owner: the batcher. Thread: engine. */
 #ifndef CORE_ENGINE_ADMISSION_H
 #define CORE_ENGINE_ADMISSION_H
 
@@ -10,6 +11,7 @@
 
 #include "core/base/err.h"
 
+struct fairness;
 struct residence;
 struct session_entry;
 struct turn;
@@ -40,7 +42,7 @@ struct admission_start {
 };
 
 /* Gives up the next turn that can begin now, or never will; NULL when there is none. */
-struct turn *admission_take(struct admission *admission, struct residence *residence,
-                            struct admission_start *out);
+struct turn *admission_take(struct admission *admission, const struct fairness *fairness,
+                            struct residence *residence, struct admission_start *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/base/clock.h"
 #include "core/base/thread_pool.h"
 #include "core/engine/admission.h"
+#include "core/engine/fairness.h"
 #include "core/engine/residence.h"
 #include "core/engine/scheduler.h"
 #include "core/engine/session_table.h"
@@ -22,6 +23,7 @@ struct batcher {
     struct residence *residence;
     struct batcher_options options;
 
+    struct fairness fairness;
     struct admission waiting;
     struct turn **turns; /* [max_turns] running; the first n_turns are set */
     int n_turns;
@@ -73,6 +75,7 @@ bool batcher_open(struct batcher **out, const struct model *model,
     batcher->tokenizer = tokenizer;
     batcher->pool = pool;
     batcher->options = *options;
+    fairness_init(&batcher->fairness);
     admission_init(&batcher->waiting);
     batcher->is_stalled = true;
     batcher->last_event = &batcher->events;
@@ -92,6 +95,7 @@ void batcher_close(struct batcher **batcher_ptr)
         return;
     forward_close(&batcher->forward);
     residence_close(&batcher->residence);
+    fairness_done(&batcher->fairness);
     free(batcher->turns);
     free(batcher->plan);
     free(batcher->choosers);
@@ -117,6 +121,7 @@ struct engine_event *batcher_take_events(struct batcher *batcher)
 
 void batcher_add(struct batcher *batcher, struct turn *turn)
 {
+    turn->share = fairness_join(&batcher->fairness, turn->request.owner);
     admission_add(&batcher->waiting, turn);
 }
 
@@ -221,12 +226,14 @@ static void admit_waiting(struct batcher *batcher)
     struct turn *turn;
     residence_update(batcher->residence);
     while (batcher->n_turns < batcher->options.max_turns &&
-           (turn = admission_take(&batcher->waiting, batcher->residence, &start)) != NULL) {
+           (turn = admission_take(&batcher->waiting, &batcher->fairness, batcher->residence,
+                                  &start)) != NULL) {
         bool has_begun = start.entry != NULL && begin_turn(batcher, turn, &start, &start.err);
         if (start.source != NULL)
             residence_let_go(batcher->residence, start.source);
         if (has_begun)
             continue;
+        fairness_leave(&batcher->fairness, turn->share);
         push_events(batcher, turn_fail(turn, &start.err));
         turn_free(&turn);
     }
@@ -248,6 +255,7 @@ static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_fin
         batcher->counters.n_evicted_tokens +=
             (uint64_t)(outcome.n_evicted - turn->n_evicted_before);
 
+    fairness_leave(&batcher->fairness, turn->share);
     int64_t now = clock_now_ns();
     int64_t first = turn->first_token_ns != 0 ? turn->first_token_ns : now;
     struct engine_usage usage = {
@@ -298,6 +306,7 @@ static void plan_step(struct batcher *batcher)
         batcher->plan[i] = (struct scheduler_turn){
             .n_pending = session_n_pending(session),
             .is_speaking = session_state(session) == SESSION_SPEAKING,
+            .share = batcher->turns[i]->share,
         };
     }
     scheduler_plan(batcher->plan, batcher->n_turns, batcher->options.prompt_budget,
@@ -330,8 +339,11 @@ static void mark_fed(struct batcher *batcher)
     for (int i = 0; i < batcher->n_turns; i++) {
         const struct scheduler_turn *plan = &batcher->plan[i];
         session_fed(batcher->turns[i]->entry->session, plan->n_granted);
-        if (!plan->is_speaking)
-            batcher->counters.n_prompt_tokens += (uint64_t)plan->n_granted;
+        if (plan->is_speaking)
+            continue;
+        batcher->counters.n_prompt_tokens += (uint64_t)plan->n_granted;
+        fairness_charge(&batcher->fairness, batcher->turns[i]->share,
+                        (int64_t)plan->n_granted * FAIRNESS_READ);
     }
 }
 
@@ -351,6 +363,7 @@ static void choose_tokens(struct batcher *batcher)
     thread_pool_run(batcher->pool, choose_one, batcher, batcher->n_choosers);
     int64_t now = clock_now_ns();
     for (int i = 0; i < batcher->n_choosers; i++) {
+        fairness_charge(&batcher->fairness, batcher->choosers[i]->share, FAIRNESS_SAID);
         if (batcher->choosers[i]->first_token_ns == 0)
             batcher->choosers[i]->first_token_ns = now;
     }

@@ -1,8 +1,9 @@
 /* scheduler.h - which tokens make the next step.
  *
  * Everyone who speaks gets one token; what is left of the step's budget goes to prompts, in equal
- * shares that rotate, so a long prompt delays the others' next token by one chunk at most and a
- * short prompt is not stuck behind a long one. Pure: no threads, no I/O, no clock. */
+ * shares for owners and then for their turns, which rotate, so a long prompt delays the others'
+ * next token by one chunk at most and a short prompt is not stuck behind a long one. Pure: no
+ * threads, no I/O, no clock. */
 #ifndef CORE_ENGINE_SCHEDULER_H
 #define CORE_ENGINE_SCHEDULER_H
 
@@ -13,6 +14,7 @@ struct scheduler_turn {
     int n_pending;    /* tokens that wait to be fed, >= 1 */
     bool is_speaking; /* its one pending token is a generated one */
     int n_granted;    /* out: tokens to feed in this step, 0 .. n_pending */
+    int share;        /* turns of one owner have the same */
 };
 
 /* Grants tokens. At most `prompt_budget` prompt tokens over all turns, and at most that many for

@@ -17,6 +17,7 @@ struct turn {
     struct engine_request request;
     struct session_entry *entry; /* NULL until admitted */
     bool is_cancelled;
+    int share;       /* of its owner, in the batcher's fairness */
     uint64_t awaits; /* while it waits: the session that is reading what both begin with; or 0 */
 
     struct buf text; /* said and not yet sent */

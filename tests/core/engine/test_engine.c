@@ -389,6 +389,40 @@ static void sinks_are_the_sessions_own(void **state)
     engine_close(&engine);
 }
 
+static uint64_t ends[MAX_REQUESTS];
+static int n_ends;
+
+static void note_end(uint64_t request)
+{
+    ends[n_ends++] = request;
+}
+
+/* One owner's long line does not keep another waiting: in places, not in time. */
+static void owners_take_turns(void **state)
+{
+    (void)state;
+    enum { N = 20 };
+    struct engine_options options = small_window();
+    options.max_batch_sessions = 1;
+    struct engine *engine = open_engine(options);
+    n_ends = 0;
+    engine_run_on_finish = note_end;
+    submit(engine, make_request(1, 1, 0, 40, 100000)); /* keeps the place until all are in line */
+    for (uint64_t i = 2; i <= N; i++)
+        submit(engine, make_request(i, i, 0, 40, 4));
+    struct engine_request other = make_request(N + 1, N + 1, 0, 40, 4);
+    other.owner = 1;
+    submit(engine, other);
+    wait_text(1);
+    engine_cancel(engine, 1);
+    for (uint64_t i = 1; i <= N + 1; i++)
+        wait_final(i);
+    engine_run_on_finish = NULL;
+    engine_close(&engine);
+    assert_int_equal(ends[0], 1);
+    assert_int_equal(ends[1], N + 1);
+}
+
 static void expect_refusal(struct engine_options options, enum err_code code, const char *part)
 {
     struct engine *engine = NULL;
@@ -433,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_copy_goes_on_as_the_original_does),
         cmocka_unit_test(a_copy_that_is_not_exact_is_refused),
         cmocka_unit_test(sinks_are_the_sessions_own),
+        cmocka_unit_test(owners_take_turns),
         cmocka_unit_test(bad_options_get_one_sentence),
     };
     return cmocka_run_group_tests(tests, engine_run_init, engine_run_done);

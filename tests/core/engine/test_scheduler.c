@@ -13,7 +13,7 @@ static int granted_to_prompts(const struct scheduler_turn *turns, int n)
 static void everyone_who_speaks_gets_a_token(void **state)
 {
     (void)state;
-    struct scheduler_turn turns[] = {{1, true, 0}, {5000, false, 0}, {1, true, 0}};
+    struct scheduler_turn turns[] = {{1, true, 0, 0}, {5000, false, 0, 0}, {1, true, 0, 0}};
     scheduler_plan(turns, 3, 256, 0);
     assert_int_equal(turns[0].n_granted, 1);
     assert_int_equal(turns[1].n_granted, 256);
@@ -23,7 +23,7 @@ static void everyone_who_speaks_gets_a_token(void **state)
 static void short_prompts_pass_beside_a_long_one(void **state)
 {
     (void)state;
-    struct scheduler_turn turns[] = {{5000, false, 0}, {20, false, 0}, {30, false, 0}};
+    struct scheduler_turn turns[] = {{5000, false, 0, 0}, {20, false, 0, 0}, {30, false, 0, 0}};
     scheduler_plan(turns, 3, 256, 0);
     assert_int_equal(turns[1].n_granted, 20);
     assert_int_equal(turns[2].n_granted, 30);
@@ -41,7 +41,7 @@ static void the_budget_is_never_exceeded_nor_wasted(void **state)
             random = random * 6364136223846793005u + 1442695040888963407u;
             bool is_speaking = random >> 63;
             int n_pending = is_speaking ? 1 : 1 + (int)(random >> 33) % 300;
-            turns[i] = (struct scheduler_turn){n_pending, is_speaking, 99};
+            turns[i] = (struct scheduler_turn){n_pending, is_speaking, 99, i % 3};
             pending += is_speaking ? 0 : n_pending;
         }
         int budget = 1 + (int)(step % 256);
@@ -58,7 +58,7 @@ static void a_budget_smaller_than_the_crowd_goes_round(void **state)
     int served[4] = {0};
     for (uint64_t step = 0; step < 4; step++) {
         struct scheduler_turn turns[4] = {
-            {100, false, 0}, {100, false, 0}, {100, false, 0}, {100, false, 0}};
+            {100, false, 0, 0}, {100, false, 0, 0}, {100, false, 0, 0}, {100, false, 0, 0}};
         scheduler_plan(turns, 4, 1, step);
         for (int i = 0; i < 4; i++)
             served[i] += turns[i].n_granted;
@@ -70,9 +70,27 @@ static void a_budget_smaller_than_the_crowd_goes_round(void **state)
 static void nobody_is_fine(void **state)
 {
     (void)state;
-    struct scheduler_turn none = {7, false, 42};
+    struct scheduler_turn none = {7, false, 42, 0};
     scheduler_plan(&none, 0, 256, 3);
     assert_int_equal(none.n_granted, 42);
+}
+
+/* One owner's hundred prompts get no more than another's one. */
+static void owners_share_alike_and_then_their_turns(void **state)
+{
+    (void)state;
+    enum { N = 101 };
+    struct scheduler_turn turns[N];
+    int served[2] = {0};
+    for (int i = 0; i < N; i++)
+        turns[i] = (struct scheduler_turn){.n_pending = 5000, .share = i == 60};
+    scheduler_plan(turns, N, 400, 7);
+    for (int i = 0; i < N; i++) {
+        served[turns[i].share] += turns[i].n_granted;
+        assert_in_range(turns[i].n_granted, 1, 204);
+    }
+    assert_int_equal(served[0] + served[1], 400);
+    assert_in_range(served[1], 196, 204);
 }
 
 int main(void)
@@ -83,6 +101,7 @@ int main(void)
         cmocka_unit_test(the_budget_is_never_exceeded_nor_wasted),
         cmocka_unit_test(a_budget_smaller_than_the_crowd_goes_round),
         cmocka_unit_test(nobody_is_fine),
+        cmocka_unit_test(owners_share_alike_and_then_their_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
