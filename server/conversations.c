@@ -564,12 +564,12 @@ static void add_answer_boundary(struct conversation *one, size_t n_spoken_before
     if (has_tail)
         buf_append(&one->tail, result->raw + n_kept, result->n_raw - n_kept);
     conversation_add_boundary(one, (struct boundary){.n_messages = one->log.n,
-                                        .position = one->last.position,
-                                        .n_text_kept = n_spoken_before + n_kept,
-                                        .is_plain = result->is_plain,
-                                        .is_whole = n_kept == result->n_raw,
-                                        .has_tail = has_tail && !one->tail.failed,
-                                        .replay = -1});
+                                                     .position = one->last.position,
+                                                     .n_text_kept = n_spoken_before + n_kept,
+                                                     .is_plain = result->is_plain,
+                                                     .is_whole = n_kept == result->n_raw,
+                                                     .has_tail = has_tail && !one->tail.failed,
+                                                     .replay = -1});
 }
 
 static void record_turn(struct conversations *all, struct conversation *one,
@@ -595,9 +595,9 @@ static void record_turn(struct conversations *all, struct conversation *one,
                       one->boundaries[one->n_boundaries - 1].n_messages == n_prompt_messages;
     if (!plan->is_continuation && !has_replay)
         conversation_add_boundary(one, (struct boundary){.n_messages = n_prompt_messages,
-                                            .position = prompt_end - 1,
-                                            .replay = result->last_token,
-                                            .started_with = plan->started_with});
+                                                         .position = prompt_end - 1,
+                                                         .replay = result->last_token,
+                                                         .started_with = plan->started_with});
     if (!plan->is_unfaithful)
         add_answer_boundary(one, n_spoken_before, result);
 }

@@ -67,9 +67,9 @@ struct conversation_plan {
     int64_t keep;         /* tokens of the session that stay */
     struct prompt prompt; /* bytes begin .. are to be fed ... */
     size_t begin;
-    bool is_start;  /* ... as the start of a text */
-    struct prompt whole; /* all of the text, where `prompt` is not; else empty */
-    int32_t replay; /* >= 0: this one token is to be fed instead */
+    bool is_start;        /* ... as the start of a text */
+    struct prompt whole;  /* all of the text, where `prompt` is not; else empty */
+    int32_t replay;       /* >= 0: this one token is to be fed instead */
     struct prompt system; /* its first messages, by the system, rendered alone; empty for none */
 
     uint64_t session;         /* 0 for an ephemeral one, or none yet */

@@ -696,7 +696,6 @@ static struct conversations *open_with(const struct chat_template *template)
 {
     struct conversations_options options = {
         .chat_template = template,
-        .max_sessions = 4,
         .max_conversations = 4,
         .max_log_bytes = 10000,
         .forget = forget,
@@ -729,7 +728,7 @@ static enum conversation_match turn_with(struct conversations *all, const char *
         .render = {.tools = tools, .tools_len = strlen(tools), .now = now},
     };
     assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
-    assert_true(conversations_take_session(all, &plan));
+    conversations_take_session(all, &plan);
     enum conversation_match match = plan.match;
     end(all, &plan, (struct ending){.text = "Hello"});
     return match;
