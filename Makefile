@@ -232,6 +232,7 @@ TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/
 
 lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@scripts/check-layers.sh
+	@scripts/check-calls.sh
 	@clang-format --dry-run -Werror $(ALL_SRC) $(ALL_HEADERS)
 	@shellcheck scripts/*.sh server/page/make.sh tests/run-tests .ci/run $(SCRIPTS)
 	@$(MAKE) tidy
