@@ -81,6 +81,16 @@ static void store_head(const struct attention_job *job, int t, int head)
                       type);
 }
 
+/* Once for each token, before its rows are split: several parts may read one query. */
+static void norm_query(const struct attention_job *job, int t)
+{
+    const struct model_shape *shape = &job->forward->model->shape;
+    float *q = job->forward->q + (size_t)t * (size_t)shape->n_heads * (size_t)shape->head_dim_k;
+    for (int head = 0; head < shape->n_heads && job->layer->q_norm != NULL;
+         head++, q += shape->head_dim_k)
+        kernels->rms_norm(q, q, job->layer->q_norm, shape->head_dim_k, shape->norm_eps);
+}
+
 static void store_part(void *arg, int part, int n_parts, int thread)
 {
     (void)thread;
@@ -88,6 +98,7 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     int n_tokens = job->forward->n_tokens;
     int end = forward_part_begin(n_tokens, part + 1, n_parts);
     for (int t = forward_part_begin(n_tokens, part, n_parts); t < end; t++) {
+        norm_query(job, t);
         for (int head = 0; head < job->forward->model->shape.n_kv_heads; head++)
             store_head(job, t, head);
     }
@@ -109,13 +120,10 @@ static void prepare_query(const struct attention_job *job, int t, int first_head
     const struct model_shape *shape = &forward->model->shape;
     const struct kv_view *view = &forward->views[t];
     size_t dim = (size_t)shape->head_dim_k;
-    float *q = forward->q + ((size_t)t * (size_t)shape->n_heads + (size_t)first_head) * dim;
+    const float *q = forward->q + ((size_t)t * (size_t)shape->n_heads + (size_t)first_head) * dim;
     float *ring = scratch;
     float *sink = scratch + (size_t)query->n_heads * dim;
     query->q_ring = query->q_sink = q;
-    for (int i = 0; i < query->n_heads && job->layer->q_norm != NULL; i++)
-        kernels->rms_norm(q + (size_t)i * dim, q + (size_t)i * dim, job->layer->q_norm,
-                          shape->head_dim_k, shape->norm_eps);
     if (job->layer->rope == MODEL_ROPE_NONE)
         return;
     /* Until the cache is full both positions are the same; without sinks nobody asks. */

@@ -507,6 +507,26 @@ static void test_threads(void **state)
     }
 }
 
+/* One token at a time over many rows: these are split over threads too and their softmaxes joined,
+ * here before and after the ring begins to evict. */
+static void test_stretches_of_rows(void **state)
+{
+    (void)state;
+    struct stream stream = {.n_sinks = 4, .n_recent = 268, .chunk = 1, .type = KV_F32};
+    for (int m = 0; m < N_DEEP; m++) {
+        struct subject whole, split;
+        open_subject_threads(&whole, models[m].name, 1);
+        open_subject_threads(&split, models[m].name, 4);
+        run_stream(&whole, &stream);
+        run_stream(&split, &stream);
+        double far = distance(&split, whole.logits);
+        if (far > 1e-4)
+            fail_msg("%s: %.2e", split.name, far);
+        close_subject(&split);
+        close_subject(&whole);
+    }
+}
+
 /* Logits come only for the tokens that want them, in their order. */
 static void test_only_wanted_logits(void **state)
 {
@@ -574,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_rounded_caches),
         cmocka_unit_test(test_conversations_side_by_side),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_stretches_of_rows),
         cmocka_unit_test(test_only_wanted_logits),
         cmocka_unit_test(test_rewind),
     };
