@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { ChatOpenAI } from "@langchain/openai";
-import { generateText, Output } from "ai";
+import { generateText, Output, tool } from "ai";
 import OpenAI from "openai";
-import { zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
 import { z } from "zod";
 import { main, test } from "../cases.mjs";
 
@@ -22,6 +22,8 @@ const Person = z.object({
   isTall: z.boolean(),
   pets: z.array(z.enum(["cat", "dog"])).max(2),
 });
+
+const City = z.object({ city: z.enum(["Paris", "Rome"]) });
 
 test("openai: parse", async () => {
   for (const seed of [1, 2, 3]) {
@@ -48,6 +50,16 @@ test("openai: any object", async () => {
   else assert.equal(content.trim()[0], "{");
 });
 
+test("openai: tools whose arguments keep to their schema", async () => {
+  const tools = [zodFunction({ name: "get_weather", parameters: City })];
+  for (const tool_choice of ["required", { type: "function", function: { name: "get_weather" } }]) {
+    const { choices } = await client.chat.completions.create({ ...request, tools, tool_choice });
+    assert.equal(choices[0].finish_reason, "tool_calls");
+    for (const call of choices[0].message.tool_calls)
+      City.parse(JSON.parse(call.function.arguments));
+  }
+});
+
 const providers = {
   compatible: createOpenAICompatible({ name: "sinkd", baseURL, supportsStructuredOutputs: true })(
     "default",
@@ -62,6 +74,22 @@ for (const [name, model] of Object.entries(providers)) {
       output: Output.object({ schema: Person }),
     });
     Person.parse(output);
+  });
+
+  test(`AI SDK, ${name}: a tool that is called`, async () => {
+    const asked = [];
+    const { steps } = await generateText({
+      ...{ model, prompt: "How is the weather?", maxOutputTokens: 300, maxRetries: 0 },
+      tools: {
+        get_weather: tool({
+          inputSchema: City,
+          execute: async ({ city }) => (asked.push(city), "sunny"),
+        }),
+      },
+      toolChoice: "required",
+    });
+    assert.equal(steps[0].finishReason, "tool-calls");
+    assert.ok(asked.length >= 1);
   });
 }
 
