@@ -7,9 +7,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
+
+/* A daemon that was killed holds its lock until the kernel has taken its memory back. */
+enum { LOCK_WAIT_MS = 3000, LOCK_POLL_MS = 50 };
 
 struct state_dir {
     char *path;
@@ -25,8 +29,13 @@ static bool lock(struct state_dir *dir, struct err *err)
     if (dir->lock_fd < 0)
         return err_set(err, ERR_IO, "cannot write in the state folder %.150s: %s", dir->path,
                        strerror(errno));
-    return flock(dir->lock_fd, LOCK_EX | LOCK_NB) == 0 ||
-           err_set(err, ERR_IO, "another sinkd uses the state folder %.200s", dir->path);
+    for (int waited_ms = 0; flock(dir->lock_fd, LOCK_EX | LOCK_NB) != 0;
+         waited_ms += LOCK_POLL_MS) {
+        if (waited_ms >= LOCK_WAIT_MS)
+            return err_set(err, ERR_IO, "another sinkd uses the state folder %.200s", dir->path);
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_MS * 1000000L}, NULL);
+    }
+    return true;
 }
 
 bool state_dir_open(struct state_dir **out, const char *path, struct err *err)

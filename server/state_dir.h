@@ -10,7 +10,7 @@ struct err;
 struct state_dir;
 
 /* Makes the folder if its parent is there, readable by its owner alone, and locks it. ERR_IO when
- * it cannot be used, or when another daemon uses it. */
+ * it cannot be used, or when another daemon still uses it after three seconds. */
 bool state_dir_open(struct state_dir **out, const char *path, struct err *err);
 void state_dir_close(struct state_dir **dir);
 
