@@ -145,7 +145,7 @@ class Greed(unittest.TestCase):
             before = daemon.rss_kb()
             waiting += [daemon.open_stream(CHAT, chat_body("Hi")) for _ in range(200)]
             self.assertLess((daemon.rss_kb() - before) / 200, 40)
-            self.assertEqual(daemon.metrics()["sinkd_queue_depth"], 250)
+            wait_until(lambda: daemon.metrics()["sinkd_queue_depth"] == 250, "all wait")
             self.assertEqual(daemon.get("/health").status, 200)
             for stream in waiting:
                 stream.close()

@@ -380,7 +380,7 @@ static void a_database_in_memory_forgets_the_oldest_when_it_is_full(void **state
     assert_true(store_db_open(&db, &options, NULL));
     for (int i = 0; i < 100; i++) {
         struct response_row row;
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "%d", i);
         make_row(&row, name, NULL);
         buf_append_text(&row.usage, large);
