@@ -22,6 +22,7 @@ struct drain {
     struct event_timer *patience; /* with running answers */
     struct event_timer *flush;    /* polls for the last replies to be out */
     int n_flush_ticks;
+    bool is_over; /* the loop has stopped; what is borrowed may be gone */
 };
 
 /* All answers are said; what is left are bytes on their way to slow clients. */
@@ -36,7 +37,8 @@ static void on_flush_tick(void *arg)
 static void on_all_said(void *arg)
 {
     struct drain *drain = arg;
-    event_timer_start(drain->flush, 0, TICK_MS);
+    if (!drain->is_over)
+        event_timer_start(drain->flush, 0, TICK_MS);
 }
 
 static void on_patience_end(void *arg)
@@ -65,6 +67,8 @@ void drain_signal(void *arg)
 {
     struct drain *drain = arg;
     const struct drain_parts *parts = &drain->parts;
+    if (drain->is_over)
+        return;
     if (parts->routes->is_leaving) {
         log_info("stopping at once");
         take_nothing_new(drain);
@@ -97,12 +101,18 @@ bool drain_open(struct drain **out, const struct drain_parts *parts, struct err 
     return true;
 }
 
+void drain_end(struct drain *drain)
+{
+    drain->is_over = true;
+    event_timer_close(&drain->delay);
+    event_timer_close(&drain->patience);
+    event_timer_close(&drain->flush);
+}
+
 void drain_close(struct drain **drain)
 {
     if (*drain != NULL) {
-        event_timer_close(&(*drain)->delay);
-        event_timer_close(&(*drain)->patience);
-        event_timer_close(&(*drain)->flush);
+        drain_end(*drain);
         free(*drain);
     }
     *drain = NULL;

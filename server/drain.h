@@ -24,6 +24,9 @@ struct drain_parts {
 };
 
 bool drain_open(struct drain **out, const struct drain_parts *parts, struct err *err);
+/* The loop has stopped and what was borrowed goes: nothing is done from here on, although the loop
+ * may turn again for work that is left. */
+void drain_end(struct drain *drain);
 void drain_close(struct drain **drain);
 
 /* An event_fn, `drain` is a struct drain: each call is one SIGTERM. The first begins, with the time

@@ -247,7 +247,7 @@ static void write_integers(struct buf *out, const struct interval *interval)
     struct decimal low = interval->min, high = interval->max;
     if (low.fraction[0] != '\0' || interval->is_min_excluded)
         increment(low.whole);
-    bool is_cut = high.fraction[0] == '\0' && interval->is_max_excluded;
+    bool is_cut = interval->has_max && high.fraction[0] == '\0' && interval->is_max_excluded;
     if (is_cut)
         decrement(high.whole);
     write_whole(out, low.whole, interval->has_max ? high.whole : NULL);

@@ -464,6 +464,8 @@ void server_close(struct server **server_ptr)
     struct server *server = *server_ptr;
     if (server == NULL)
         return;
+    if (server->drain != NULL)
+        drain_end(server->drain);
     http_server_close(&server->http);
     if (server->loop != NULL)
         event_loop_finish_work(server->loop); /* it may read what the engine owns */

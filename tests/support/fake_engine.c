@@ -11,6 +11,7 @@
 
 #include "core/base/clock.h"
 #include "core/gguf/gguf.h"
+#include "core/text/grammar.h"
 
 enum { MAX_REQUESTS = 512, MAX_SESSIONS = 4096, TICK_NS = 500 * 1000 };
 
@@ -245,6 +246,7 @@ void engine_request_init(struct engine_request *request)
 void engine_request_done(struct engine_request *request)
 {
     token_list_done(&request->tokens);
+    grammar_free(&request->grammar);
     for (int i = 0; i < request->n_stops; i++)
         free(request->stops[i]);
     free(request->stops);
