@@ -12,6 +12,7 @@ struct testing {
     struct store *store;
     int n_worked; /* the store's thread's */
     int n_done;
+    bool is_worked_in_order; /* of the thread that works */
     bool is_in_order;
 };
 
@@ -25,7 +26,7 @@ struct numbered {
 static void open_all(struct testing *testing)
 {
     struct store_options options = {.db = {.path = NULL}};
-    *testing = (struct testing){.is_in_order = true};
+    *testing = (struct testing){.is_worked_in_order = true, .is_in_order = true};
     assert_true(event_loop_open(&testing->loop, NULL));
     assert_true(store_open(&testing->store, testing->loop, &options, NULL));
 }
@@ -49,7 +50,7 @@ static void work(struct store_db *db, void *arg)
     struct numbered *one = arg;
     struct testing *testing = one->testing;
     assert_non_null(db);
-    testing->is_in_order = testing->is_in_order && one->number == testing->n_worked;
+    testing->is_worked_in_order = testing->is_worked_in_order && one->number == testing->n_worked;
     testing->n_worked++;
 }
 
@@ -91,6 +92,7 @@ static void jobs_are_done_once_and_in_order(void **state)
     assert_int_equal(n_pending(&testing), N_JOBS);
     event_loop_run(testing.loop);
     assert_int_equal(n_pending(&testing), 0);
+    assert_true(testing.is_worked_in_order);
     assert_true(testing.is_in_order);
     assert_int_equal(testing.n_worked, N_JOBS);
     close_all(&testing);
@@ -104,6 +106,7 @@ static void closing_finishes_what_was_put_in_and_what_follows(void **state)
     put(&testing, 0, false);
     put(&testing, 1, true);
     close_all(&testing);
+    assert_true(testing.is_worked_in_order);
     assert_true(testing.is_in_order);
     assert_int_equal(testing.n_done, 3);
 }
