@@ -12,6 +12,7 @@
 #include "server/conversations.h"
 #include "server/event_loop.h"
 #include "server/generation_meter.h"
+#include "server/generation_prompt.h"
 #include "server/message_extra.h"
 #include "server/metrics.h"
 #include "server/tool_format.h"
@@ -38,30 +39,12 @@ struct generation {
     const struct generation_listener *listener; /* NULL: it has left, or had its last call */
     void *arg;
     char request_id[65];
-    int owner;
-    char *conversation_id; /* as the client names it; NULL for none */
-    bool is_ephemeral;
-    bool is_raw;
-    struct message_log messages;
-    struct buf prompt;
-    struct generation_request request;
-
-    struct conversation_plan plan;
-    bool has_plan;
-    struct token_list tokens; /* to be fed; the engine's once it speaks */
-    struct err tokens_err;    /* why there are none */
-    int n_sinks;              /* to pin the system prompt */
-    int64_t n_fed;
-    int32_t last_token;
-    struct engine_request outgoing; /* may come back, to be asked once more */
-    bool has_outgoing;
-    bool is_second_try;
+    struct generation_prompt prompt;
 
     bool has_started; /* on_start was called */
     struct buf text;
     bool has_parser;
     struct answer_parser parser;
-    struct buf answer_start; /* what the model is given to go on from; empty for nothing */
     bool has_begun_answer;
     struct token_report_list reports;
     size_t n_told; /* of the reports */
@@ -131,12 +114,6 @@ static struct generation *walk_first(struct generations *all)
     return walk_next(all);
 }
 
-static void drop_words(struct generation *one)
-{
-    message_log_done(&one->messages);
-    buf_done(&one->prompt);
-}
-
 static void generation_free(struct generation *one)
 {
     struct generations *all = one->all;
@@ -145,18 +122,11 @@ static void generation_free(struct generation *one)
     all->has_ended = true;
     unlink_one(all, one);
 
-    if (one->has_plan)
-        conversations_abandon(all->options.conversations, &one->plan);
-    drop_words(one);
-    generation_request_done(&one->request);
-    token_list_done(&one->tokens);
-    engine_request_done(&one->outgoing);
+    generation_prompt_done(&one->prompt);
     buf_done(&one->text);
     token_report_list_done(&one->reports);
-    buf_done(&one->answer_start);
     if (one->has_parser)
         answer_parser_done(&one->parser);
-    free(one->conversation_id);
     free(one);
 }
 
@@ -170,7 +140,7 @@ static bool owner_may_have_another(const struct generations *all, int owner,
 {
     int n = 0;
     for (const struct generation *one = all->first; one != NULL; one = one->next)
-        n += one->owner == owner;
+        n += one->prompt.owner == owner;
     return all->options.max_per_owner == 0 || n < all->options.max_per_owner ||
            api_error_set(error, 429, "rate_limit_exceeded", NULL,
                          "This key has %d answers in the making, as many as it may; wait for one "
@@ -187,10 +157,8 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     while (slot < all->options.max && all->table[slot] != NULL)
         slot++;
     struct generation *one = slot < all->options.max ? calloc(1, sizeof *one) : NULL;
-    char *conversation_id = ask->conversation_id == NULL ? NULL : strdup(ask->conversation_id);
-    if (one == NULL || (ask->conversation_id != NULL && conversation_id == NULL)) {
+    if (one == NULL || !generation_prompt_init(&one->prompt, &all->options, ask)) {
         free(one);
-        free(conversation_id);
         api_error_set(error, 429, "server_busy", NULL,
                       "The server has as many requests as it can take; try again later.");
         return NULL;
@@ -200,20 +168,7 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     one->listener = ask->listener;
     one->arg = ask->arg;
     snprintf(one->request_id, sizeof one->request_id, "%s", ask->request_id);
-    one->owner = ask->owner;
-    one->conversation_id = conversation_id;
-    one->is_ephemeral = ask->is_ephemeral;
-    one->is_raw = ask->is_raw;
-    one->messages = ask->messages;
-    message_log_init(&ask->messages);
-    one->prompt = ask->prompt;
-    buf_init(&ask->prompt);
-    one->tokens = ask->tokens;
-    token_list_init(&ask->tokens);
-    one->request = ask->request;
-    ask->request = (struct generation_request){0};
     buf_init(&one->text);
-    buf_init(&one->answer_start);
     generation_meter_begin(&one->meter, all->options.metrics);
 
     all->table[slot] = one;
@@ -252,59 +207,24 @@ static void tell_delta(void *arg, const struct answer_delta *piece);
 static bool is_tool(void *arg, const char *name, size_t len)
 {
     const struct generation *one = arg;
-    return tool_request_has(&one->request.tools, name, len);
+    return tool_request_has(&one->prompt.request.tools, name, len);
 }
 
 /* A prompt without a template is answered in raw text. */
-static void open_parser(struct generation *one, bool is_thinking)
+static void open_parser(struct generation *one)
 {
     const struct answer_style *style = one->all->options.style;
     struct answer_parser_options options = {.is_tool = is_tool, .emit = tell_delta, .arg = one};
-    if (!one->is_raw && !one->plan.is_continuation) {
+    const struct generation_prompt *prompt = &one->prompt;
+    if (!prompt->is_raw && !prompt->plan.is_continuation) {
         options.think_open = style->think_open;
         options.think_close = style->think_close;
-        options.is_thinking = is_thinking;
+        options.is_thinking = prompt->is_thinking;
     }
-    if (!one->is_raw && one->request.tools.n > 0)
+    if (!prompt->is_raw && prompt->request.tools.n > 0)
         options.format = style->format;
     answer_parser_init(&one->parser, &options);
     one->has_parser = true;
-}
-
-/* The model is given the beginning of a call that it must make. */
-static void set_answer_start(struct generation *one)
-{
-    const struct tool_request *tools = &one->request.tools;
-    const struct tool_format *format = one->all->options.style->format;
-    if (one->is_raw || tools->n == 0 || tools->choice == TOOL_CHOICE_AUTO)
-        return;
-    buf_clear(&one->answer_start);
-    buf_append_text(&one->answer_start, format->force_open);
-    if (tools->n > 1)
-        return;
-    buf_append_text(&one->answer_start, tools->names[0]);
-    buf_append_text(&one->answer_start, format->force_middle);
-}
-
-/* The prompt is there: how will the answer begin? */
-static void prepare_answer(struct generation *one)
-{
-    const struct answer_style *style = one->all->options.style;
-    struct prompt *prompt = &one->plan.prompt;
-    bool is_thinking = answer_style_is_thinking(style, buf_text(&prompt->text), prompt->text.len);
-    open_parser(one, is_thinking);
-    /* What the grammar says is the answer: a thought that the prompt has begun is closed. */
-    bool has_start = one->answer_start.len > 0 || (is_thinking && one->request.grammar != NULL);
-    if (!has_start)
-        return;
-    if (is_thinking) {
-        struct buf whole;
-        buf_init(&whole);
-        buf_append_format(&whole, "\n%s\n\n%s", style->think_close, buf_text(&one->answer_start));
-        buf_done(&one->answer_start);
-        one->answer_start = whole;
-    }
-    prompt_append_control(prompt, buf_text(&one->answer_start), one->answer_start.len);
 }
 
 /* What the model was given is part of its answer. */
@@ -313,7 +233,8 @@ static void begin_answer(struct generation *one)
     if (one->has_begun_answer)
         return;
     one->has_begun_answer = true;
-    answer_parser_push(&one->parser, buf_text(&one->answer_start), one->answer_start.len);
+    const struct buf *given = &one->prompt.answer_start;
+    answer_parser_push(&one->parser, buf_text(given), given->len);
 }
 
 /* May free the generation, when it does not speak. */
@@ -323,13 +244,13 @@ static void tell_start(struct generation *one)
         return;
     one->has_started = true;
     /* A token sees the window's other tokens and itself; what lies further back is evicted. */
-    int64_t n_evicted =
-        one->plan.keep + one->n_fed - (engine_info(one->all->options.engine)->n_window - 1);
+    int64_t n_evicted = one->prompt.plan.keep + one->prompt.n_fed -
+                        (engine_info(one->all->options.engine)->n_window - 1);
     struct generation_start start = {
-        .conversation_id = conversation_plan_id(&one->plan),
-        .match = conversation_match_name(one->plan.match),
-        .n_cached = one->plan.keep,
-        .n_new = one->n_fed,
+        .conversation_id = conversation_plan_id(&one->prompt.plan),
+        .match = conversation_match_name(one->prompt.plan.match),
+        .n_cached = one->prompt.plan.keep,
+        .n_new = one->prompt.n_fed,
         .n_evicted = n_evicted > 0 ? n_evicted : 0,
     };
     one->listener->on_start(one->arg, &start);
@@ -344,10 +265,10 @@ static void wind_up(struct generation *one)
         generation_free(one);
         return;
     case GENERATION_TOKENIZES:
-        conversations_leave(&one->plan);
+        conversations_leave(&one->prompt.plan);
         return;
     case GENERATION_SPEAKS:
-        conversations_leave(&one->plan);
+        conversations_leave(&one->prompt.plan);
         engine_cancel(one->all->options.engine, one->id);
         return;
     }
@@ -355,50 +276,11 @@ static void wind_up(struct generation *one)
 
 /* ---- from the words to the engine ---- */
 
-/* What was asked for, moved out of it: limits, sampling, stop strings. */
-static void move_settings(struct generation *one, struct engine_request *out)
+static void speak(struct generation *one)
 {
-    struct generation_request *asked = &one->request;
-    const struct answer_style *style = one->all->options.style;
-    out->max_tokens = asked->max_tokens;
-    out->min_tokens = asked->min_tokens;
-    out->ignore_end = asked->ignore_end;
-    out->sampling = asked->sampling;
-    out->stops = asked->stops;
-    out->n_stops = asked->n_stops;
-    out->biases = asked->biases;
-    out->n_biases = asked->n_biases;
-    out->grammar = asked->grammar;
-    out->wants_reports = asked->wants_logprobs;
-    out->n_top = asked->n_top;
-    out->n_shown = one->is_raw ? 0 : asked->tools.n == 0 ? style->n_think : style->n_shown;
-    memcpy(out->shown, style->shown, sizeof out->shown);
-
-    asked->stops = NULL;
-    asked->n_stops = 0;
-    asked->biases = NULL;
-    asked->n_biases = 0;
-    asked->grammar = NULL;
-}
-
-static void submit(struct generation *one)
-{
-    struct engine_request *request = &one->outgoing;
     struct err err;
-    if (!one->has_outgoing)
-        move_settings(one, request);
-    one->has_outgoing = true;
-    request->id = one->id;
-    request->owner = one->owner;
-    request->session = one->plan.session;
-    request->source = one->plan.source;
-    request->keep = one->plan.keep;
-    request->n_sinks = one->n_sinks;
-    request->tokens = one->tokens;
-    token_list_init(&one->tokens);
-
-    if (!engine_submit(one->all->options.engine, request, &err)) {
-        refuse_err(one, &err); /* the request is still the generation's */
+    if (!generation_prompt_submit(&one->prompt, one->id, &err)) {
+        refuse_err(one, &err);
         return;
     }
     one->state = GENERATION_SPEAKS;
@@ -406,57 +288,16 @@ static void submit(struct generation *one)
     tell_start(one);
 }
 
-static void use_tokens(struct generation *one)
-{
-    one->n_fed = (int64_t)one->tokens.n;
-    one->last_token = one->tokens.n > 0 ? one->tokens.ids[one->tokens.n - 1] : -1;
-    conversations_take_session(one->all->options.conversations, &one->plan);
-    submit(one);
-}
-
-/* Tokens at the start that are the system's, within its share of the window. */
-static int count_system_tokens(const struct generation *one)
-{
-    const struct engine *engine = one->all->options.engine;
-    struct token_list system;
-    struct err ignored;
-    int max = (int)(one->all->options.system_share * (float)engine_info(engine)->n_window);
-    int n = 0;
-    token_list_init(&system);
-    if (max > 0 &&
-        tokenizer_encode(engine_tokenizer(engine), &one->plan.system, 0, true, &system, &ignored)) {
-        while (n < max && (size_t)n < system.n && (size_t)n < one->tokens.n &&
-               system.ids[n] == one->tokens.ids[n])
-            n++;
-    }
-    token_list_done(&system);
-    return n;
-}
-
-/* On a worker thread. Megabytes of text take a second; the loop must not. */
-static void tokenize(void *arg)
-{
-    struct generation *one = arg;
-    const struct conversation_plan *plan = &one->plan;
-    bool is_encoded = tokenizer_encode(engine_tokenizer(one->all->options.engine), &plan->prompt,
-                                       plan->begin, plan->is_start, &one->tokens, &one->tokens_err);
-    bool has_system = is_encoded && plan->is_start && plan->system.text.len > 0;
-    one->n_sinks = has_system ? count_system_tokens(one) : 0;
-}
-
 static void settle(struct generations *all);
 
-static void on_tokenized(void *arg)
+static void on_tokens(void *arg)
 {
     struct generation *one = arg;
     struct generations *all = one->all;
-    if (one->listener == NULL) {
+    if (one->listener == NULL)
         generation_free(one);
-    } else if (one->tokens_err.code != ERR_NONE) {
-        refuse_err(one, &one->tokens_err);
-    } else {
-        use_tokens(one);
-    }
+    else
+        speak(one);
     settle(all);
 }
 
@@ -464,66 +305,17 @@ static void make_tokens(struct generation *one)
 {
     struct err err;
     one->state = GENERATION_TOKENIZES;
-    bool has_tokens = one->tokens.n > 0;
-    if (one->plan.replay >= 0) {
-        has_tokens = token_list_push(&one->tokens, one->plan.replay, &err);
-        if (!has_tokens) {
-            refuse_err(one, &err);
-            return;
-        }
-    }
-    if (has_tokens)
-        use_tokens(one);
-    else if (!event_loop_work(one->all->options.loop, tokenize, on_tokenized, one, &err))
+    if (!generation_prompt_tokenize(&one->prompt, on_tokens, one, &err))
         refuse_err(one, &err);
-}
-
-static enum conversations_status find_conversation(struct generation *one, struct err *err)
-{
-    if (one->is_raw)
-        return conversations_begin_raw(buf_text(&one->prompt), one->prompt.len, &one->plan, err);
-    set_answer_start(one);
-    size_t n = one->messages.n;
-    struct chat_message *messages = calloc(n, sizeof *messages);
-    if (messages == NULL) {
-        err_no_memory(err, "the conversation");
-        return CONVERSATIONS_FAILED;
-    }
-    for (size_t i = 0; i < n; i++)
-        messages[i] = message_log_view(&one->messages, i);
-    const struct tool_request *tools = &one->request.tools;
-    const char *kwargs = one->request.template_kwargs;
-    struct conversation_ask ask = {
-        .owner = one->owner,
-        .id = one->conversation_id,
-        .is_ephemeral = one->is_ephemeral,
-        .messages = messages,
-        .n_messages = n,
-        .render =
-            {
-                .tools = tools->json,
-                .tools_len = tools->json_len,
-                .kwargs = kwargs,
-                .kwargs_len = kwargs == NULL ? 0 : strlen(kwargs),
-            },
-        .answer_start = buf_text(&one->answer_start),
-    };
-    enum conversations_status status =
-        conversations_begin(one->all->options.conversations, &ask, &one->plan, err);
-    free(messages);
-    return status;
 }
 
 static void begin(struct generation *one)
 {
     struct err err;
     struct api_error error;
-    switch (find_conversation(one, &err)) {
+    switch (generation_prompt_find(&one->prompt, &err)) {
     case CONVERSATIONS_READY:
-        one->has_plan = true;
-        prepare_answer(one);
-        metrics_match(one->all->options.metrics, conversation_match_name(one->plan.match));
-        drop_words(one);
+        open_parser(one);
         make_tokens(one);
         break;
     case CONVERSATIONS_LEAVING:
@@ -624,8 +416,8 @@ static void tell_end(struct generation *one, const struct engine_event *event)
     struct generation_end end = {
         .finish = event->finish,
         .usage = event->usage,
-        .conversation_id = conversation_plan_id(&one->plan),
-        .match = conversation_match_name(one->plan.match),
+        .conversation_id = conversation_plan_id(&one->prompt.plan),
+        .match = conversation_match_name(one->prompt.plan.match),
         .n_window = info->n_window,
         .n_sinks = event->usage.n_sinks,
         .text = buf_text(&one->parser.answer.content),
@@ -648,8 +440,9 @@ static void log_end(const struct generation *one, const struct engine_event *eve
     /* Who still listens says it in the line about the request. */
     log_write(one->listener == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
               "%s: %s, %lld tokens cached, %d read in %.0f ms, %d generated at %.1f/s, %s",
-              one->request_id, conversation_match_name(one->plan.match), (long long)usage->n_cached,
-              usage->n_prompt, (double)usage->prefill_ns / 1e6, usage->n_generated,
+              one->request_id, conversation_match_name(one->prompt.plan.match),
+              (long long)usage->n_cached, usage->n_prompt, (double)usage->prefill_ns / 1e6,
+              usage->n_generated,
               usage->decode_ns > 0 ? usage->n_generated * 1e9 / (double)usage->decode_ns : 0,
               ends[event->finish]);
 }
@@ -657,7 +450,7 @@ static void log_end(const struct generation *one, const struct engine_event *eve
 static bool is_plain(const struct generation *one)
 {
     const struct buf *content = &one->parser.answer.content;
-    return one->answer_start.len == 0 && content->len == one->text.len &&
+    return one->prompt.answer_start.len == 0 && content->len == one->text.len &&
            memcmp(buf_text(content), buf_text(&one->text), content->len) == 0;
 }
 
@@ -669,8 +462,8 @@ static void end_conversation(struct generation *one, const struct engine_event *
     char *extra = message_extra_of_answer(answer, &has_failed);
     struct conversation_result result = {
         .usage = &event->usage,
-        .n_fed = one->n_fed,
-        .last_token = one->last_token,
+        .n_fed = one->prompt.n_fed,
+        .last_token = one->prompt.last_token,
         .answer =
             {
                 .content = buf_text(&answer->content),
@@ -683,11 +476,11 @@ static void end_conversation(struct generation *one, const struct engine_event *
         .is_plain = is_plain(one),
         .is_cancelled = event->finish == ENGINE_FINISH_CANCELLED,
     };
-    one->has_plan = false;
+    one->prompt.has_plan = false;
     if (one->text.failed || answer->failed || has_failed)
-        conversations_fail(conversations, &one->plan);
+        conversations_fail(conversations, &one->prompt.plan);
     else
-        conversations_end(conversations, &one->plan, &result);
+        conversations_end(conversations, &one->prompt.plan, &result);
     free(extra);
 }
 
@@ -703,20 +496,11 @@ static void on_finished(struct generation *one, const struct engine_event *event
     generation_free(one);
 }
 
-/* The session has left memory and cannot come back: its text is still known. */
 static bool try_again(struct generation *one, struct engine_event *event)
 {
-    bool is_lost = event->err.code == ERR_NOT_FOUND ||
-                   (event->err.code == ERR_INVALID && one->plan.source != 0);
-    if (!is_lost || one->is_second_try || one->listener == NULL)
+    if (one->listener == NULL || !generation_prompt_recover(&one->prompt, event))
         return false;
     log_info("%s: %s; reading the conversation again", one->request_id, event->err.text);
-    one->is_second_try = true;
-    one->outgoing = event->returned;
-    token_list_done(&one->outgoing.tokens);
-    engine_request_init(&event->returned);
-    conversations_lost(one->all->options.conversations, &one->plan);
-    metrics_match(one->all->options.metrics, conversation_match_name(one->plan.match));
     make_tokens(one);
     return true;
 }
@@ -728,8 +512,8 @@ static void on_failed(struct generation *one, struct engine_event *event)
     log_info("%s: failed: %s", one->request_id, event->err.text);
     bool is_unharmed = event->err.code != ERR_MEMORY && event->err.code != ERR_INTERNAL;
     if (!is_unharmed) {
-        one->has_plan = false;
-        conversations_fail(one->all->options.conversations, &one->plan);
+        one->prompt.has_plan = false;
+        conversations_fail(one->all->options.conversations, &one->prompt.plan);
     }
     refuse_err(one, &event->err);
 }
