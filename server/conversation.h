@@ -1,4 +1,4 @@
-/* conversation.h - one conversation, for conversations.c and conversation_feed.c alone.
+/* conversation.h - one conversation, for the files named after it alone.
  *
  * Owner: conversations. Thread: loop. */
 #ifndef SERVER_CONVERSATION_H
@@ -14,6 +14,7 @@
 #include "server/message_log.h"
 
 struct conversation_ask;
+struct conversation_place;
 struct conversation_plan;
 struct err;
 
@@ -36,7 +37,8 @@ struct conversation {
     struct conversation *next_named;      /* in the same place of the table of names */
     char id[CONVERSATION_ID_SIZE];
     int owner;
-    bool is_named; /* by the client, who then always names it: never found by text */
+    uint64_t group; /* conversation_group of the ask that began it */
+    bool is_named;  /* by the client, who then always names it: never found by text */
     bool is_busy;
     bool is_leaving;
     int64_t begun;            /* in seconds since 1970: what its template takes for the present, so
@@ -60,11 +62,10 @@ void conversation_add_boundary(struct conversation *one, struct boundary boundar
 bool conversation_can_return(const struct conversation *one, const struct boundary *boundary);
 
 /* Fills in what of the ask must be fed: the plan's match, keep, prompt and begin, and the messages
- * that the log lacks. The first n_common messages of both are the same; hashes has one for each
- * message of the ask. False with *err set when the messages cannot be rendered. */
+ * that the log lacks. `place` is how far both go together. False with *err set when the messages
+ * cannot be rendered. */
 bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
-                            const struct conversation_ask *ask, size_t n_common,
-                            const uint64_t *hashes, struct conversation_plan *plan,
-                            struct err *err);
+                            const struct conversation_ask *ask, struct conversation_place place,
+                            struct conversation_plan *plan, struct err *err);
 
 #endif

@@ -3,39 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/checksum.h"
 #include "core/base/err.h"
 #include "server/conversation.h"
+#include "server/conversation_search.h"
 #include "server/conversations.h"
-
-/* A client that trims its history sends a few new messages after our last answer, not many. */
-enum { MAX_NEW_AFTER_TRIM = 8 };
 
 bool conversation_can_return(const struct conversation *one, const struct boundary *boundary)
 {
     return boundary->position == one->last.position ||
            engine_can_rewind(&one->last, boundary->position);
-}
-
-/* A client may drop old messages to fit its own idea of a limit. When all that it sends, after the
- * system messages, is the end of our log and then something new, the conversation simply goes on.
- * Returns how many of its messages stand for the whole log; 0 when that is not so. */
-static size_t trimmed_prefix(const struct conversation *one, const struct conversation_ask *ask,
-                             const uint64_t *hashes)
-{
-    size_t n_system = 0;
-    while (n_system < ask->n_messages && ask->messages[n_system].role == CHAT_SYSTEM)
-        n_system++;
-    size_t last = ask->n_messages - 1;
-    for (size_t n = last; n >= n_system + 2 && last - n < MAX_NEW_AFTER_TRIM; n--) {
-        size_t n_same = 0;
-        while (n_same < n - n_system && n_same < one->log.n &&
-               message_log_same(&one->log, one->log.n - 1 - n_same, &ask->messages[n - 1 - n_same],
-                                hashes[n - 1 - n_same]))
-            n_same++;
-        if (n_same == n - n_system && ask->messages[n - 1].role == CHAT_ASSISTANT)
-            return n;
-    }
-    return 0;
 }
 
 /* What is being planned. */
@@ -230,14 +207,10 @@ static bool use_boundary(const struct feed *feed, size_t n_messages)
     return false;
 }
 
-#define HASH_START 0xcbf29ce484222325
-
-/* FNV-1a, 64 bits. */
-static uint64_t hash(uint64_t hash, const char *text, size_t len)
+/* Goes on from `hash`; texts do not run into each other. */
+static uint64_t hash_text(uint64_t hash, const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3;
-    return hash * 0x100000001b3; /* texts do not run into each other */
+    return checksum_hash(checksum_hash(hash, &len, sizeof len), text, len);
 }
 
 static bool add_messages(struct conversation_plan *plan, const struct conversation_ask *ask,
@@ -279,27 +252,21 @@ static void render_system(const struct feed *feed, size_t n_messages)
 }
 
 bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
-                            const struct conversation_ask *ask, size_t n_common,
-                            const uint64_t *hashes, struct conversation_plan *plan, struct err *err)
+                            const struct conversation_ask *ask, struct conversation_place place,
+                            struct conversation_plan *plan, struct err *err)
 {
-    size_t n_taken = n_common; /* of the client's messages, those that the log stands for */
-    plan->n_base = n_common;
-    size_t n_trimmed = n_common < one->log.n ? trimmed_prefix(one, ask, hashes) : 0;
-    if (n_trimmed > 0) {
-        n_taken = n_trimmed;
-        plan->n_base = one->log.n;
-    }
-    if (!add_messages(plan, ask, n_taken))
+    plan->n_base = place.n_log;
+    if (!add_messages(plan, ask, place.n_ask))
         return err_no_memory(err, "the conversation");
     size_t n_messages = plan->n_base + plan->added.n;
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
     options.now = one->begun;
     struct feed feed = {one, template, &options, plan};
-    plan->rendered_with = hash(hash(HASH_START, options.tools, options.tools_len), options.kwargs,
-                               options.kwargs_len);
+    plan->rendered_with = hash_text(hash_text(CHECKSUM_HASH, options.tools, options.tools_len),
+                                    options.kwargs, options.kwargs_len);
     const char *start = ask->answer_start == NULL ? "" : ask->answer_start;
-    plan->started_with = hash(HASH_START, start, strlen(start));
+    plan->started_with = hash_text(CHECKSUM_HASH, start, strlen(start));
     if (!render(&feed, n_messages, &plan->prompt, err))
         return false;
     struct chat_message last = plan->added.n > 0 ? message_log_view(&plan->added, plan->added.n - 1)

@@ -5,7 +5,7 @@
 #include "core/base/buf.h"
 #include "server/conversation.h"
 
-enum { VERSION = 1, MAX_ROLE = CHAT_TOOL };
+enum { VERSION = 2, MAX_ROLE = CHAT_TOOL };
 
 /* ---- writing: numbers as eight bytes, texts after their length ---- */
 
@@ -45,6 +45,7 @@ void conversation_note_write(const struct conversation *one, const char *owner, 
     put_text(out, owner, strlen(owner));
     put_text(out, one->id, strlen(one->id));
     put_number(out, one->is_named);
+    put_number(out, (int64_t)one->group);
     put_number(out, (int64_t)one->rendered_with);
     put_number(out, one->begun);
     put_text(out, buf_text(&one->tail), one->tail.len);
@@ -158,6 +159,7 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
     get_name(&reader, owner, CONVERSATION_OWNER_SIZE);
     get_name(&reader, one->id, sizeof one->id);
     one->is_named = get_number(&reader, 0, 1) == 1;
+    one->group = (uint64_t)get_number(&reader, INT64_MIN, INT64_MAX);
     one->rendered_with = (uint64_t)get_number(&reader, INT64_MIN, INT64_MAX);
     one->begun = get_number(&reader, 0, INT64_MAX);
     size_t tail_len;

@@ -5,68 +5,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/base/checksum.h"
 #include "core/base/err.h"
 #include "server/conversation.h"
+#include "server/conversation_list.h"
+#include "server/conversation_search.h"
 #include "server/random_id.h"
-
-enum { N_NAMES = 4096 };
 
 struct conversations {
     struct conversations_options options;
-    struct conversation *names[N_NAMES]; /* by a hash of owner and id */
-    struct conversation *first, *last;
-    int n_conversations;
-    size_t n_log_bytes;
+    struct conversation_list list;
     uint64_t last_session;
 };
 
-/* ---- the list ---- */
-
-static void unlink_one(struct conversations *all, struct conversation *one)
-{
-    if (one->next != NULL)
-        one->next->previous = one->previous;
-    else
-        all->last = one->previous;
-    if (one->previous != NULL)
-        one->previous->next = one->next;
-    else
-        all->first = one->next;
-    one->next = one->previous = NULL;
-}
-
-static void link_first(struct conversations *all, struct conversation *one)
-{
-    one->next = all->first;
-    if (all->first != NULL)
-        all->first->previous = one;
-    else
-        all->last = one;
-    all->first = one;
-}
-
-static struct conversation **place_of_name(struct conversations *all, int owner, const char *id)
-{
-    uint64_t hash = checksum_hash(CHECKSUM_HASH, &owner, sizeof owner);
-    hash = checksum_hash(hash, id, strlen(id));
-    return &all->names[(hash ^ hash >> 32) % N_NAMES];
-}
-
-static void link_name(struct conversations *all, struct conversation *one)
-{
-    struct conversation **place = place_of_name(all, one->owner, one->id);
-    one->next_named = *place;
-    *place = one;
-}
-
-static void unlink_name(struct conversations *all, struct conversation *one)
-{
-    struct conversation **place = place_of_name(all, one->owner, one->id);
-    while (*place != one)
-        place = &(*place)->next_named;
-    *place = one->next_named;
-}
+/* ---- which there are ---- */
 
 static void forget_session(struct conversations *all, struct conversation *one)
 {
@@ -81,95 +32,36 @@ static void forget_session(struct conversations *all, struct conversation *one)
 static void drop(struct conversations *all, struct conversation *one)
 {
     forget_session(all, one);
-    unlink_one(all, one);
-    unlink_name(all, one);
-    all->n_conversations--;
-    all->n_log_bytes -= one->log.n_bytes;
-    message_log_done(&one->log);
-    free(one->boundaries);
-    buf_done(&one->tail);
-    free(one);
-}
-
-/* The least recently used one that nobody speaks in; NULL when all are busy. */
-static struct conversation *oldest_idle(const struct conversations *all)
-{
-    struct conversation *one = all->last;
-    while (one != NULL && one->is_busy)
-        one = one->previous;
-    return one;
+    conversation_list_remove(&all->list, one);
 }
 
 static void keep_limits(struct conversations *all)
 {
-    while (all->n_conversations > all->options.max_conversations ||
-           all->n_log_bytes > all->options.max_log_bytes) {
-        struct conversation *one = oldest_idle(all);
+    while (all->list.n > all->options.max_conversations ||
+           all->list.n_log_bytes > all->options.max_log_bytes) {
+        struct conversation *one = conversation_list_oldest_idle(&all->list);
         if (one == NULL)
             return;
         drop(all, one);
     }
 }
 
-static void enter(struct conversations *all, struct conversation *one)
+static struct conversation *add(struct conversations *all, const struct conversation_search *search)
 {
-    link_first(all, one);
-    link_name(all, one);
-    all->n_conversations++;
-    all->n_log_bytes += one->log.n_bytes;
-}
-
-static struct conversation *add(struct conversations *all, const struct conversation_ask *ask)
-{
+    const struct conversation_ask *ask = search->ask;
     struct conversation *one = calloc(1, sizeof *one);
     if (one == NULL)
         return NULL;
     one->owner = ask->owner;
+    one->group = search->group;
     one->is_named = ask->id != NULL;
     one->begun = (int64_t)time(NULL);
     if (ask->id != NULL)
         snprintf(one->id, sizeof one->id, "%s", ask->id);
     else
         random_id_make(one->id);
-    enter(all, one);
+    conversation_list_add(&all->list, one);
     return one;
-}
-
-static void conversation_free(struct conversation *one)
-{
-    if (one == NULL)
-        return;
-    message_log_done(&one->log);
-    free(one->boundaries);
-    buf_done(&one->tail);
-    free(one);
-}
-
-/* What `one` was when its first n_messages were said. NULL when there is no memory. */
-static struct conversation *copy_start(const struct conversation *one, size_t n_messages)
-{
-    struct conversation *copy = calloc(1, sizeof *copy);
-    bool is_copied = copy != NULL;
-    for (size_t i = 0; i < n_messages && is_copied; i++) {
-        struct chat_message message = message_log_view(&one->log, i);
-        is_copied = message_log_push(&copy->log, &message);
-    }
-    if (!is_copied) {
-        conversation_free(copy);
-        return NULL;
-    }
-    copy->owner = one->owner;
-    copy->is_named = one->is_named;
-    copy->is_fork = true;
-    copy->last = one->last;
-    copy->rendered_with = one->rendered_with;
-    copy->begun = one->begun;
-    for (int i = 0; i < one->n_boundaries && one->boundaries[i].n_messages <= n_messages; i++) {
-        struct boundary boundary = one->boundaries[i];
-        boundary.has_tail = false; /* only the last one has, which is not copied */
-        conversation_add_boundary(copy, boundary);
-    }
-    return copy;
 }
 
 bool conversations_open(struct conversations **out, const struct conversations_options *options,
@@ -188,119 +80,27 @@ void conversations_close(struct conversations **all_ptr)
     struct conversations *all = *all_ptr;
     if (all == NULL)
         return;
-    while (all->first != NULL) { /* the engine keeps their sessions for the next run */
-        all->first->session = 0;
-        drop(all, all->first);
-    }
+    while (all->list.first != NULL) /* the engine keeps their sessions for the next run */
+        conversation_list_remove(&all->list, all->list.first);
     free(all);
     *all_ptr = NULL;
 }
 
 int conversations_count(const struct conversations *all)
 {
-    return all->n_conversations;
-}
-
-/* ---- which conversation ---- */
-
-/* Pinned, the system prompt of a conversation is the one that it began with. */
-static size_t n_pinned(const struct conversations *all, const struct conversation *one,
-                       const struct conversation_ask *ask)
-{
-    return all->options.pins_system && ask->n_messages > 1 && one->log.n > 0 &&
-                   one->log.items[0].role == CHAT_SYSTEM && ask->messages[0].role == CHAT_SYSTEM
-               ? 1
-               : 0;
-}
-
-/* Messages at the start of both that say the same. */
-static size_t common_prefix(const struct conversations *all, const struct conversation *one,
-                            const struct conversation_ask *ask, const uint64_t *hashes)
-{
-    size_t n = n_pinned(all, one, ask);
-    while (n < ask->n_messages && n < one->log.n &&
-           message_log_same(&one->log, n, &ask->messages[n], hashes[n]))
-        n++;
-    return n;
-}
-
-/* The same by hashes alone: for choosing among many; what is chosen is compared in full. */
-static size_t likely_prefix(const struct conversations *all, const struct conversation *one,
-                            const struct conversation_ask *ask, const uint64_t *hashes)
-{
-    size_t n = n_pinned(all, one, ask);
-    while (n < ask->n_messages && n < one->log.n && one->log.items[n].hash == hashes[n])
-        n++;
-    return n;
-}
-
-/* Of several branches the one that has most of the ask; of those, one that ends there. */
-static struct conversation *find_named(struct conversations *all,
-                                       const struct conversation_ask *ask, const uint64_t *hashes)
-{
-    struct conversation *best = NULL;
-    size_t best_common = 0;
-    bool best_is_tip = false;
-    for (struct conversation *one = *place_of_name(all, ask->owner, ask->id); one != NULL;
-         one = one->next_named) {
-        if (one->owner != ask->owner || strcmp(one->id, ask->id) != 0)
-            continue;
-        size_t n_common = likely_prefix(all, one, ask, hashes);
-        bool is_tip = n_common == one->log.n;
-        if (best == NULL || n_common > best_common ||
-            (n_common == best_common && is_tip && !best_is_tip)) {
-            best = one;
-            best_common = n_common;
-            best_is_tip = is_tip;
-        }
-    }
-    return best;
-}
-
-/* Messages that the best reachable boundary covers if it ends an answer; 0 for none. Without a name
- * only an answer of ours shows that a request belongs to a conversation: greetings and system
- * prompts are alike in many. */
-static size_t covered_by_answers(const struct conversation *one, size_t n_common)
-{
-    for (int i = one->n_boundaries - 1; i >= 0; i--) {
-        const struct boundary *boundary = &one->boundaries[i];
-        if (boundary->replay < 0 && boundary->n_messages <= n_common &&
-            conversation_can_return(one, boundary))
-            return boundary->n_messages;
-    }
-    return 0;
-}
-
-static struct conversation *find_by_text(const struct conversations *all,
-                                         const struct conversation_ask *ask, const uint64_t *hashes)
-{
-    struct conversation *best = NULL;
-    size_t best_covered = 0;
-    bool best_is_tip = false;
-    for (struct conversation *one = all->first; one != NULL; one = one->next) {
-        if (one->owner != ask->owner || one->is_named || one->is_busy || one->session == 0)
-            continue;
-        size_t covered = covered_by_answers(one, likely_prefix(all, one, ask, hashes));
-        bool is_tip = covered == one->log.n;
-        if (covered > best_covered || (covered == best_covered && is_tip && !best_is_tip)) {
-            best = covered > 0 ? one : best;
-            best_covered = covered;
-            best_is_tip = is_tip;
-        }
-    }
-    return best;
+    return all->list.n;
 }
 
 /* A front end asks for titles and tags under the name of the chat: such a request has nothing to do
  * with what was said, and no answers of its own. */
 static bool is_side_request(const struct conversation *one, const struct conversation_ask *ask,
-                            size_t n_common)
+                            struct conversation_place place)
 {
     if (one->log.n == 0)
         return false;
     for (size_t i = 0; i < ask->n_messages; i++) {
         if (ask->messages[i].role == CHAT_ASSISTANT ||
-            (i < n_common && ask->messages[i].role == CHAT_USER))
+            (i < place.n_ask && ask->messages[i].role == CHAT_USER))
             return false;
     }
     return true;
@@ -354,47 +154,46 @@ static bool is_edit(const struct conversation *one, const struct conversation_pl
 static struct conversation *fork(struct conversations *all, const struct conversation *one,
                                  struct conversation_plan *plan)
 {
-    struct conversation *copy = copy_start(one, plan->n_base);
+    struct conversation *copy = conversation_copy_start(one, plan->n_base);
     if (copy == NULL)
         return NULL;
     if (one->is_named)
         snprintf(copy->id, sizeof copy->id, "%s", one->id);
     else
         random_id_make(copy->id);
-    enter(all, copy);
+    conversation_list_add(&all->list, copy);
     plan->match = CONVERSATION_FORK;
     plan->source = one->session;
     return copy;
 }
 
 static enum conversations_status begin(struct conversations *all,
-                                       const struct conversation_ask *ask, const uint64_t *hashes,
+                                       const struct conversation_search *search,
                                        struct conversation_plan *plan, struct err *err)
 {
-    struct conversation *one = ask->is_ephemeral ? NULL
-                               : ask->id != NULL ? find_named(all, ask, hashes)
-                                                 : find_by_text(all, ask, hashes);
-    size_t n_common = one == NULL ? 0 : common_prefix(all, one, ask, hashes);
+    const struct conversation_ask *ask = search->ask;
+    struct conversation *one = ask->is_ephemeral ? NULL : conversation_search_find(search);
+    struct conversation_place place = {0, 0};
+    if (one != NULL)
+        place = conversation_search_place(search, one);
 
-    if (ask->is_ephemeral || (one != NULL && is_side_request(one, ask, n_common)))
+    if (ask->is_ephemeral || (one != NULL && is_side_request(one, ask, place)))
         return make_ephemeral(all, ask, plan, err) ? CONVERSATIONS_READY : CONVERSATIONS_FAILED;
     if (one != NULL && one->is_busy)
         return one->is_leaving ? CONVERSATIONS_LEAVING : CONVERSATIONS_BUSY;
-    if (one == NULL && (one = add(all, ask)) == NULL)
+    if (one == NULL && (one = add(all, search)) == NULL)
         return no_memory(err);
-    if (!conversation_plan_feed(one, all->options.chat_template, ask, n_common, hashes, plan,
-                                err)) {
+    if (!conversation_plan_feed(one, all->options.chat_template, ask, place, plan, err)) {
         if (one->log.n == 0)
             drop(all, one);
         return CONVERSATIONS_FAILED;
     }
     if (is_edit(one, plan) && (one = fork(all, one, plan)) == NULL)
-        return CONVERSATIONS_FAILED;
+        return no_memory(err);
     one->is_busy = true;
     plan->conversation = one;
     plan->session = one->session;
-    unlink_one(all, one);
-    link_first(all, one);
+    conversation_list_touch(&all->list, one);
     return CONVERSATIONS_READY;
 }
 
@@ -408,7 +207,12 @@ enum conversations_status conversations_begin(struct conversations *all,
         return no_memory(err);
     for (size_t i = 0; i < ask->n_messages; i++)
         hashes[i] = message_log_hash(&ask->messages[i]);
-    enum conversations_status status = begin(all, ask, hashes, out, err);
+    struct conversation_search search = {.list = &all->list,
+                                         .ask = ask,
+                                         .hashes = hashes,
+                                         .group = conversation_group(ask),
+                                         .pins_system = all->options.pins_system};
+    enum conversations_status status = begin(all, &search, out, err);
     free(hashes);
     if (status != CONVERSATIONS_READY)
         plan_done(out);
@@ -469,7 +273,7 @@ bool conversations_restore(struct conversations *all, uint64_t session, const st
         return false;
     }
     one->session = session;
-    enter(all, one);
+    conversation_list_add(&all->list, one);
     if (session > all->last_session)
         all->last_session = session;
     keep_limits(all);
@@ -549,7 +353,7 @@ static bool record_words(struct conversations *all, struct conversation *one,
         message_log_move(&one->log, &plan->added) &&
         (plan->is_continuation ? message_log_extend_last(&one->log, answer.content, answer.len)
                                : message_log_push(&one->log, &answer));
-    all->n_log_bytes += one->log.n_bytes - n_bytes_before;
+    all->list.n_log_bytes += one->log.n_bytes - n_bytes_before;
     return is_recorded;
 }
 

@@ -101,6 +101,8 @@ static struct chat_message message_of(char role, const char *text)
     };
 }
 
+static const char *group; /* of every ask */
+
 static enum conversations_status begin_as(struct conversations *all, int owner, const char *id,
                                           const struct said *said, struct conversation_plan *plan)
 {
@@ -108,7 +110,8 @@ static enum conversations_status begin_as(struct conversations *all, int owner, 
     size_t n = 0;
     for (; said[n].role != 0; n++)
         messages[n] = message_of(said[n].role, said[n].text);
-    struct conversation_ask ask = {.owner = owner, .id = id, .messages = messages, .n_messages = n};
+    struct conversation_ask ask = {
+        .owner = owner, .id = id, .group = group, .messages = messages, .n_messages = n};
     return conversations_begin(all, &ask, plan, NULL);
 }
 
@@ -405,6 +408,118 @@ static void trimmed_front_goes_on(void **state)
     assert_string_equal(fed(&plan),
                         "<|im_end|>\n<|im_start|>user\nFive<|im_end|>\n<|im_start|>assistant\n");
     end(all, &plan, (struct ending){.text = "Six"});
+    conversations_close(&all);
+}
+
+/* Three turns under the system prompt S; the last question is Five, its answer Six. */
+static struct conversations *three_turns(const char *id)
+{
+    struct conversations *all = open_all(1 << 20);
+    turn(all, id, SAID({'s', "S"}, {'u', "One"}), "Two");
+    turn(all, id, SAID({'s', "S"}, {'u', "One"}, {'a', "Two"}, {'u', "Three"}), "Four");
+    turn(all, id,
+         SAID({'s', "S"}, {'u', "One"}, {'a', "Two"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}),
+         "Six");
+    return all;
+}
+
+static void trimmed_front_can_ask_for_another_answer(void **state)
+{
+    (void)state;
+    struct conversations *all = three_turns("x");
+    struct conversation_plan plan;
+    begin(all, "x", SAID({'s', "S"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REWIND);
+    assert_int_equal(plan.replay, 77);
+    conversations_abandon(all, &plan);
+    begin(all, "x", SAID({'s', "S"}, {'u', "Three"}, {'a', "Four"}, {'u', "Else"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_FORK);
+    assert_string_equal(fed(&plan),
+                        "<|im_end|>\n<|im_start|>user\nElse<|im_end|>\n<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static enum conversation_match match_of(struct conversations *all, const char *id,
+                                        const struct said *said)
+{
+    struct conversation_plan plan;
+    begin(all, id, said, &plan);
+    enum conversation_match match = plan.match;
+    conversations_abandon(all, &plan);
+    return match;
+}
+
+/* Most clients name nothing. Two answers of ours in a row are nobody else's; one might be. */
+static void trimmed_front_is_found_by_its_text(void **state)
+{
+    (void)state;
+    const struct said *two_answers =
+        SAID({'s', "S"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}, {'a', "Six"}, {'u', "More"});
+    const struct said *one_answer = SAID({'s', "S"}, {'u', "Five"}, {'a', "Six"}, {'u', "More"});
+    struct conversations *all = three_turns(NULL);
+    assert_int_equal(match_of(all, NULL, two_answers), CONVERSATION_APPEND);
+    assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_NEW);
+    conversations_close(&all);
+    group = "app";
+    all = three_turns(NULL);
+    assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_APPEND);
+    group = "another app";
+    assert_int_equal(match_of(all, NULL, two_answers), CONVERSATION_APPEND);
+    assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_NEW);
+    group = NULL;
+    conversations_close(&all);
+}
+
+/* [Hi, Hello, Hi, Hello] and then [Hi, Hello, New]: the second question was edited. */
+static void what_fits_from_the_start_was_not_trimmed(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(1 << 20);
+    turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Hi"}), "Hello");
+    assert_int_equal(match_of(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "New"})),
+                     CONVERSATION_FORK);
+    conversations_close(&all);
+}
+
+static void another_system_prompt_is_obeyed(void **state)
+{
+    (void)state;
+    struct conversations *all = three_turns("x");
+    struct conversation_plan plan;
+    begin(all, "x",
+          SAID({'s', "Be brief."}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}, {'a', "Six"},
+               {'u', "More"}),
+          &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_non_null(strstr(fed(&plan), "Be brief."));
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+/* The same was said in two; each client goes on with its own. */
+static void the_same_words_go_on_in_their_own_group(void **state)
+{
+    (void)state;
+    struct conversations *all = open_all(1 << 20);
+    const char *const groups[] = {"a", "b"};
+    uint64_t sessions[2];
+    struct conversation_plan plan;
+    for (int i = 0; i < 2; i++) {
+        group = groups[i];
+        begin(all, NULL, SAID({'u', "Hi"}), &plan);
+        sessions[i] = plan.session;
+        end(all, &plan, (struct ending){.text = "Hello"});
+    }
+    for (int i = 0; i < 2; i++) {
+        group = groups[i];
+        begin(all, NULL, SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_int_equal(plan.session, sessions[i]);
+        conversations_abandon(all, &plan);
+    }
+    group = NULL;
     conversations_close(&all);
 }
 
@@ -781,6 +896,11 @@ int main(void)
         cmocka_unit_test(changed_answer_is_not_taken_for_ours),
         cmocka_unit_test(side_request_leaves_the_conversation_alone),
         cmocka_unit_test(trimmed_front_goes_on),
+        cmocka_unit_test(trimmed_front_can_ask_for_another_answer),
+        cmocka_unit_test(trimmed_front_is_found_by_its_text),
+        cmocka_unit_test(what_fits_from_the_start_was_not_trimmed),
+        cmocka_unit_test(another_system_prompt_is_obeyed),
+        cmocka_unit_test(the_same_words_go_on_in_their_own_group),
         cmocka_unit_test(busy_conversation_is_not_shared),
         cmocka_unit_test(unnamed_greeting_alone_belongs_to_nobody),
         cmocka_unit_test(named_and_foreign_conversations_are_not_found_by_text),

@@ -1,0 +1,128 @@
+#include "server/conversation_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/checksum.h"
+#include "server/conversation.h"
+
+static void unlink_one(struct conversation_list *list, struct conversation *one)
+{
+    if (one->next != NULL)
+        one->next->previous = one->previous;
+    else
+        list->last = one->previous;
+    if (one->previous != NULL)
+        one->previous->next = one->next;
+    else
+        list->first = one->next;
+    one->next = one->previous = NULL;
+}
+
+static void link_first(struct conversation_list *list, struct conversation *one)
+{
+    one->next = list->first;
+    if (list->first != NULL)
+        list->first->previous = one;
+    else
+        list->last = one;
+    list->first = one;
+}
+
+static size_t place_of_name(int owner, const char *id)
+{
+    uint64_t hash = checksum_hash(CHECKSUM_HASH, &owner, sizeof owner);
+    hash = checksum_hash(hash, id, strlen(id));
+    return (hash ^ hash >> 32) % CONVERSATION_LIST_N_NAMES;
+}
+
+static struct conversation *first_so_named(struct conversation *one, int owner, const char *id)
+{
+    while (one != NULL && (one->owner != owner || strcmp(one->id, id) != 0))
+        one = one->next_named;
+    return one;
+}
+
+struct conversation *conversation_list_named(const struct conversation_list *list, int owner,
+                                             const char *id)
+{
+    return first_so_named(list->names[place_of_name(owner, id)], owner, id);
+}
+
+struct conversation *conversation_list_next_named(const struct conversation *one)
+{
+    return first_so_named(one->next_named, one->owner, one->id);
+}
+
+void conversation_list_add(struct conversation_list *list, struct conversation *one)
+{
+    struct conversation **place = &list->names[place_of_name(one->owner, one->id)];
+    one->next_named = *place;
+    *place = one;
+    link_first(list, one);
+    list->n++;
+    list->n_log_bytes += one->log.n_bytes;
+}
+
+void conversation_list_touch(struct conversation_list *list, struct conversation *one)
+{
+    unlink_one(list, one);
+    link_first(list, one);
+}
+
+void conversation_list_remove(struct conversation_list *list, struct conversation *one)
+{
+    struct conversation **place = &list->names[place_of_name(one->owner, one->id)];
+    while (*place != one)
+        place = &(*place)->next_named;
+    *place = one->next_named;
+    unlink_one(list, one);
+    list->n--;
+    list->n_log_bytes -= one->log.n_bytes;
+    conversation_free(one);
+}
+
+struct conversation *conversation_list_oldest_idle(const struct conversation_list *list)
+{
+    struct conversation *one = list->last;
+    while (one != NULL && one->is_busy)
+        one = one->previous;
+    return one;
+}
+
+void conversation_free(struct conversation *one)
+{
+    if (one == NULL)
+        return;
+    message_log_done(&one->log);
+    free(one->boundaries);
+    buf_done(&one->tail);
+    free(one);
+}
+
+struct conversation *conversation_copy_start(const struct conversation *one, size_t n_messages)
+{
+    struct conversation *copy = calloc(1, sizeof *copy);
+    bool is_copied = copy != NULL;
+    for (size_t i = 0; i < n_messages && is_copied; i++) {
+        struct chat_message message = message_log_view(&one->log, i);
+        is_copied = message_log_push(&copy->log, &message);
+    }
+    if (!is_copied) {
+        conversation_free(copy);
+        return NULL;
+    }
+    copy->owner = one->owner;
+    copy->group = one->group;
+    copy->is_named = one->is_named;
+    copy->is_fork = true;
+    copy->last = one->last;
+    copy->rendered_with = one->rendered_with;
+    copy->begun = one->begun;
+    for (int i = 0; i < one->n_boundaries && one->boundaries[i].n_messages <= n_messages; i++) {
+        struct boundary boundary = one->boundaries[i];
+        boundary.has_tail = false; /* only the last one has, which is not copied */
+        conversation_add_boundary(copy, boundary);
+    }
+    return copy;
+}
