@@ -1,6 +1,5 @@
 #include "server/chat_request.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -8,29 +7,6 @@
 #include "server/json_fields.h"
 
 enum { MAX_COMPLETION_LOGPROBS = 5 };
-
-bool chat_request_id_is_valid(const char *id)
-{
-    size_t len = 0;
-    while (id[len] > ' ' && id[len] < 0x7f)
-        len++;
-    return id[len] == '\0' && len > 0 && len <= CHAT_REQUEST_MAX_ID;
-}
-
-static bool read_session_id(const json_t *body, struct chat_request *request,
-                            struct api_error *error)
-{
-    const char *id = NULL;
-    if (!json_fields_string(body, "session_id", &id, error))
-        return false;
-    if (id != NULL && !chat_request_id_is_valid(id))
-        return api_error_set(error, 400, "invalid_value", "session_id",
-                             "'session_id' must be 1 to %d visible ASCII characters.",
-                             CHAT_REQUEST_MAX_ID);
-    if (id != NULL)
-        snprintf(request->session_id, sizeof request->session_id, "%s", id);
-    return true;
-}
 
 static bool read_n(const json_t *body, struct chat_request *request, size_t n_prompts,
                    struct api_error *error)
@@ -131,7 +107,7 @@ static bool parse(const char *body, size_t len, const struct generation_defaults
     if (!json_fields_parse(body, len, &root, error))
         return false;
     bool is_good = generation_request_read(root, defaults, &request.generation, error) &&
-                   read_session_id(root, &request, error) &&
+                   conversation_name_read(root, &request.name, error) &&
                    (request.is_chat ? read_chat(root, &request, error)
                                     : read_completion(root, defaults->n_vocab, &request, error));
     json_decref(root);

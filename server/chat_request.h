@@ -8,21 +8,22 @@
 #include <stddef.h>
 
 #include "server/completion_prompts.h"
+#include "server/conversation_name.h"
 #include "server/generation_request.h"
 #include "server/message_log.h"
 
 struct api_error;
 
-enum { CHAT_REQUEST_MAX_ID = 256, CHAT_REQUEST_MAX_CHOICES = 128 };
+enum { CHAT_REQUEST_MAX_CHOICES = 128 };
 
 struct chat_request {
     bool is_chat; /* messages; else raw prompts */
     struct generation_request generation;
     int n_choices;   /* answers to each prompt, >= 1; of all prompts CHAT_REQUEST_MAX_CHOICES */
     bool is_echoing; /* raw: the answer begins with the prompt */
-    struct message_log messages;              /* at least one */
-    struct completion_prompts prompts;        /* raw */
-    char session_id[CHAT_REQUEST_MAX_ID + 1]; /* the body's own, empty for none */
+    struct message_log messages;       /* at least one */
+    struct completion_prompts prompts; /* raw */
+    struct conversation_name name;     /* the body's own */
 };
 
 bool chat_request_parse(const char *body, size_t len, const struct generation_defaults *defaults,
@@ -31,8 +32,5 @@ bool chat_request_parse_completion(const char *body, size_t len,
                                    const struct generation_defaults *defaults,
                                    struct chat_request *out, struct api_error *error);
 void chat_request_done(struct chat_request *request);
-
-/* True for 1 .. CHAT_REQUEST_MAX_ID visible ASCII characters. */
-bool chat_request_id_is_valid(const char *id);
 
 #endif

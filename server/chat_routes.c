@@ -1,39 +1,16 @@
 #include "server/chat_routes.h"
 
 #include "server/api_error.h"
-#include "server/chat_request.h"
 #include "server/chat_turn.h"
+#include "server/conversation_name.h"
 #include "server/http_exchange.h"
 #include "server/routes.h"
-
-/* The client's name for its conversation: *out is NULL when there is none. Which of the headers it
- * uses depends on the client. */
-static bool find_conversation_id(struct http_exchange *exchange, const char **out,
-                                 struct api_error *error)
-{
-    static const char *const names[] = {
-        "X-Conversation-Id",    "X-Session-Id", "X-OpenWebUI-Chat-Id", "ChatUI-Conversation-ID",
-        "X-Litellm-Session-Id", "session-id",   "thread-id",           "x-opencode-session",
-    };
-    *out = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && *out == NULL; i++) {
-        const char *value = http_exchange_header(exchange, names[i]);
-        if (value == NULL || value[0] == '\0')
-            continue;
-        if (!chat_request_id_is_valid(value))
-            return api_error_set(error, 400, "invalid_value", names[i],
-                                 "The header %s must be 1 to %d visible ASCII characters.",
-                                 names[i], CHAT_REQUEST_MAX_ID);
-        *out = value;
-    }
-    return true;
-}
 
 static void generate(struct chat_turns *turns, const struct route_call *call, bool is_chat)
 {
     const char *id;
     struct api_error error;
-    if (!find_conversation_id(call->exchange, &id, &error))
+    if (!conversation_name_of_headers(call->exchange, turns->conversation_headers, &id, &error))
         http_exchange_reply_error(call->exchange, &error);
     else
         chat_turn_start(turns, call->exchange, is_chat, call->owner, id);

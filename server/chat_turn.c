@@ -302,9 +302,10 @@ static bool open_choice(struct chat_turn *turn, int index, const struct order *o
         .arg = choice,
         .request_id = http_exchange_request_id(turn->exchange),
         .owner = order->owner,
-        .conversation_id = order->conversation_id != NULL   ? order->conversation_id
-                           : request->session_id[0] != '\0' ? request->session_id
-                                                            : NULL,
+        .conversation_id = order->conversation_id != NULL ? order->conversation_id
+                           : request->name.id[0] != '\0'  ? request->name.id
+                                                          : NULL,
+        .group = request->name.group,
         .is_ephemeral = index > 0,
         .is_raw = !request->is_chat,
     };

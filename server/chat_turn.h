@@ -12,6 +12,7 @@
 
 struct generations;
 struct http_exchange;
+struct text_list;
 struct tokenizer;
 
 /* What all turns share. Owner: the daemon. */
@@ -20,8 +21,9 @@ struct chat_turns {
     struct generation_defaults defaults;
     const char *model_name; /* as answers give it */
     const struct tokenizer *tokenizer;
-    char fingerprint[64]; /* "system_fingerprint" of all answers */
-    int ping_after_s;     /* of silence in a stream */
+    char fingerprint[64];                         /* "system_fingerprint" of all answers */
+    int ping_after_s;                             /* of silence in a stream */
+    const struct text_list *conversation_headers; /* that may name one, in this order */
 };
 
 /* Answers a POST whose body is complete. `owner` is the API key's number; `conversation_id` the

@@ -37,7 +37,7 @@ struct conversation {
     struct conversation *next_named;      /* in the same place of the table of names */
     char id[CONVERSATION_ID_SIZE];
     int owner;
-    uint64_t group; /* conversation_group of the ask that began it */
+    uint64_t group; /* of the ask that began it */
     bool is_named;  /* by the client, who then always names it: never found by text */
     bool is_busy;
     bool is_leaving;

@@ -1,8 +1,5 @@
 #include "server/conversation_search.h"
 
-#include <string.h>
-
-#include "core/base/checksum.h"
 #include "server/conversation.h"
 #include "server/conversation_list.h"
 #include "server/conversations.h"
@@ -10,14 +7,6 @@
 /* A client that trims its history sends a few new messages after our last answer, or asks for
  * another one; not many, nor from far back. Without a name, a few words in common prove nothing. */
 enum { MAX_NEW_AFTER_TRIM = 8, MAX_BACK_AFTER_TRIM = 8, MIN_SAME_IN_GROUP = 2, MIN_SAME = 4 };
-
-uint64_t conversation_group(const struct conversation_ask *ask)
-{
-    if (ask->group == NULL || ask->group[0] == '\0')
-        return 0;
-    uint64_t hash = checksum_hash(CHECKSUM_HASH, ask->group, strlen(ask->group));
-    return hash == 0 ? 1 : hash;
-}
 
 /* ---- how far they go together ---- */
 
@@ -173,7 +162,8 @@ static bool is_better(struct merit a, struct merit b)
 
 static struct merit judge(const struct conversation_search *search, const struct conversation *one)
 {
-    struct merit merit = {.is_of_group = search->group != 0 && one->group == search->group};
+    struct merit merit = {.is_of_group =
+                              search->ask->group != 0 && one->group == search->ask->group};
     struct conversation_place place = common_start(search, one, false);
     size_t n_covered = covered_by_answers(one, place.n_log);
     if (n_covered == 0) {

@@ -25,12 +25,8 @@ struct conversation_search {
     const struct conversation_list *list;
     const struct conversation_ask *ask;
     const uint64_t *hashes; /* [ask->n_messages], message_log_hash of each */
-    uint64_t group;         /* conversation_group of the ask */
     bool pins_system;       /* the system prompt of a conversation is the one that it began with */
 };
-
-/* A hash of what kind of conversations the ask belongs to, as its client says; 0: it does not. */
-uint64_t conversation_group(const struct conversation_ask *ask);
 
 /* NULL: none. With a name it may be busy, or have nothing in common with the ask. */
 struct conversation *conversation_search_find(const struct conversation_search *search);

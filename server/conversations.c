@@ -53,7 +53,7 @@ static struct conversation *add(struct conversations *all, const struct conversa
     if (one == NULL)
         return NULL;
     one->owner = ask->owner;
-    one->group = search->group;
+    one->group = ask->group;
     one->is_named = ask->id != NULL;
     one->begun = (int64_t)time(NULL);
     if (ask->id != NULL)
@@ -207,11 +207,8 @@ enum conversations_status conversations_begin(struct conversations *all,
         return no_memory(err);
     for (size_t i = 0; i < ask->n_messages; i++)
         hashes[i] = message_log_hash(&ask->messages[i]);
-    struct conversation_search search = {.list = &all->list,
-                                         .ask = ask,
-                                         .hashes = hashes,
-                                         .group = conversation_group(ask),
-                                         .pins_system = all->options.pins_system};
+    struct conversation_search search = {
+        .list = &all->list, .ask = ask, .hashes = hashes, .pins_system = all->options.pins_system};
     enum conversations_status status = begin(all, &search, out, err);
     free(hashes);
     if (status != CONVERSATIONS_READY)

@@ -52,8 +52,8 @@ enum conversation_match {
 struct conversation_ask {
     int owner;         /* whose API key: conversations of others do not exist */
     const char *id;    /* the client's name for the conversation; NULL: found by its text */
-    const char *group; /* what the client calls conversations of this kind; NULL for none: of two
-                          that would serve, the one of the same group does */
+    uint64_t group;    /* a hash of what the client calls its conversations of this kind; 0 for
+                          nothing. Of two that would serve, the one of the same group does */
     bool is_ephemeral; /* part of none */
     const struct chat_message *messages;
     size_t n_messages;

@@ -89,6 +89,7 @@ struct generation_ask {
     const char *request_id;      /* for the log; copied */
     int owner;                   /* the API key's number */
     const char *conversation_id; /* the client's name for it, NULL for none; copied */
+    uint64_t group;              /* see struct conversation_ask */
     bool is_ephemeral;           /* not part of any conversation: forgotten afterwards */
     struct message_log messages; /* at least one; the whole history */
     bool is_raw;                 /* no messages, but ... */

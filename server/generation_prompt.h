@@ -27,6 +27,7 @@ struct generation_prompt {
     const struct generations_options *options; /* borrowed */
     int owner;
     char *conversation_id; /* as the client names it; NULL for none */
+    uint64_t group;        /* see struct conversation_ask */
     bool is_ephemeral;
     bool is_raw;
     struct message_log messages; /* until they are found in a conversation */

@@ -99,6 +99,10 @@ static const struct option table[] = {
      "names a local server may be called by besides local ones, by commas; * for all"},
     {"cors-origin", TEXT, AT(cors_origin), 0, 0, "", "LIST",
      "web origins that may call besides local ones, by commas; * for all"},
+    {"conversation-headers", TEXT, AT(conversation_headers), 0, 0,
+     "X-Conversation-Id, X-Session-Id, X-OpenWebUI-Chat-Id, ChatUI-Conversation-ID, "
+     "X-Litellm-Session-Id, session-id, thread-id, x-opencode-session",
+     "LIST", "headers in which clients name a conversation, by commas; the first that is there"},
     GROUP("Answers, when the client does not say"),
     {"max-tokens", INTEGER, AT(max_tokens), 1, 1 << 30, "4096", "N", "longest answer, in tokens"},
     {"temperature", DECIMAL, AT(temperature), 0, 2, "0.8", "X", "0 for the likeliest token always"},

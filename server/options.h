@@ -54,6 +54,7 @@ struct options {
     bool no_page;
     char allowed_host[OPTIONS_MAX_TEXT]; /* separated by commas, like ... */
     char cors_origin[OPTIONS_MAX_TEXT];
+    char conversation_headers[OPTIONS_MAX_TEXT];
     size_t max_body_bytes;
     int max_tokens;
     float temperature;

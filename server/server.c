@@ -44,6 +44,11 @@ enum {
     MAX_GRAMMAR_BYTES = 32 * 1024 * 1024, /* compiled ones, kept */
 };
 
+/* Options that name several things. */
+struct lists {
+    struct text_list allowed_hosts, cors_origins, conversation_headers;
+};
+
 struct server {
     struct options options;
     struct event_loop *loop;
@@ -66,7 +71,7 @@ struct server {
     struct drain *drain;
     struct sd_watch *watch;
     int inherited_fd; /* from systemd, -1 for none; the HTTP server's once that is open */
-    struct text_list allowed_hosts, cors_origins;
+    struct lists lists;
 };
 
 /* ---- the beginning ---- */
@@ -254,6 +259,7 @@ static bool open_generations(struct server *server, struct err *err)
         .model_name = model_id(server),
         .tokenizer = engine_tokenizer(server->engine),
         .ping_after_s = options->ping_seconds,
+        .conversation_headers = &server->lists.conversation_headers,
     };
     snprintf(server->turns.fingerprint, sizeof server->turns.fingerprint, "fp_sinkd-%s-%s",
              SINKD_VERSION, kv_type_name(info->kv_type));
@@ -307,22 +313,24 @@ static bool open_auth(const struct options *options, const struct listener_optio
     return auth_open(out, key_file, err);
 }
 
-static bool read_lists(const struct options *options, struct text_list *hosts,
-                       struct text_list *origins, struct err *err)
+static bool read_lists(const struct options *options, struct lists *lists, struct err *err)
 {
-    if (!text_list_read(hosts, options->allowed_host, err))
+    if (!text_list_read(&lists->allowed_hosts, options->allowed_host, err))
         return err_prefix(err, "--allowed-host");
-    return text_list_read(origins, options->cors_origin, err) || err_prefix(err, "--cors-origin");
+    if (!text_list_read(&lists->cors_origins, options->cors_origin, err))
+        return err_prefix(err, "--cors-origin");
+    return text_list_read(&lists->conversation_headers, options->conversation_headers, err) ||
+           err_prefix(err, "--conversation-headers");
 }
 
 static struct http_policy make_policy(const struct server *server)
 {
     return (struct http_policy){
         .max_body_bytes = server->options.max_body_bytes,
-        .allowed_hosts = server->allowed_hosts.items,
-        .n_allowed_hosts = server->allowed_hosts.n,
-        .cors_origins = server->cors_origins.items,
-        .n_cors_origins = server->cors_origins.n,
+        .allowed_hosts = server->lists.allowed_hosts.items,
+        .n_allowed_hosts = server->lists.allowed_hosts.n,
+        .cors_origins = server->lists.cors_origins.items,
+        .n_cors_origins = server->lists.cors_origins.n,
     };
 }
 
@@ -395,7 +403,7 @@ static void apply_options(struct server *server)
 static bool reload(struct server *server, struct err *err)
 {
     if (!options_reload(&server->options, err) || !auth_reload(server->auth, err) ||
-        !read_lists(&server->options, &server->allowed_hosts, &server->cors_origins, err))
+        !read_lists(&server->options, &server->lists, err))
         return false;
     apply_options(server);
     struct http_policy policy = make_policy(server);
@@ -436,7 +444,7 @@ static bool open_access(struct server *server, struct err *err)
     return listener_take_inherited(&server->inherited_fd, err) &&
            read_listen(&server->options, server->inherited_fd, &listen, err) &&
            open_auth(&server->options, &listen, &server->auth, err) &&
-           read_lists(&server->options, &server->allowed_hosts, &server->cors_origins, err);
+           read_lists(&server->options, &server->lists, err);
 }
 
 bool server_open(struct server **out, const struct options *options, struct err *err)
@@ -505,10 +513,9 @@ bool server_check(const struct options *options, struct err *err)
 {
     struct listener_options listen;
     struct auth *auth = NULL;
-    struct text_list hosts, origins;
+    struct lists lists;
     bool is_good = read_listen(options, -1, &listen, err) &&
-                   open_auth(options, &listen, &auth, err) &&
-                   read_lists(options, &hosts, &origins, err);
+                   open_auth(options, &listen, &auth, err) && read_lists(options, &lists, err);
     auth_close(&auth);
     if (is_good && (options->model[0] == '\0' || access(options->model, R_OK) != 0))
         return err_set(err, ERR_INVALID, "--model: cannot read \"%.200s\"", options->model);

@@ -51,6 +51,34 @@ class Sessions(unittest.TestCase):
         second = self.turn(messages, None, "And its second part")
         self.assertGreaterEqual(cached_of(second), first.json["usage"]["prompt_tokens"])
 
+    def test_old_messages_may_be_dropped(self):
+        """A front end without a name for the chat, and with an idea of a limit."""
+        messages = []
+        for text in "The first of many", "The second", "The third":
+            self.turn(messages, None, text, max_tokens=8)
+        del messages[:2]
+        reply = self.turn(messages, None, "The fourth", max_tokens=8)
+        self.assertEqual(reply.json["session"]["match"], "append")
+        self.assertGreater(cached_of(reply), 0)
+        messages.pop()
+        again = self.daemon.chat(messages, None, max_tokens=8)
+        self.assertEqual(again.json["session"]["match"], "rewind")
+
+    def test_a_chat_is_named_in_many_ways(self):
+        hello = [{"role": "user", "content": "Hello, whoever you are"}]
+        for headers, fields, name in (
+                ({"X-OpenWebUI-Chat-Id": "w-1"}, {}, "w-1"),
+                ({"session-id": "c-1", "X-Session-Id": "first"}, {"session_id": "last"}, "first"),
+                ({}, {"session_id": "s-1", "metadata": {"chat_id": "no"}}, "s-1"),
+                ({}, {"metadata": {"chat_id": "m-1"}, "prompt_cache_key": "app"}, "m-1")):
+            reply = self.daemon.post("/v1/chat/completions",
+                                     {"messages": hello, "max_tokens": 4, **fields}, headers)
+            self.assertEqual(reply.json["session"]["id"], name)
+        with client.Daemon("--conversation-headers", "X-Chat") as other:
+            reply = other.post("/v1/chat/completions", {"messages": hello, "max_tokens": 4},
+                               {"X-Chat": "mine", "X-Session-Id": "not looked at"})
+            self.assertEqual(reply.json["session"]["id"], "mine")
+
     def test_a_cached_conversation_answers_as_a_fresh_one(self):
         history = [{"role": "user", "content": "Same words"},
                    {"role": "assistant", "content": "Same answer"},

@@ -53,7 +53,8 @@ static void what_is_not_said_is_the_default(void **state)
     assert_int_equal(request.generation.max_tokens, 100);
     assert_int_equal(request.generation.sampling.top_k, 40);
     assert_int_equal(request.generation.n_stops, 0);
-    assert_string_equal(request.session_id, "");
+    assert_string_equal(request.name.id, "");
+    assert_int_equal(request.name.group, 0);
     chat_request_done(&request);
 }
 
@@ -576,17 +577,39 @@ static void session_ids_are_visible_ascii(void **state)
 {
     (void)state;
     assert_true(parse_with("\"session_id\":\"abc-1\""));
-    assert_string_equal(request.session_id, "abc-1");
+    assert_string_equal(request.name.id, "abc-1");
     chat_request_done(&request);
     assert_refused(parse_with("\"session_id\":\"a b\""), "invalid_value", "session_id");
     assert_refused(parse_with("\"session_id\":\"\""), "invalid_value", "session_id");
     assert_refused(parse_with("\"session_id\":\"a\\u0000\""), "invalid_value", "session_id");
     assert_refused(parse_with("\"session_id\":\"\\u20ac\""), "invalid_value", "session_id");
-    char id[CHAT_REQUEST_MAX_ID + 2];
+    char id[CONVERSATION_NAME_MAX + 2];
     memset(id, 'x', sizeof id - 1);
     id[sizeof id - 1] = '\0';
-    assert_false(chat_request_id_is_valid(id));
-    assert_true(chat_request_id_is_valid(id + 1));
+    assert_false(conversation_name_is_valid(id));
+    assert_true(conversation_name_is_valid(id + 1));
+}
+
+/* What front ends put into the metadata is the chat's name; what is none is theirs alone. */
+static void names_and_groups_are_found_in_the_body(void **state)
+{
+    (void)state;
+    assert_true(parse_with("\"metadata\":{\"chat_id\":\"a b\",\"session_id\":\"s-1\"}"));
+    assert_string_equal(request.name.id, "s-1");
+    assert_int_equal(request.name.group, 0);
+    chat_request_done(&request);
+    assert_true(parse_with("\"session_id\":\"own\",\"metadata\":{\"chat_id\":\"other\"}"));
+    assert_string_equal(request.name.id, "own");
+    chat_request_done(&request);
+
+    assert_true(parse_with("\"user\":\"ann\""));
+    uint64_t ann = request.name.group;
+    assert_string_equal(request.name.id, "");
+    chat_request_done(&request);
+    assert_true(parse_with("\"user\":\"bob\",\"prompt_cache_key\":\"ann\""));
+    assert_int_not_equal(ann, 0);
+    assert_int_equal(request.name.group, ann);
+    chat_request_done(&request);
 }
 
 int main(void)
@@ -610,6 +633,7 @@ int main(void)
         cmocka_unit_test(completions_refuse_what_they_cannot_do),
         cmocka_unit_test(completions_take_texts_and_tokens),
         cmocka_unit_test(session_ids_are_visible_ascii),
+        cmocka_unit_test(names_and_groups_are_found_in_the_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

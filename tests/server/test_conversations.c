@@ -101,7 +101,7 @@ static struct chat_message message_of(char role, const char *text)
     };
 }
 
-static const char *group; /* of every ask */
+static uint64_t group; /* of every ask */
 
 static enum conversations_status begin_as(struct conversations *all, int owner, const char *id,
                                           const struct said *said, struct conversation_plan *plan)
@@ -461,13 +461,13 @@ static void trimmed_front_is_found_by_its_text(void **state)
     assert_int_equal(match_of(all, NULL, two_answers), CONVERSATION_APPEND);
     assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_NEW);
     conversations_close(&all);
-    group = "app";
+    group = 7;
     all = three_turns(NULL);
     assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_APPEND);
-    group = "another app";
+    group = 8;
     assert_int_equal(match_of(all, NULL, two_answers), CONVERSATION_APPEND);
     assert_int_equal(match_of(all, NULL, one_answer), CONVERSATION_NEW);
-    group = NULL;
+    group = 0;
     conversations_close(&all);
 }
 
@@ -503,23 +503,22 @@ static void the_same_words_go_on_in_their_own_group(void **state)
 {
     (void)state;
     struct conversations *all = open_all(1 << 20);
-    const char *const groups[] = {"a", "b"};
     uint64_t sessions[2];
     struct conversation_plan plan;
     for (int i = 0; i < 2; i++) {
-        group = groups[i];
+        group = 7 + (uint64_t)i;
         begin(all, NULL, SAID({'u', "Hi"}), &plan);
         sessions[i] = plan.session;
         end(all, &plan, (struct ending){.text = "Hello"});
     }
     for (int i = 0; i < 2; i++) {
-        group = groups[i];
+        group = 7 + (uint64_t)i;
         begin(all, NULL, SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
         assert_int_equal(plan.match, CONVERSATION_APPEND);
         assert_int_equal(plan.session, sessions[i]);
         conversations_abandon(all, &plan);
     }
-    group = NULL;
+    group = 0;
     conversations_close(&all);
 }
 
