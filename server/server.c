@@ -398,17 +398,32 @@ static void apply_options(struct server *server)
     generations_limit_owners(server->generations, options->max_per_key);
     server->turns.ping_after_s = options->ping_seconds;
     server->turns.defaults = read_defaults(server);
-}
-
-static bool reload(struct server *server, struct err *err)
-{
-    if (!options_reload(&server->options, err) || !auth_reload(server->auth, err) ||
-        !read_lists(&server->options, &server->lists, err))
-        return false;
-    apply_options(server);
+    read_lists(options, &server->lists, NULL); /* known to be good */
     struct http_policy policy = make_policy(server);
     http_server_set_policy(server->http, &policy);
-    return true;
+}
+
+/* True when `fresh`, and then the keys, could be read; the keys are then in use. */
+static bool read_again(struct options *fresh, struct auth *auth, struct err *err)
+{
+    struct lists lists;
+    return options_reload(fresh, err) && read_lists(fresh, &lists, err) && auth_reload(auth, err);
+}
+
+/* All of it or nothing: a fault in one place must not leave half of a change in force. */
+static bool reload(struct server *server, struct err *err)
+{
+    struct options *fresh = malloc(sizeof *fresh);
+    if (fresh == NULL)
+        return err_no_memory(err, "the options");
+    *fresh = server->options;
+    bool is_good = read_again(fresh, server->auth, err);
+    if (is_good) {
+        server->options = *fresh;
+        apply_options(server);
+    }
+    free(fresh);
+    return is_good;
 }
 
 static void on_hangup(void *arg)

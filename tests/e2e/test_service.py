@@ -182,11 +182,23 @@ class Keys(Folder):
             self.assertEqual(ask("alice-second-key", user="x" * 2000), 413)
             self.assertTrue([line for line in daemon.log if "window changes with a restart" in line])
 
+            # One file is good and the other is not: neither counts.
+            def n_refused():
+                return sum("cannot read the configuration again" in line for line in daemon.log)
+
             self.path("keys", "short\n")
+            self.path("sinkd.ini", f"api-key-file = {keys}\nmax-body = 1M\n")
             daemon.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: "cannot read the configuration again" in "".join(daemon.log),
-                       "the fault is named")
+            wait_until(lambda: n_refused() == 1, "the fault is named")
             self.assertEqual(ask("alice-second-key"), 200)
+            self.assertEqual(ask("alice-second-key", user="x" * 2000), 413)
+            self.path("keys", "alice: alice-third-key\n")
+            self.path("sinkd.ini", f"api-key-file = {keys}\nmax-body = 1M\n"
+                      f"allowed-host = {'a,' * 65}\n")
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: n_refused() == 2, "the other fault is named")
+            self.assertEqual(ask("alice-third-key"), 401)
+            self.assertEqual(ask("alice-second-key", user="x" * 2000), 413)
             log = "".join(daemon.log)
         for secret in ("alice-first-key", "alice-second-key", "short"):
             self.assertNotIn(secret, log)
