@@ -66,7 +66,7 @@ MAKEFLAGS += --no-print-directory
 
 QUIET = $(if $(V),,@echo "  $1 $@";)
 
-.PHONY: all run test test-unit test-e2e test-sillytavern screenshots asan tsan fuzz lint format \
+.PHONY: all run test test-unit test-e2e soak test-sillytavern screenshots asan tsan fuzz lint format \
         bench install deb clean help unit-bins fuzz-bins bench-bins tidy deps-%
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -87,6 +87,10 @@ test-unit: unit-bins ## the unit tests, numeric ones once per kernel set
 
 test-e2e: all ## the daemon with a tiny model against real clients
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(E2E_RUN)
+
+SECONDS ?= 60
+soak: all ## everything at once for a long time (SECONDS=60; an hour shows slow leaks)
+	@SINKD=$(BUILD)/sinkd tests/e2e/soak.py $(SECONDS)
 
 test-sillytavern: all ## a chat front end against the daemon: fetches half a gigabyte, once
 	@SINKD=$(BUILD)/sinkd tests/run-tests tests/e2e/sillytavern.py
