@@ -41,10 +41,11 @@ struct conversation {
     bool is_named;  /* by the client, who then always names it: never found by text */
     bool is_busy;
     bool is_leaving;
-    int64_t begun;            /* in seconds since 1970: what its template takes for the present, so
-                                 that midnight does not change what was already read */
-    bool is_fork;             /* its first turn has not ended yet */
-    uint64_t session;         /* the engine's; 0: none, and no boundaries */
+    int64_t begun;    /* in seconds since 1970: what its template takes for the present, so
+                         that midnight does not change what was already read */
+    bool is_fork;     /* its first turn has not ended yet */
+    uint64_t session; /* the engine's; 0: none, and no boundaries */
+    int64_t n_unread; /* tokens of the text that the session was not given: see prompt_cut */
     struct engine_usage last; /* after the session's last turn: where it stands, how far back it
                                  can go */
     struct message_log log;

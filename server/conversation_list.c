@@ -116,6 +116,7 @@ struct conversation *conversation_copy_start(const struct conversation *one, siz
     copy->group = one->group;
     copy->is_named = one->is_named;
     copy->is_fork = true;
+    copy->n_unread = one->n_unread;
     copy->last = one->last;
     copy->rendered_with = one->rendered_with;
     copy->begun = one->begun;

@@ -49,6 +49,7 @@ void conversation_note_write(const struct conversation *one, const char *owner, 
     put_number(out, (int64_t)one->rendered_with);
     put_number(out, one->begun);
     put_text(out, buf_text(&one->tail), one->tail.len);
+    put_number(out, one->n_unread);
     put_number(out, one->last.position);
     put_number(out, one->last.rewind_limit);
     put_number(out, one->last.n_evicted);
@@ -166,6 +167,7 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
     const char *tail = get_text(&reader, &tail_len);
     buf_append(&one->tail, tail, tail_len);
     reader.failed = reader.failed || one->tail.failed;
+    one->n_unread = get_number(&reader, 0, max_position);
     one->last.position = get_number(&reader, 0, max_position);
     one->last.rewind_limit = get_number(&reader, 0, max_position);
     one->last.n_evicted = get_number(&reader, 0, max_position);

@@ -25,6 +25,7 @@ static void forget_session(struct conversations *all, struct conversation *one)
         return;
     all->options.forget(all->options.arg, one->session);
     one->session = 0;
+    one->n_unread = 0;
     one->last = (struct engine_usage){0};
     one->n_boundaries = 0;
 }
@@ -193,6 +194,7 @@ static enum conversations_status begin(struct conversations *all,
     one->is_busy = true;
     plan->conversation = one;
     plan->session = one->session;
+    plan->n_unread = plan->is_start ? 0 : one->n_unread;
     conversation_list_touch(&all->list, one);
     return CONVERSATIONS_READY;
 }
@@ -210,6 +212,8 @@ enum conversations_status conversations_begin(struct conversations *all,
     struct conversation_search search = {
         .list = &all->list, .ask = ask, .hashes = hashes, .pins_system = all->options.pins_system};
     enum conversations_status status = begin(all, &search, out, err);
+    for (size_t i = 0; i < ask->n_messages; i++)
+        out->is_history = out->is_history || ask->messages[i].role == CHAT_ASSISTANT;
     free(hashes);
     if (status != CONVERSATIONS_READY)
         plan_done(out);
@@ -249,6 +253,7 @@ void conversations_lost(struct conversations *all, struct conversation_plan *pla
     plan->begin = 0;
     plan->is_start = true;
     plan->keep = 0;
+    plan->n_unread = 0;
     plan->replay = -1;
     plan->source = 0;
     if (one == NULL)
@@ -378,6 +383,7 @@ static void record_turn(struct conversations *all, struct conversation *one,
 {
     int64_t prompt_end = plan->keep + result->n_fed;
     one->last = *result->usage;
+    one->n_unread = plan->n_unread;
     one->rendered_with = plan->rendered_with;
     one->is_fork = false;
     prune_boundaries(one, plan);

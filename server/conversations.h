@@ -74,10 +74,12 @@ struct conversation_plan {
     int32_t replay;       /* >= 0: this one token is to be fed instead */
     struct prompt system; /* its first messages, by the system, rendered alone; empty for none */
 
-    uint64_t session;         /* 0 for an ephemeral one, or none yet */
-    uint64_t source;          /* a fork's: the session whose tokens it keeps; else 0 */
-    bool is_first_use;        /* of this session number */
-    size_t n_base;            /* messages of the log that stay */
+    uint64_t session;  /* 0 for an ephemeral one, or none yet */
+    uint64_t source;   /* a fork's: the session whose tokens it keeps; else 0 */
+    bool is_first_use; /* of this session number */
+    bool is_history;   /* some of the prompt is what a model answered before */
+    int64_t n_unread;  /* tokens that are not in the session, nor to be fed: see prompt_cut */
+    size_t n_base;     /* messages of the log that stay */
     struct message_log added; /* messages that follow them */
     uint64_t rendered_with;   /* a hash of the ask's tools and variables ... */
     uint64_t started_with;    /* ... and of answer_start */

@@ -237,6 +237,17 @@ static void begin_answer(struct generation *one)
     answer_parser_push(&one->parser, buf_text(given), given->len);
 }
 
+/* Tokens of the text that the session was not given count as cached, for they cost nothing, and as
+ * evicted, for nothing sees them. */
+static struct engine_usage usage_of_text(const struct generation *one,
+                                         const struct engine_event *event)
+{
+    struct engine_usage usage = event->usage;
+    usage.n_cached += one->prompt.plan.n_unread;
+    usage.n_evicted += one->prompt.plan.n_unread;
+    return usage;
+}
+
 /* May free the generation, when it does not speak. */
 static void tell_start(struct generation *one)
 {
@@ -249,9 +260,9 @@ static void tell_start(struct generation *one)
     struct generation_start start = {
         .conversation_id = conversation_plan_id(&one->prompt.plan),
         .match = conversation_match_name(one->prompt.plan.match),
-        .n_cached = one->prompt.plan.keep,
+        .n_cached = one->prompt.plan.keep + one->prompt.plan.n_unread,
         .n_new = one->prompt.n_fed,
-        .n_evicted = n_evicted > 0 ? n_evicted : 0,
+        .n_evicted = (n_evicted > 0 ? n_evicted : 0) + one->prompt.plan.n_unread,
     };
     one->listener->on_start(one->arg, &start);
 }
@@ -415,7 +426,7 @@ static void tell_end(struct generation *one, const struct engine_event *event)
     const struct engine_info *info = engine_info(one->all->options.engine);
     struct generation_end end = {
         .finish = event->finish,
-        .usage = event->usage,
+        .usage = usage_of_text(one, event),
         .conversation_id = conversation_plan_id(&one->prompt.plan),
         .match = conversation_match_name(one->prompt.plan.match),
         .n_window = info->n_window,

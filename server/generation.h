@@ -107,6 +107,7 @@ struct generations_options {
     int max;                          /* at once; more are refused */
     int max_per_owner;                /* of these, for one owner; 0: no limit */
     float system_share;               /* of the window: for a system prompt as sinks */
+    int reread_windows;               /* of a history that no session holds; 0: all of it */
 };
 
 bool generations_open(struct generations **out, const struct generations_options *options,

@@ -7,6 +7,7 @@
 #include "server/event_loop.h"
 #include "server/generation.h"
 #include "server/metrics.h"
+#include "server/prompt_cut.h"
 #include "server/tool_format.h"
 
 bool generation_prompt_init(struct generation_prompt *prompt,
@@ -169,16 +170,31 @@ static int count_system_tokens(const struct generation_prompt *prompt)
     return n;
 }
 
+/* Leaves out what no token that will be spoken could see. */
+static void cut_history(struct generation_prompt *prompt)
+{
+    const struct engine *engine = prompt->options->engine;
+    const struct engine_info *info = engine_info(engine);
+    struct conversation_plan *plan = &prompt->plan;
+    int64_t n_first = prompt->n_sinks > info->n_sinks ? prompt->n_sinks : info->n_sinks;
+    int64_t n_last = (int64_t)prompt->options->reread_windows * (info->n_window - n_first);
+    if (plan->is_start && plan->is_history && n_last > 0 && info->mode == SESSION_MODE_STREAMING)
+        plan->n_unread =
+            prompt_cut_middle(&prompt->tokens, engine_tokenizer(engine), n_first, n_last);
+}
+
 /* On a worker thread. Megabytes of text take a second; the loop must not. */
 static void tokenize(void *arg)
 {
     struct generation_prompt *prompt = arg;
-    const struct conversation_plan *plan = &prompt->plan;
+    struct conversation_plan *plan = &prompt->plan;
     bool is_encoded =
         tokenizer_encode(engine_tokenizer(prompt->options->engine), &plan->prompt, plan->begin,
                          plan->is_start, &prompt->tokens, &prompt->tokens_err);
     bool has_system = is_encoded && plan->is_start && plan->system.text.len > 0;
     prompt->n_sinks = has_system ? count_system_tokens(prompt) : 0;
+    if (is_encoded)
+        cut_history(prompt);
 }
 
 static void on_tokenized(void *arg)

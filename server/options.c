@@ -64,6 +64,8 @@ static const struct option table[] = {
      "with --state-dir: disk for sessions that memory has no room for; 0: no limit"},
     {"system-share", DECIMAL, AT(system_share), 0, 0.9, "0.25", "X",
      "share of the window that a system prompt may take, never to be evicted"},
+    {"reread-windows", INTEGER, AT(reread_windows), 0, 1 << 20, "4", "N",
+     "of a history that no session holds, read the first tokens and the last N windows; 0: all"},
     {"pin-system-prompt", SWITCH, AT(pin_system_prompt), 0, 0, "no", NULL,
      "a conversation keeps its first system prompt, whatever the client sends later"},
     {"chat-template", TEXT, AT(chat_template), 0, 0, "auto", "NAME",

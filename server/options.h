@@ -46,6 +46,7 @@ struct options {
     size_t kv_disk_bytes;   /* 0: no limit */
     bool pin_system_prompt;
     float system_share;
+    int reread_windows;
     char chat_template[OPTIONS_MAX_TEXT]; /* "auto" or a name */
     char chat_template_file[OPTIONS_MAX_TEXT];
     char api_key_file[OPTIONS_MAX_TEXT];

@@ -247,6 +247,7 @@ static bool open_generations(struct server *server, struct err *err)
         .style = &server->style,
         .metrics = server->metrics,
         .system_share = server->options.system_share,
+        .reread_windows = server->options.reread_windows,
         .max = MAX_GENERATIONS,
         .max_per_owner = options->max_per_key,
     };

@@ -226,6 +226,29 @@ class Endless(unittest.TestCase):
                 self.assertGreaterEqual(evicted[-1], (n_windows - 2) * WINDOW)
         self.assertLess(min(ratios), 2)
 
+    def test_a_lost_session_is_read_again_at_a_bounded_cost(self):
+        """Another daemon knows nothing of it; what lies far back no token could see anyway."""
+        messages = [{"role": "system", "content": "Be brief."}]
+        for turn in range(30):
+            messages.append({"role": "user", "content": f"Question {turn}, and what about it?"})
+            messages.append({"role": "assistant", "content": f"Answer {turn}, that is all."})
+        messages.append({"role": "user", "content": "Go on."})
+        replies = []
+        for flags, most in ((), 2 * WINDOW + WINDOW // 2), (("--reread-windows", "0"), 1 << 30):
+            with client.Daemon("--window", str(WINDOW), "--reread-windows", "2", *flags) as daemon:
+                history = list(messages)
+                first = daemon.chat(history, "lost", max_tokens=8)
+                usage = first.json["usage"]
+                self.assertLessEqual(usage["prompt_tokens"] - cached_of(first), most)
+                history += [{"role": "assistant", "content": answer_of(first)},
+                            {"role": "user", "content": "And then?"}]
+                second = daemon.chat(history, "lost", max_tokens=8)
+                self.assertEqual(second.json["session"]["match"], "append")
+                self.assertGreaterEqual(cached_of(second), usage["prompt_tokens"])
+                replies.append((usage["prompt_tokens"], first.json["session"]["evicted_tokens"]))
+        self.assertGreater(replies[0][0], 10 * WINDOW)
+        self.assertEqual(replies[0], replies[1])  # what is not read counts, as evicted
+
     def test_a_prompt_longer_than_the_window_streams_through(self):
         with client.Daemon("--window", str(WINDOW)) as daemon:
             reply = daemon.chat("word " * 10 * WINDOW)
