@@ -242,6 +242,15 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     return MHD_YES;
 }
 
+/* Of a path, and of names and values in a query. A %00 would end the text before its end, and make it
+ * another one: what has one stays as it was sent, and so is nothing that is known here. */
+static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
+{
+    (void)arg;
+    (void)connection;
+    return strstr(text, "%00") != NULL ? strlen(text) : MHD_http_unescape(text);
+}
+
 static void on_completed(void *arg, struct MHD_Connection *connection, void **request_ctx,
                          enum MHD_RequestTerminationCode code)
 {
@@ -347,6 +356,7 @@ static bool start_daemon(struct http_server *server, struct err *err)
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connection_limit(&server->options), NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (server->options.idle_timeout_ms + 999) / 1000, NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)unescape, NULL},
         {MHD_OPTION_END, 0, NULL},
     };
     server->daemon =

@@ -95,7 +95,8 @@ static bool find_path(const struct routes *routes, const struct http_exchange *e
 {
     const char *method = http_exchange_method(exchange);
     const char *path = skip_slashes(http_exchange_path(exchange));
-    path = strncmp(path, "v1/", 3) == 0 ? path + 3 : path;
+    if (strncmp(path, "v1/", 3) == 0 && *skip_slashes(path + 3) != '\0')
+        path += 3;
     bool is_known = false;
     for (int g = 0; g < routes->n_groups; g++) {
         for (size_t i = 0; i < routes->groups[g].n; i++) {

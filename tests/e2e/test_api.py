@@ -168,6 +168,10 @@ class Api(unittest.TestCase):
         self.assertIn("POST", reply.headers["Allow"])
         self.assert_refused(reply, 405, "method_not_allowed", None)
 
+    def test_a_path_that_only_looks_like_another_is_unknown(self):
+        for path in ("/%00", "/v1/", "/v1", "/v1/models%00", "/health%00x"):
+            self.assert_refused(self.daemon.get(path), 404, "unknown_url", None)
+
     def test_a_request_after_a_refused_one_is_served(self):
         self.daemon.post(CHAT, b"{nonsense")
         self.assertEqual(self.daemon.chat("Hello").status, 200)
