@@ -103,10 +103,15 @@ static bool parse(const char *body, size_t len, const struct generation_defaults
                   struct chat_request *out, struct api_error *error)
 {
     struct chat_request request = {.is_chat = out->is_chat};
+    struct generation_defaults own = *defaults;
     json_t *root;
     if (!json_fields_parse(body, len, &root, error))
         return false;
-    bool is_good = generation_request_read(root, defaults, &request.generation, error) &&
+    if (!request.is_chat) { /* without a template the model answers in raw text */
+        own.tool_format = NULL;
+        own.think_open = own.think_close = NULL;
+    }
+    bool is_good = generation_request_read(root, &own, &request.generation, error) &&
                    conversation_name_read(root, &request.name, error) &&
                    (request.is_chat ? read_chat(root, &request, error)
                                     : read_completion(root, defaults->n_vocab, &request, error));

@@ -106,16 +106,19 @@ static enum conversations_status find_by_messages(struct generation_prompt *prom
     return status;
 }
 
-/* What the grammar says is the answer: a thought that the prompt has begun is closed. */
+/* A thought that the prompt has begun goes on where the grammar lets the model think; else it is
+ * closed, for what the grammar says is the answer. */
 static void begin_answer(struct generation_prompt *prompt)
 {
     const struct answer_style *style = prompt->options->style;
     struct prompt *rendered = &prompt->plan.prompt;
     bool is_thinking =
         answer_style_is_thinking(style, buf_text(&rendered->text), rendered->text.len);
+    bool is_cut = prompt->request.grammar != NULL && !prompt->request.grammar_has_thought;
+    bool has_start = prompt->answer_start.len > 0 || (is_thinking && is_cut);
     prompt->is_thinking = is_thinking;
-    bool has_start =
-        prompt->answer_start.len > 0 || (is_thinking && prompt->request.grammar != NULL);
+    if (is_thinking && !has_start)
+        prompt->outgoing.grammar_start = style->think_open;
     if (!has_start)
         return;
     if (is_thinking) {

@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/text/detokenizer.h"
 #include "core/text/grammar.h"
+#include "server/answer_grammar.h"
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/json_fields.h"
@@ -80,6 +81,7 @@ static bool read_template_kwargs(const json_t *body, struct generation_request *
         json_object_set_new(all, "enable_thinking", json_false());
     if (given != NULL)
         json_object_update(all, (json_t *)given);
+    request->is_thoughtless = json_is_false(json_object_get(all, "enable_thinking"));
     request->template_kwargs = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(all);
     return request->template_kwargs != NULL || api_error_no_memory(error);
@@ -265,13 +267,39 @@ static bool read_stops(const json_t *body, struct generation_request *request,
     return true;
 }
 
+/* What may stand around an answer. A client that wants no thoughts gets none. */
+static struct answer_frame frame_of(const struct generation_defaults *defaults,
+                                    const struct generation_request *request)
+{
+    struct answer_frame frame = {0};
+    if (!request->is_thoughtless) {
+        frame.think_open = defaults->think_open;
+        frame.think_close = defaults->think_close;
+    }
+    if (request->tools.n > 0 && defaults->tool_format != NULL) {
+        frame.tools = &request->tools;
+        frame.calls = defaults->tool_format;
+    }
+    return frame;
+}
+
+/* Of the calls that must be, or that may be and must then be held. */
+static bool write_calls(const struct answer_frame *frame, struct buf *out, struct err *err)
+{
+    if (frame->tools->choice != TOOL_CHOICE_AUTO)
+        return tool_grammar_write(frame->tools, frame->calls, out, err);
+    return !tool_grammar_is_needed(frame->tools, frame->calls) ||
+           answer_grammar_write_calls(frame, out, err);
+}
+
 static bool read_call_grammar(const struct generation_defaults *defaults,
-                              struct generation_request *request, struct api_error *error)
+                              const struct answer_frame *frame, struct generation_request *request,
+                              struct api_error *error)
 {
     struct buf text;
     struct err err = {0};
     buf_init(&text);
-    bool is_good = tool_grammar_write(&request->tools, defaults->tool_format, &text, &err) &&
+    bool is_good = write_calls(frame, &text, &err) &&
                    (text.len == 0 || grammar_cache_get(defaults->grammars, buf_text(&text),
                                                        text.len, &request->grammar, &err));
     buf_done(&text);
@@ -286,14 +314,21 @@ static bool read_call_grammar(const struct generation_defaults *defaults,
 static bool read_output_format(const json_t *body, const struct generation_defaults *defaults,
                                struct generation_request *request, struct api_error *error)
 {
-    const struct tool_request *tools = &request->tools;
-    const struct tool_format *calls = tools->n > 0 ? defaults->tool_format : NULL;
-    if (!output_format_read(body, calls, defaults->grammars, &request->grammar, error))
+    const struct answer_frame frame = frame_of(defaults, request);
+    bool has_frame;
+    if (!output_format_read(body, &frame, defaults->grammars, &request->grammar, &has_frame, error))
         return false;
-    if (tools->n == 0 || tools->choice == TOOL_CHOICE_AUTO)
-        return true;
-    grammar_free(&request->grammar);
-    return defaults->tool_format == NULL || read_call_grammar(defaults, request, error);
+    bool is_forced = request->tools.n > 0 && request->tools.choice != TOOL_CHOICE_AUTO;
+    if (is_forced)
+        grammar_free(&request->grammar);
+    if (request->grammar == NULL && frame.tools != NULL) {
+        has_frame = !is_forced;
+        if (!read_call_grammar(defaults, &frame, request, error))
+            return false;
+    }
+    request->grammar_has_thought =
+        request->grammar != NULL && has_frame && frame.think_open != NULL;
+    return true;
 }
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,

@@ -25,6 +25,7 @@ struct generation_defaults {
     const char *model_names[2]; /* those of the one model that is loaded; NULL for none */
     bool is_model_strict;       /* other names are refused; else they mean the same model */
     const struct tool_format *tool_format; /* how the model calls tools; NULL: not known */
+    const char *think_open, *think_close;  /* its marks around thoughts; NULL: it has none */
     struct grammar_cache *grammars;        /* compiled ones; NULL: none are kept. */
 };
 
@@ -45,7 +46,9 @@ struct generation_request {
     struct tool_request tools;
     char *template_kwargs; /* owned: JSON text of an object of variables for the chat template; NULL
                               for none */
-    struct grammar *grammar; /* what may be said, of which this is an owner; NULL: anything */
+    bool is_thoughtless;   /* they ask for an answer without thoughts */
+    struct grammar *grammar;  /* what may be said, of which this is an owner; NULL: anything */
+    bool grammar_has_thought; /* it lets the model think first */
 };
 
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,

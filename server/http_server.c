@@ -242,8 +242,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     return MHD_YES;
 }
 
-/* Of a path, and of names and values in a query. A %00 would end the text before its end, and make it
- * another one: what has one stays as it was sent, and so is nothing that is known here. */
+/* Of a path, and of names and values in a query. A %00 would end the text before its end, and make
+ * it another one: what has one stays as it was sent, and so is nothing that is known here. */
 static size_t unescape(void *arg, struct MHD_Connection *connection, char *text)
 {
     (void)arg;

@@ -7,11 +7,11 @@
 #include "core/base/err.h"
 #include "core/text/grammar.h"
 #include "core/text/grammar_regex.h"
+#include "server/answer_grammar.h"
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/json_fields.h"
 #include "server/json_schema.h"
-#include "server/tool_format.h"
 
 enum { MAX_GRAMMAR_TEXT = 256 * 1024, MAX_CHOICES = 1024, PARAM_SIZE = 96 };
 
@@ -39,53 +39,42 @@ static bool compile(struct buf *text, const char *param, struct grammar_cache *c
 
 /* What the fields share. */
 struct context {
-    const struct tool_format *calls; /* NULL: none are possible */
+    const struct answer_frame *frame;
     struct grammar_cache *cache;
+    bool has_frame;
 };
 
-static void add_call(struct buf *text, const char *opening)
+/* Begins a grammar whose rule "answer" is still to be written; ends it on failure. */
+static bool begin(struct context *context, struct buf *text, struct err *err)
 {
-    if (opening == NULL)
-        return;
-    buf_append_text(text, " | ");
-    json_schema_write_literal(text, opening, strlen(opening));
-    buf_append_text(text, " .*");
+    context->has_frame = true;
+    buf_init(text);
+    bool is_good = answer_grammar_write(context->frame, text, err);
+    if (!is_good)
+        buf_done(text);
+    return is_good;
 }
 
-/* The answer, or something that begins as a call does. */
-static void write_root(const struct tool_format *calls, struct buf *text)
-{
-    buf_append_text(text, "root ::= answer");
-    if (calls != NULL) {
-        add_call(text, calls->open);
-        add_call(text, calls->other_open);
-        add_call(text, calls->noise[0]);
-        add_call(text, calls->open == NULL ? calls->force_open : NULL);
-    }
-    buf_append_text(text, "\n");
-    json_schema_write_common(text);
-}
-
-static bool any_object(const char *param, const struct context *context, struct grammar **out,
+static bool any_object(const char *param, struct context *context, struct grammar **out,
                        struct api_error *error)
 {
     struct buf text;
-    buf_init(&text);
-    write_root(context->calls, &text);
+    struct err err;
+    if (!begin(context, &text, &err))
+        return refuse(error, "tools", &err);
     buf_append_text(&text, "answer ::= json-object\n");
     return compile(&text, param, context->cache, out, error);
 }
 
 static bool from_schema(const json_t *schema, bool is_strict, const char *name, const char *param,
-                        const struct context *context, struct grammar **out,
-                        struct api_error *error)
+                        struct context *context, struct grammar **out, struct api_error *error)
 {
     struct buf text;
     struct err err;
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return json_fields_wrong_type(schema, param, "an object", error);
-    buf_init(&text);
-    write_root(context->calls, &text);
+    if (!begin(context, &text, &err))
+        return refuse(error, "tools", &err);
     bool is_good = json_schema_write(schema, "answer", is_strict, &text, &err);
     if (is_good && grammar_cache_get(context->cache, buf_text(&text), text.len, out, &err)) {
         buf_done(&text);
@@ -98,7 +87,7 @@ static bool from_schema(const json_t *schema, bool is_strict, const char *name, 
                          "Invalid schema for %s '%.64s': %s.", param, name, err.text);
 }
 
-static bool read_schema(const json_t *format, const char *param, const struct context *context,
+static bool read_schema(const json_t *format, const char *param, struct context *context,
                         struct grammar **out, struct api_error *error)
 {
     char inner[PARAM_SIZE];
@@ -121,7 +110,7 @@ static bool read_schema(const json_t *format, const char *param, const struct co
                        context, out, error);
 }
 
-static bool read_format(const json_t *format, const char *param, const struct context *context,
+static bool read_format(const json_t *format, const char *param, struct context *context,
                         struct grammar **out, struct api_error *error)
 {
     *out = NULL;
@@ -158,7 +147,7 @@ static bool check_text(const json_t *value, const char *param, struct api_error 
                          "'%s' may have at most %d bytes.", param, (int)MAX_GRAMMAR_TEXT);
 }
 
-static bool read_grammar(const json_t *value, const char *param, const struct context *context,
+static bool read_grammar(const json_t *value, const char *param, struct context *context,
                          struct grammar **out, struct api_error *error)
 {
     struct buf text;
@@ -169,15 +158,16 @@ static bool read_grammar(const json_t *value, const char *param, const struct co
     return compile(&text, param, context->cache, out, error);
 }
 
-static bool read_regex(const json_t *value, const char *param, const struct context *context,
+static bool read_regex(const json_t *value, const char *param, struct context *context,
                        struct grammar **out, struct api_error *error)
 {
     struct buf text;
     struct err err;
     if (!check_text(value, param, error))
         return false;
-    buf_init(&text);
-    buf_append_text(&text, "root ::= ");
+    if (!begin(context, &text, &err))
+        return refuse(error, "tools", &err);
+    buf_append_text(&text, "answer ::= ");
     if (!grammar_regex_write(json_string_value(value), json_string_length(value),
                              GRAMMAR_REGEX_TEXT, 0, -1, &text, &err)) {
         buf_done(&text);
@@ -186,15 +176,17 @@ static bool read_regex(const json_t *value, const char *param, const struct cont
     return compile(&text, param, context->cache, out, error);
 }
 
-static bool read_choice(const json_t *value, const char *param, const struct context *context,
+static bool read_choice(const json_t *value, const char *param, struct context *context,
                         struct grammar **out, struct api_error *error)
 {
     struct buf text;
+    struct err err;
     size_t n = json_array_size(value);
     if (!json_is_array(value) || n == 0 || n > MAX_CHOICES)
         return json_fields_wrong_type(value, param, "an array of 1 to 1024 strings", error);
-    buf_init(&text);
-    buf_append_text(&text, "root ::= ");
+    if (!begin(context, &text, &err))
+        return refuse(error, "tools", &err);
+    buf_append_text(&text, "answer ::= ");
     for (size_t i = 0; i < n; i++) {
         const json_t *choice = json_array_get(value, i);
         if (!json_is_string(choice)) {
@@ -208,7 +200,7 @@ static bool read_choice(const json_t *value, const char *param, const struct con
 }
 
 /* A schema, as an object or as its text. */
-static bool read_json(const json_t *value, const char *param, const struct context *context,
+static bool read_json(const json_t *value, const char *param, struct context *context,
                       struct grammar **out, struct api_error *error)
 {
     if (!json_is_string(value))
@@ -224,12 +216,13 @@ static bool read_json(const json_t *value, const char *param, const struct conte
     return is_good;
 }
 
-bool output_format_read(const json_t *body, const struct tool_format *calls,
-                        struct grammar_cache *cache, struct grammar **out, struct api_error *error)
+bool output_format_read(const json_t *body, const struct answer_frame *frame,
+                        struct grammar_cache *cache, struct grammar **out, bool *out_has_frame,
+                        struct api_error *error)
 {
     static const struct {
         const char *name;
-        bool (*read)(const json_t *value, const char *param, const struct context *context,
+        bool (*read)(const json_t *value, const char *param, struct context *context,
                      struct grammar **out, struct api_error *error);
     } fields[] = {
         {"response_format", read_format}, {"grammar", read_grammar},
@@ -237,7 +230,7 @@ bool output_format_read(const json_t *body, const struct tool_format *calls,
         {"guided_choice", read_choice},   {"guided_json", read_json},
         {"json_schema", read_json},
     };
-    const struct context context = {.calls = calls, .cache = cache};
+    struct context context = {.frame = frame, .cache = cache};
     const char *first = NULL;
     *out = NULL;
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
@@ -262,5 +255,6 @@ bool output_format_read(const json_t *body, const struct tool_format *calls,
         first = fields[i].name;
         *out = grammar;
     }
+    *out_has_frame = context.has_frame;
     return true;
 }

@@ -11,15 +11,16 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+struct answer_frame;
 struct api_error;
 struct grammar;
 struct grammar_cache;
-struct tool_format;
 
-/* Of a completion request's body. *out is the caller's; NULL when anything may be said. `calls` is
- * how tools are called, if there are any: instead of the answer that `response_format` asks for the
- * model may then say a call. NULL for none. */
-bool output_format_read(const json_t *body, const struct tool_format *calls,
-                        struct grammar_cache *cache, struct grammar **out, struct api_error *error);
+/* Of a completion request's body. *out is the caller's; NULL when anything may be said. `frame`
+ * says what may stand around what is asked for; a GBNF grammar alone has nothing around it, and
+ * then *out_has_frame is false. */
+bool output_format_read(const json_t *body, const struct answer_frame *frame,
+                        struct grammar_cache *cache, struct grammar **out, bool *out_has_frame,
+                        struct api_error *error);
 
 #endif

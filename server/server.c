@@ -223,6 +223,8 @@ static struct generation_defaults read_defaults(const struct server *server)
         .model_names = {model_id(server), info->model_name},
         .is_model_strict = options->strict_model,
         .tool_format = server->style.format,
+        .think_open = server->style.think_open,
+        .think_close = server->style.think_close,
         .grammars = server->grammars,
     };
 }

@@ -6,6 +6,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "server/free_text.h"
 #include "server/json_schema.h"
 #include "server/tool_format.h"
 #include "server/tool_request.h"
@@ -33,6 +34,19 @@ static bool write_arguments(const json_t *function, size_t i, struct buf *out, s
     return true;
 }
 
+/* Of each tool. */
+static bool write_all_arguments(const struct tool_request *tools, struct buf *out, struct err *err)
+{
+    json_t *list = json_loadb(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
+    bool is_good = list != NULL || err_no_memory(err, "the tools");
+    for (size_t i = 0; i < tools->n && is_good; i++)
+        is_good = write_arguments(find_function(list, tools->names[i]), i, out, err);
+    json_decref(list);
+    return is_good && (!out->failed || err_no_memory(err, "the grammar of the tools"));
+}
+
+/* ---- a call that must be ---- */
+
 /* Of several tools the model chooses one by its name. */
 static void write_choice(const char *name, const struct tool_format *format, size_t i,
                          struct buf *out)
@@ -52,9 +66,6 @@ bool tool_grammar_write(const struct tool_request *tools, const struct tool_form
 {
     if (format->force_end == NULL)
         return true;
-    json_t *list = json_loadb(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
-    if (list == NULL)
-        return err_no_memory(err, "the tools");
     buf_append_text(out, "root ::= (");
     for (size_t i = 0; i < tools->n; i++)
         write_choice(tools->n > 1 ? tools->names[i] : NULL, format, i, out);
@@ -62,9 +73,127 @@ bool tool_grammar_write(const struct tool_request *tools, const struct tool_form
     json_schema_write_literal(out, format->force_end, strlen(format->force_end));
     buf_append_char(out, '\n');
     json_schema_write_common(out);
-    bool is_good = true;
-    for (size_t i = 0; i < tools->n && is_good; i++)
-        is_good = write_arguments(find_function(list, tools->names[i]), i, out, err);
-    json_decref(list);
-    return is_good && (!out->failed || err_no_memory(err, "the grammar of the tools"));
+    return write_all_arguments(tools, out, err);
+}
+
+/* ---- calls that may be ---- */
+
+/* The arguments of a call in XML are no JSON, and those of a list have no end of their own. */
+bool tool_grammar_is_needed(const struct tool_request *tools, const struct tool_format *format)
+{
+    return tools->n > 0 && tools->choice == TOOL_CHOICE_AUTO &&
+           (tools->is_single || (tools->has_strict && !format->is_xml && !format->is_list));
+}
+
+/* A literal whose spaces are the model's to choose. */
+static void write_spaced(struct buf *out, const char *text)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, " \n");
+        if (n > 0)
+            json_schema_write_literal(out, text, n);
+        text += n;
+        n = strspn(text, " \n");
+        if (n > 0)
+            buf_append_text(out, " [ \\n]{0,2} ");
+        text += n;
+    }
+    buf_append_char(out, ' ');
+}
+
+/* What a call may begin with; none for one that is a bare JSON object. */
+struct openings {
+    const char *marks[FREE_TEXT_MAX_MARKS];
+    size_t n;
+};
+
+static struct openings find_openings(const struct tool_format *format)
+{
+    struct openings found = {.n = 0};
+    if (format->open != NULL)
+        found.marks[found.n++] = format->open;
+    if (format->other_open != NULL)
+        found.marks[found.n++] = format->other_open;
+    for (int i = 0; i < 4 && format->noise[i] != NULL; i++) {
+        if (strncmp(format->force_open, format->noise[i], strlen(format->noise[i])) == 0)
+            found.marks[found.n++] = format->noise[i];
+    }
+    return found;
+}
+
+/* A call's beginning from its opening mark on, which is in `force_open` or before it. */
+static void write_beginning(const struct tool_format *format, const char *mark, struct buf *out)
+{
+    const char *at = strstr(format->force_open, mark);
+    json_schema_write_literal(out, mark, strlen(mark));
+    buf_append_text(out, " [ \\n]{0,2} ");
+    write_spaced(out, at != NULL ? at + strlen(mark) : format->force_open);
+}
+
+static void write_xml_call(const struct openings *openings, const char *close, struct buf *out)
+{
+    buf_append_text(out, "call ::= (");
+    for (size_t i = 0; i < openings->n; i++) {
+        buf_append_text(out, i == 0 ? "" : " | ");
+        json_schema_write_literal(out, openings->marks[i], strlen(openings->marks[i]));
+    }
+    buf_append_text(out, ") ");
+    free_text_write(out, &close, 1);
+    buf_append_char(out, ' ');
+    json_schema_write_literal(out, close, strlen(close));
+    buf_append_char(out, '\n');
+}
+
+static void write_json_call(const struct tool_request *tools, const struct tool_format *format,
+                            const struct openings *openings, struct buf *out)
+{
+    buf_append_text(out, "call ::= (");
+    for (size_t i = 0; i < openings->n; i++) {
+        buf_append_text(out, i == 0 ? "" : " | ");
+        write_beginning(format, openings->marks[i], out);
+    }
+    buf_append_text(out, ") call-rest\ncall-rest ::= (");
+    for (size_t i = 0; i < tools->n; i++) {
+        buf_append_text(out, i == 0 ? "" : " | ");
+        json_schema_write_literal(out, tools->names[i], strlen(tools->names[i]));
+        write_spaced(out, format->force_middle);
+        buf_append_format(out, "arguments-%zu ", i);
+    }
+    buf_append_text(out, ") ");
+    write_spaced(out, format->force_end);
+    buf_append_char(out, '\n');
+}
+
+/* Where a bare object is a call, other text does not begin with a brace. */
+static void write_said(const struct tool_format *format, const struct openings *openings,
+                       struct buf *out)
+{
+    buf_append_text(out, "said ::= ");
+    if (format->open == NULL)
+        buf_append_text(out, "[ \\n]* (\"\" | [^ \\n{<] ");
+    free_text_write(out, openings->marks, openings->n);
+    buf_append_text(out, format->open == NULL ? ")\n" : "\n");
+}
+
+bool tool_grammar_write_optional(const struct tool_request *tools, const struct tool_format *format,
+                                 struct buf *out, struct err *err)
+{
+    struct openings openings = find_openings(format);
+    write_said(format, &openings, out);
+    if (format->is_xml)
+        write_xml_call(&openings, format->close, out);
+    else
+        write_json_call(tools, format, &openings, out);
+    buf_append_text(out,
+                    tools->is_single ? "calls ::= call\n" : "calls ::= call ([ \\n]{0,2} call)*\n");
+    buf_append_text(out, "first-calls ::= calls");
+    if (format->open == NULL) { /* a bare object */
+        buf_append_text(out, " | ");
+        write_spaced(out, format->force_open);
+        buf_append_text(out, "call-rest");
+    }
+    buf_append_char(out, '\n');
+    if (!format->is_xml)
+        return write_all_arguments(tools, out, err);
+    return !out->failed || err_no_memory(err, "the grammar of the tools");
 }

@@ -1,5 +1,6 @@
-/* tool_grammar.h - what a model may say that must call a tool: the rest of the call whose beginning
- * it is given (struct tool_format, `force_open`). Pure. Thread: any. */
+/* tool_grammar.h - calls of tools as rules of a grammar (GBNF): of a model that must call one and
+ * is given the call's beginning (struct tool_format, `force_open`), or of one that may. Pure.
+ * Thread: any. */
 #ifndef SERVER_TOOL_GRAMMAR_H
 #define SERVER_TOOL_GRAMMAR_H
 
@@ -10,10 +11,20 @@ struct err;
 struct tool_format;
 struct tool_request;
 
-/* Appends the grammar (GBNF) of one call of one of the tools, of which there is at least one; its
+/* Appends the grammar of one call of one of the tools, of which there is at least one; its
  * arguments fit the tool's schema. With a single tool its name has been given, too. Nothing for a
  * format that is not JSON. ERR_INVALID when a schema cannot be met. */
 bool tool_grammar_write(const struct tool_request *tools, const struct tool_format *format,
                         struct buf *out, struct err *err);
+
+/* True when calls that are not forced must be held all the same: to one, or to the schema of a tool
+ * that is `strict`. */
+bool tool_grammar_is_needed(const struct tool_request *tools, const struct tool_format *format);
+
+/* Appends three rules for an answer that may have calls: "said", text in which none begins,
+ * "calls", which may follow it, and "first-calls", for the beginning of an answer. They use the
+ * common rules of json_schema.h. */
+bool tool_grammar_write_optional(const struct tool_request *tools, const struct tool_format *format,
+                                 struct buf *out, struct err *err);
 
 #endif

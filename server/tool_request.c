@@ -181,8 +181,12 @@ static bool take(const json_t *tools, const json_t *kept, struct tool_request *o
         return false;
     out->json_len = strlen(out->json);
     out->n = n;
-    for (size_t i = 0; i < n; i++)
-        snprintf(out->names[i], sizeof out->names[i], "%s", tool_name(json_array_get(kept, i)));
+    for (size_t i = 0; i < n; i++) {
+        const json_t *tool = json_array_get(kept, i);
+        snprintf(out->names[i], sizeof out->names[i], "%s", tool_name(tool));
+        if (json_is_true(json_object_get(json_object_get(tool, "function"), "strict")))
+            out->has_strict = true;
+    }
     return true;
 }
 
@@ -193,7 +197,7 @@ bool tool_request_read(const json_t *body, struct tool_request *out, struct api_
     json_t *kept = json_array();
     const json_t *tools = json_fields_get(body, "tools");
     const json_t *choice = json_fields_get(body, "tool_choice");
-    bool is_parallel = true; /* what a model does about it is up to the model */
+    bool is_parallel = true;
     bool is_good = none != NULL && kept != NULL;
     if (!is_good)
         api_error_no_memory(error);
@@ -202,6 +206,7 @@ bool tool_request_read(const json_t *body, struct tool_request *out, struct api_
     is_good = is_good && check_tools(tools, error) &&
               json_fields_bool(body, "parallel_tool_calls", &is_parallel, error) &&
               choose(tools, choice, kept, out, error);
+    out->is_single = !is_parallel;
     if (is_good && !take(tools, kept, out))
         is_good = api_error_no_memory(error);
     json_decref(kept);

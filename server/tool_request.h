@@ -24,6 +24,8 @@ struct tool_request {
     char (*names)[TOOL_REQUEST_MAX_NAME + 1]; /* owned: [n] those that tool_choice leaves */
     size_t n;
     enum tool_choice choice;
+    bool is_single;  /* at most one call: parallel_tool_calls is false */
+    bool has_strict; /* one of the names' functions says "strict" */
 };
 
 /* Of a chat completion's body. On failure *out is empty. */

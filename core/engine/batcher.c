@@ -184,6 +184,7 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
         .min_tokens = request->min_tokens,
         .ignore_end = request->ignore_end,
         .grammar = request->grammar,
+        .grammar_start = request->grammar_start,
         .sampling = request->sampling,
         .stops = request->stops,
         .n_stops = request->n_stops,

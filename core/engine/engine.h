@@ -92,8 +92,10 @@ struct engine_request {
     struct token_bias *biases;        /* ... these: malloc'ed array; NULL for none */
     int n_biases;
     struct grammar *grammar; /* what may be said; NULL: anything */
-    char **stops;            /* malloc'ed array of malloc'ed strings, each with at least one byte */
-    int n_stops;             /* 0 .. DETOKENIZER_MAX_STOPS */
+    const char
+        *grammar_start; /* what of it the prompt has said already; a constant; NULL: nothing */
+    char **stops;       /* malloc'ed array of malloc'ed strings, each with at least one byte */
+    int n_stops;        /* 0 .. DETOKENIZER_MAX_STOPS */
     int32_t shown[DETOKENIZER_MAX_SHOWN]; /* [n_shown] control tokens that read as their names */
     int n_shown;
     bool wants_reports; /* text events say how likely each token was, and ... */

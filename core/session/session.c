@@ -220,6 +220,8 @@ static bool open_speech(struct session *session, const struct session_turn *turn
     detokenizer_show(&session->detokenizer, turn->shown, turn->n_shown);
     if (session->matcher != NULL)
         grammar_matcher_show(session->matcher, turn->shown, turn->n_shown);
+    if (session->matcher != NULL && turn->grammar_start != NULL)
+        grammar_matcher_begin(session->matcher, turn->grammar_start, strlen(turn->grammar_start));
     return true;
 }
 

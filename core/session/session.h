@@ -30,7 +30,8 @@ struct session_turn {
     struct token_list prompt;
     int max_tokens;
     bool ignore_end;
-    struct grammar *grammar; /* what may be said; NULL: anything */
+    struct grammar *grammar;   /* what may be said; NULL: anything */
+    const char *grammar_start; /* what of it the prompt has said already; NULL: nothing */
     struct sampler_settings sampling;
     int min_tokens; /* no end-of-turn token before so many */
     char *const *stops;

@@ -148,6 +148,11 @@ static const char *text_of(const struct grammar_matcher *matcher, int32_t id, si
     return tokenizer_piece(matcher->tokenizer, id, out_len);
 }
 
+void grammar_matcher_begin(struct grammar_matcher *matcher, const char *text, size_t len)
+{
+    matcher->state = walk(matcher, text, len);
+}
+
 bool grammar_matcher_allows(struct grammar_matcher *matcher, int32_t id)
 {
     size_t len;

@@ -26,6 +26,9 @@ void grammar_matcher_close(struct grammar_matcher **matcher);
  * it; before anything is asked. Others are never allowed. */
 void grammar_matcher_show(struct grammar_matcher *matcher, const int32_t *ids, int n);
 
+/* This text of the grammar has been said before; before anything is asked. */
+void grammar_matcher_begin(struct grammar_matcher *matcher, const char *text, size_t len);
+
 /* Asks for one token. */
 bool grammar_matcher_allows(struct grammar_matcher *matcher, int32_t id);
 /* Sets logits [n_vocab] of all that is not allowed to -infinity. False when nothing is allowed:

@@ -177,5 +177,40 @@ class Structured(unittest.TestCase):
         self.assertEqual(self.daemon.get("/health").status, 200)
 
 
+class Thinking(unittest.TestCase):
+    """A model whose template begins a thought: what is asked for comes after it. This one never
+    finds the end of a thought by itself."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = client.Daemon("--chat-template-file", "tests/e2e/thinking.jinja")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__()
+
+    def message(self, **fields):
+        reply = self.daemon.post(CHAT, random_body(3, max_tokens=60, **fields))
+        self.assertEqual(reply.status, 200, reply.body)
+        return reply.json["choices"][0]["message"], reply.json["choices"][0]["finish_reason"]
+
+    def test_the_thought_is_free(self):
+        for fields in ({"response_format": {"type": "json_object"}}, {"guided_choice": ["yes"]}):
+            message, finish = self.message(**fields)
+            self.assertEqual((message["content"], finish), ("", "length"))
+            self.assertGreater(len(message["reasoning_content"]), 10)
+
+    def test_without_a_thought_the_answer_comes_at_once(self):
+        for fields in ({"reasoning_effort": "none"},
+                       {"chat_template_kwargs": {"enable_thinking": False}}):
+            message, finish = self.message(guided_choice=["yes"], **fields)
+            self.assertEqual((message["content"], finish), ("yes", "stop"))
+            self.assertNotIn("reasoning_content", message)
+
+    def test_a_grammar_is_the_whole_answer(self):
+        message, finish = self.message(grammar='root ::= "yes"')
+        self.assertEqual((message["content"], finish), ("yes", "stop"))
+
+
 if __name__ == "__main__":
     client.main()

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "core/text/grammar.h"
+#include "server/answer_grammar.h"
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/output_format.h"
 #include "server/tool_format.h"
+#include "server/tool_request.h"
 
 static const char SCHEMA_FORMAT[] = "{\"response_format\":{\"type\":\"json_schema\",\"json_"
                                     "schema\":{\"name\":\"n\",\"strict\":true,"
@@ -19,7 +21,9 @@ static bool read_body(const char *body, struct grammar_cache *cache, struct gram
     json_t *parsed = json_loads(body, 0, NULL);
     assert_non_null(parsed);
     *error = (struct api_error){0};
-    bool is_good = output_format_read(parsed, NULL, cache, out, error);
+    static const struct answer_frame nothing = {0};
+    bool has_frame;
+    bool is_good = output_format_read(parsed, &nothing, cache, out, &has_frame, error);
     json_decref(parsed);
     return is_good;
 }
@@ -135,8 +139,13 @@ static void check_calls(const char *format, const char *call)
     struct grammar_states states;
     struct api_error error;
     json_t *body = json_loads("{\"response_format\":{\"type\":\"json_object\"}}", 0, NULL);
-    assert_true(output_format_read(body, format != NULL ? tool_format_find(format) : NULL, NULL,
-                                   &grammar, &error));
+    struct tool_request tools = {.n = 1};
+    struct answer_frame frame = {0};
+    bool has_frame;
+    if (format != NULL)
+        frame = (struct answer_frame){.tools = &tools, .calls = tool_format_find(format)};
+    assert_true(output_format_read(body, &frame, NULL, &grammar, &has_frame, &error));
+    assert_true(has_frame);
     assert_true(grammar_states_init(&states, grammar));
     assert_true(grammar_check_fit(&states, "{\"a\": 1}", 8) >= FIT_BEGINNING);
     assert_int_equal(grammar_check_fit(&states, call, strlen(call)) >= FIT_WHOLE, format != NULL);

@@ -255,6 +255,23 @@ static void control_tokens_say_their_names_when_shown(void **state)
     tokenizer_close(&tokenizer);
 }
 
+/* A prompt may have begun what the grammar says. */
+static void it_may_have_begun_before(void **state)
+{
+    (void)state;
+    struct tokenizer *tokenizer = open_small();
+    const char gbnf[] = "root ::= (\"<t>\" [a-z]* \"</t>\")? \"{}\"";
+    struct grammar_matcher *matcher = open_matcher(gbnf, tokenizer, true);
+    grammar_matcher_begin(matcher, "<t>", 3);
+    assert_false(grammar_matcher_allows(matcher, 3 + '{'));
+    accept_text(matcher, "a</t>{");
+    assert_false(grammar_matcher_must_end(matcher));
+    accept_text(matcher, "}");
+    assert_true(grammar_matcher_must_end(matcher));
+    grammar_matcher_close(&matcher);
+    tokenizer_close(&tokenizer);
+}
+
 static void a_token_that_nobody_has_is_a_dead_end(void **state)
 {
     (void)state;
@@ -306,6 +323,7 @@ int main(void)
         cmocka_unit_test(masks_of_real_vocabularies),
         cmocka_unit_test(the_end_of_a_turn_is_the_end_of_the_grammar),
         cmocka_unit_test(control_tokens_say_their_names_when_shown),
+        cmocka_unit_test(it_may_have_begun_before),
         cmocka_unit_test(a_token_that_nobody_has_is_a_dead_end),
         cmocka_unit_test(long_texts_fit_into_bounded_memory),
     };

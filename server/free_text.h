@@ -1,0 +1,17 @@
+/* free_text.h - any text but one that has certain marks in it, as an expression of a grammar
+ * (GBNF). Pure. Thread: any. */
+#ifndef SERVER_FREE_TEXT_H
+#define SERVER_FREE_TEXT_H
+
+#include <stddef.h>
+
+struct buf;
+
+enum { FREE_TEXT_MAX_MARKS = 8 };
+
+/* Appends it. There are 1 .. FREE_TEXT_MAX_MARKS marks in UTF-8, all beginning with the same
+ * character, which none has at another place, and none is the beginning of another. The text may
+ * end with a part of one. */
+void free_text_write(struct buf *out, const char *const *marks, size_t n_marks);
+
+#endif

@@ -1,0 +1,189 @@
+#include "tests/core/text/grammar_check.h"
+
+#include <jansson.h>
+
+#include "core/base/buf.h"
+#include "server/answer_grammar.h"
+#include "server/api_error.h"
+#include "server/tool_format.h"
+#include "server/tool_grammar.h"
+#include "server/tool_request.h"
+
+/* Two functions, the first of which takes {"a": 1} and nothing else. */
+static const char TOOLS[] =
+    "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":true,"
+    "\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{\"const\":1}},\"required\":[\"a\"],"
+    "\"additionalProperties\":false}}},{\"type\":\"function\",\"function\":{\"name\":\"g\"}}]";
+
+static void read_tools(const char *more, struct tool_request *out)
+{
+    char body[1024];
+    struct api_error error;
+    snprintf(body, sizeof body, "{%s%s}", TOOLS, more);
+    json_t *parsed = json_loads(body, 0, NULL);
+    assert_true(tool_request_read(parsed, out, &error));
+    json_decref(parsed);
+}
+
+static enum grammar_fit fit_answer(const struct answer_frame *frame, const char *text)
+{
+    struct buf gbnf;
+    struct err err;
+    buf_init(&gbnf);
+    assert_true(answer_grammar_write(frame, &gbnf, &err));
+    buf_append_text(&gbnf, "answer ::= \"{\" [0-9]+ \"}\"\n");
+    enum grammar_fit is = grammar_check_text(buf_text(&gbnf), text);
+    buf_done(&gbnf);
+    return is;
+}
+
+static enum grammar_fit fit_calls(const struct answer_frame *frame, const char *text)
+{
+    struct buf gbnf;
+    struct err err;
+    buf_init(&gbnf);
+    assert_true(answer_grammar_write_calls(frame, &gbnf, &err));
+    enum grammar_fit is = grammar_check_text(buf_text(&gbnf), text);
+    buf_done(&gbnf);
+    return is;
+}
+
+static void thoughts_may_come_first_where_there_are_any(void **state)
+{
+    (void)state;
+    const struct answer_frame plain = {0};
+    const struct answer_frame thinking = {.think_open = "<think>", .think_close = "</think>"};
+    assert_int_equal(fit_answer(&plain, "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&plain, "<think>a</think>{1}"), FIT_NOT);
+    assert_int_equal(fit_answer(&thinking, "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&thinking, "<think>\n{ a < b </thin\n</think>\n\n{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&thinking, "<think>a"), FIT_BEGINNING);
+    assert_int_equal(fit_answer(&thinking, "<think></think>{x"), FIT_NOT);
+    assert_int_equal(fit_answer(&thinking, "<think>a</think><think>b</think>"), FIT_NOT);
+    assert_int_equal(fit_answer(&thinking, "a</think>{1}"), FIT_NOT);
+}
+
+/* One call as each format has it, and what stands between two. */
+static const struct {
+    const char *format, *call, *other, *between;
+} calls[] = {
+    {"hermes", "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>",
+     "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":[]}}</tool_call>", "\n"},
+    {"mistral", "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"a\": 1}}]",
+     "[TOOL_CALLS][{\"name\": \"g\", \"arguments\": {}}]", ""},
+    {"llama3", "{\"name\": \"f\", \"parameters\": {\"a\": 1}}",
+     "<|python_tag|>{\"name\": \"g\", \"parameters\": {}}", "\n"},
+    {"qwen3-coder",
+     "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n"
+     "</tool_call>",
+     "<function=g>\n</function>\n</tool_call>", "\n"},
+    {"deepseek",
+     "<\xEF\xBD\x9Ctool\xE2\x96\x81"
+     "calls\xE2\x96\x81"
+     "begin\xEF\xBD\x9C>"
+     "<\xEF\xBD\x9Ctool\xE2\x96\x81"
+     "call\xE2\x96\x81"
+     "begin\xEF\xBD\x9C>"
+     "function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>f\n```json\n{\"a\": 1}\n```",
+     "<\xEF\xBD\x9Ctool\xE2\x96\x81"
+     "call\xE2\x96\x81"
+     "begin\xEF\xBD\x9C>"
+     "function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>g\n```json\n{}\n```",
+     "\n"},
+};
+enum { N_CALLS = sizeof calls / sizeof calls[0] };
+
+static void check_fit(const struct answer_frame *frame, const char *a, const char *b, const char *c,
+                      enum grammar_fit expected)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s%s", a, b, c);
+    if (fit_calls(frame, text) != expected)
+        fail_msg("%s: %s", frame->calls->name, text);
+}
+
+static void one_call_is_one_in_every_format(void **state)
+{
+    (void)state;
+    struct tool_request tools;
+    read_tools(",\"parallel_tool_calls\":false", &tools);
+    for (size_t i = 0; i < N_CALLS; i++) {
+        const struct answer_frame frame = {.tools = &tools,
+                                           .calls = tool_format_find(calls[i].format)};
+        bool is_bare = frame.calls->open == NULL;
+        assert_true(tool_grammar_is_needed(&tools, frame.calls));
+        check_fit(&frame, "", "Hello [1] < 2", "", FIT_WHOLE_AND_MORE);
+        check_fit(&frame, calls[i].call, "", "", FIT_WHOLE);
+        check_fit(&frame, calls[i].other, "", "", FIT_WHOLE);
+        check_fit(&frame, "Let me see. ", calls[i].other, "", FIT_WHOLE);
+        check_fit(&frame, calls[i].call, calls[i].between, calls[i].other, FIT_NOT);
+        if (!is_bare)
+            check_fit(&frame, "Let me see.\n\n", calls[i].call, "", FIT_WHOLE);
+    }
+    tool_request_done(&tools);
+}
+
+static void strict_arguments_fit_their_schema(void **state)
+{
+    (void)state;
+    struct tool_request tools;
+    read_tools("", &tools);
+    assert_true(tools.has_strict);
+    const struct answer_frame frame = {.tools = &tools, .calls = tool_format_find("hermes")};
+    assert_true(tool_grammar_is_needed(&tools, frame.calls));
+    check_fit(&frame, calls[0].call, "", "", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, calls[0].call, "\n", calls[0].other, FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 2", "", "", FIT_NOT);
+    check_fit(&frame, "<tool_call>\n{\"name\": \"h", "", "", FIT_NOT);
+    tool_request_done(&tools);
+}
+
+static void calls_that_need_no_hold_have_none(void **state)
+{
+    (void)state;
+    struct tool_request tools;
+    read_tools(",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"g\"}},"
+               "\"parallel_tool_calls\":false",
+               &tools);
+    assert_false(tool_grammar_is_needed(&tools, tool_format_find("hermes"))); /* it is forced */
+    tool_request_done(&tools);
+    read_tools(
+        ",\"tool_choice\":{\"type\":\"allowed_tools\",\"mode\":\"auto\",\"tools\":[{\"type\":"
+        "\"function\",\"name\":\"g\"}]}",
+        &tools);
+    assert_false(tool_grammar_is_needed(&tools, tool_format_find("hermes"))); /* g is not strict */
+    tool_request_done(&tools);
+}
+
+/* An answer in JSON, or one call in its place. */
+static void a_call_may_stand_for_the_answer(void **state)
+{
+    (void)state;
+    struct tool_request tools;
+    read_tools(",\"parallel_tool_calls\":false", &tools);
+    for (size_t i = 0; i < N_CALLS; i++) {
+        const struct answer_frame frame = {.think_open = "<think>",
+                                           .think_close = "</think>",
+                                           .tools = &tools,
+                                           .calls = tool_format_find(calls[i].format)};
+        char text[1024];
+        snprintf(text, sizeof text, "<think>x</think>\n%s", calls[i].call);
+        assert_int_equal(fit_answer(&frame, "{1}"), FIT_WHOLE);
+        assert_int_equal(fit_answer(&frame, calls[i].call), FIT_WHOLE);
+        assert_int_equal(fit_answer(&frame, text), FIT_WHOLE);
+        assert_int_equal(fit_answer(&frame, "Hello"), FIT_NOT);
+    }
+    tool_request_done(&tools);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thoughts_may_come_first_where_there_are_any),
+        cmocka_unit_test(one_call_is_one_in_every_format),
+        cmocka_unit_test(strict_arguments_fit_their_schema),
+        cmocka_unit_test(calls_that_need_no_hold_have_none),
+        cmocka_unit_test(a_call_may_stand_for_the_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
