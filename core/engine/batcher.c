@@ -27,6 +27,8 @@ struct batcher {
     struct admission waiting;
     struct turn **turns; /* [max_turns] running; the first n_turns are set */
     int n_turns;
+    struct turn *parked; /* begun, but not in the steps: their clients do not read */
+    int n_parked;
 
     /* Of one step. */
     struct scheduler_turn *plan;  /* [max_turns] */
@@ -125,21 +127,43 @@ void batcher_add(struct batcher *batcher, struct turn *turn)
     admission_add(&batcher->waiting, turn);
 }
 
-void batcher_cancel(struct batcher *batcher, uint64_t request_id)
+static struct turn *find_in_list(struct turn *turn, uint64_t request_id)
 {
-    for (struct turn *turn = admission_first(&batcher->waiting); turn != NULL; turn = turn->next) {
-        if (turn->request.id == request_id)
-            turn->is_cancelled = true;
-    }
+    while (turn != NULL && turn->request.id != request_id)
+        turn = turn->next;
+    return turn;
+}
+
+/* NULL when it is over, or never was. */
+static struct turn *find_turn(const struct batcher *batcher, uint64_t request_id)
+{
     for (int i = 0; i < batcher->n_turns; i++) {
         if (batcher->turns[i]->request.id == request_id)
-            batcher->turns[i]->is_cancelled = true;
+            return batcher->turns[i];
     }
+    struct turn *turn = find_in_list(batcher->parked, request_id);
+    return turn != NULL ? turn : find_in_list(admission_first(&batcher->waiting), request_id);
+}
+
+void batcher_cancel(struct batcher *batcher, uint64_t request_id)
+{
+    struct turn *turn = find_turn(batcher, request_id);
+    if (turn != NULL)
+        turn->is_cancelled = true;
+}
+
+void batcher_park(struct batcher *batcher, uint64_t request_id, bool is_parked)
+{
+    struct turn *turn = find_turn(batcher, request_id);
+    if (turn != NULL)
+        turn->is_to_park = is_parked;
 }
 
 void batcher_cancel_all(struct batcher *batcher)
 {
     for (struct turn *turn = admission_first(&batcher->waiting); turn != NULL; turn = turn->next)
+        turn->is_cancelled = true;
+    for (struct turn *turn = batcher->parked; turn != NULL; turn = turn->next)
         turn->is_cancelled = true;
     for (int i = 0; i < batcher->n_turns; i++)
         batcher->turns[i]->is_cancelled = true;
@@ -164,12 +188,12 @@ int batcher_patience_ms(const struct batcher *batcher)
 {
     if (!batcher->is_stalled)
         return 0;
-    return batcher_is_idle(batcher) ? -1 : STALLED_MS;
+    return batcher->waiting.n_waiting == 0 ? -1 : STALLED_MS;
 }
 
 bool batcher_is_idle(const struct batcher *batcher)
 {
-    return batcher->n_turns == 0 && batcher->waiting.n_waiting == 0;
+    return batcher->n_turns == 0 && batcher->n_parked == 0 && batcher->waiting.n_waiting == 0;
 }
 
 static bool begin_in(struct session_entry *entry, struct engine_request *request,
@@ -300,6 +324,51 @@ static void end_finished(struct batcher *batcher)
     batcher->n_turns = n_left;
 }
 
+/* ---- turns whose clients do not read ---- */
+
+/* One that reads its prompt goes on: others may wait to copy what it reads. */
+static void park_turns(struct batcher *batcher)
+{
+    int n_left = 0;
+    for (int i = 0; i < batcher->n_turns; i++) {
+        struct turn *turn = batcher->turns[i];
+        if (!turn->is_to_park || session_state(turn->entry->session) != SESSION_SPEAKING) {
+            batcher->turns[n_left++] = turn;
+            continue;
+        }
+        fairness_leave(&batcher->fairness, turn->share);
+        turn->next = batcher->parked;
+        batcher->parked = turn;
+        batcher->n_parked++;
+    }
+    batcher->n_turns = n_left;
+}
+
+/* Those that may go on take free places before anybody who waits. */
+static void unpark_turns(struct batcher *batcher)
+{
+    struct turn **link = &batcher->parked;
+    while (*link != NULL) {
+        struct turn *turn = *link;
+        bool goes_on = turn->is_cancelled ||
+                       (!turn->is_to_park && batcher->n_turns < batcher->options.max_turns);
+        if (!goes_on) {
+            link = &turn->next;
+            continue;
+        }
+        *link = turn->next;
+        turn->next = NULL;
+        batcher->n_parked--;
+        turn->share = fairness_join(&batcher->fairness, turn->request.owner);
+        if (turn->is_cancelled)
+            end_turn(batcher, turn, ENGINE_FINISH_CANCELLED);
+        else
+            batcher->turns[batcher->n_turns++] = turn;
+    }
+}
+
+/* ---- a step ---- */
+
 static void plan_step(struct batcher *batcher)
 {
     for (int i = 0; i < batcher->n_turns; i++) {
@@ -383,6 +452,8 @@ static void send_texts(struct batcher *batcher)
 void batcher_step(struct batcher *batcher)
 {
     end_finished(batcher);
+    park_turns(batcher);
+    unpark_turns(batcher);
     admit_waiting(batcher);
     batcher->is_stalled = batcher->n_turns == 0;
     if (batcher->is_stalled)
@@ -406,5 +477,6 @@ void batcher_read_counters(const struct batcher *batcher, struct engine_counters
     *out = batcher->counters;
     out->n_active = batcher->n_turns;
     out->n_waiting = batcher->waiting.n_waiting;
+    out->n_parked = batcher->n_parked;
     residence_read_counters(batcher->residence, out);
 }

@@ -36,6 +36,8 @@ void batcher_close(struct batcher **batcher);
 void batcher_add(struct batcher *batcher, struct turn *turn);
 /* Marks a turn, waiting or running, to end at the next step. */
 void batcher_cancel(struct batcher *batcher, uint64_t request_id);
+/* See engine_park. */
+void batcher_park(struct batcher *batcher, uint64_t request_id, bool is_parked);
 void batcher_cancel_all(struct batcher *batcher);
 void batcher_forget(struct batcher *batcher, uint64_t session_id);
 void batcher_note(struct batcher *batcher, uint64_t session_id, struct buf *note);
@@ -44,7 +46,7 @@ struct engine_saved *batcher_take_saved(struct batcher *batcher);
 /* How long the next step can wait for news, from the caller or of a session that comes: 0 when
  * there is work, negative when there will be none without news. */
 int batcher_patience_ms(const struct batcher *batcher);
-/* True when no turn waits or runs. */
+/* True when no turn waits, runs or is parked. */
 bool batcher_is_idle(const struct batcher *batcher);
 
 void batcher_step(struct batcher *batcher);

@@ -60,6 +60,12 @@ static bool handle_command(struct engine *engine, struct command *command)
     case COMMAND_CANCEL:
         batcher_cancel(engine->batcher, command->id);
         break;
+    case COMMAND_PARK:
+        batcher_park(engine->batcher, command->id, true);
+        break;
+    case COMMAND_UNPARK:
+        batcher_park(engine->batcher, command->id, false);
+        break;
     case COMMAND_FORGET:
         batcher_forget(engine->batcher, command->id);
         break;
@@ -435,25 +441,31 @@ bool engine_submit(struct engine *engine, struct engine_request *request, struct
     return is_accepted;
 }
 
-static void put_command(struct engine *engine, enum command_kind kind, uint64_t id)
+static bool put_command(struct engine *engine, enum command_kind kind, uint64_t id)
 {
     struct command *command = calloc(1, sizeof *command);
     if (command == NULL)
-        return; /* a wish: the turn then ends by itself, the session when the engine closes */
+        return false;
     command->kind = kind;
     command->id = id;
     if (!inbox_put(&engine->inbox, command, NULL))
-        free(command);
+        free(command); /* the engine stops: everything ends */
+    return true;
 }
 
 void engine_cancel(struct engine *engine, uint64_t request_id)
 {
-    put_command(engine, COMMAND_CANCEL, request_id);
+    put_command(engine, COMMAND_CANCEL, request_id); /* else the turn ends by itself one day */
+}
+
+bool engine_park(struct engine *engine, uint64_t request_id, bool is_parked)
+{
+    return put_command(engine, is_parked ? COMMAND_PARK : COMMAND_UNPARK, request_id);
 }
 
 void engine_forget(struct engine *engine, uint64_t session)
 {
-    put_command(engine, COMMAND_FORGET, session);
+    put_command(engine, COMMAND_FORGET, session); /* else it goes when others need its room */
 }
 
 void engine_note(struct engine *engine, uint64_t session, struct buf *note)

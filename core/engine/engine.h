@@ -173,6 +173,11 @@ bool engine_submit(struct engine *engine, struct engine_request *request, struct
 /* Asks to end a request within one step. Unknown or finished ids are ignored. */
 void engine_cancel(struct engine *engine, uint64_t request_id);
 
+/* While `is_parked` a request that speaks says nothing more and takes no place in the batch; its
+ * session stays as it is. One that still reads its prompt or waits is parked when it begins to
+ * speak. False without memory for the message: ask again. Unknown or finished ids are ignored. */
+bool engine_park(struct engine *engine, uint64_t request_id, bool is_parked);
+
 /* Frees a session's memory, after its running request if there is one. Unknown ids are ignored. */
 void engine_forget(struct engine *engine, uint64_t session);
 
@@ -206,6 +211,7 @@ struct engine_counters {
     uint64_t n_evicted_tokens;
     int n_active;             /* requests being prefilled or decoded */
     int n_waiting;            /* requests accepted and not yet active */
+    int n_parked;             /* requests that have begun and are parked */
     int n_sessions;           /* in memory */
     int n_saved_sessions;     /* in files */
     uint64_t n_spilled;       /* sessions saved to files, so far */

@@ -14,12 +14,20 @@
 struct err;
 struct turn;
 
-enum command_kind { COMMAND_SUBMIT, COMMAND_CANCEL, COMMAND_FORGET, COMMAND_NOTE, COMMAND_STOP };
+enum command_kind {
+    COMMAND_SUBMIT,
+    COMMAND_CANCEL,
+    COMMAND_PARK,
+    COMMAND_UNPARK,
+    COMMAND_FORGET,
+    COMMAND_NOTE,
+    COMMAND_STOP,
+};
 
 struct command {
     struct command *next;
     enum command_kind kind;
-    uint64_t id;       /* cancel: the request; forget, note: the session */
+    uint64_t id;       /* cancel, park, unpark: the request; forget, note: the session */
     struct turn *turn; /* submit */
     struct buf note;   /* note */
 };

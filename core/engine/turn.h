@@ -13,10 +13,11 @@
 struct session_entry;
 
 struct turn {
-    struct turn *next; /* in the queue of those that wait */
+    struct turn *next; /* in the queue of those that wait, or among the parked */
     struct engine_request request;
     struct session_entry *entry; /* NULL until admitted */
     bool is_cancelled;
+    bool is_to_park; /* as soon as it speaks, and as long as it is set */
     int share;       /* of its owner, in the batcher's fairness */
     uint64_t awaits; /* while it waits: the session that is reading what both begin with; or 0 */
 

@@ -423,6 +423,76 @@ static void owners_take_turns(void **state)
     assert_int_equal(ends[1], N + 1);
 }
 
+static int n_tokens_of(uint64_t request)
+{
+    pthread_mutex_lock(&results.lock);
+    int n = results.of[request].n_tokens;
+    pthread_mutex_unlock(&results.lock);
+    return n;
+}
+
+/* With one place in the batch: a turn that is parked leaves it to others, and goes on later as if
+ * it had never stopped. */
+static void a_parked_turn_is_in_nobodys_way(void **state)
+{
+    (void)state;
+    enum { LENGTH = 60, AGAIN = 3, BESIDE = 10 };
+    struct engine_options options = small_window();
+    options.max_batch_sessions = 1;
+    struct engine *engine = open_engine(options);
+    submit(engine, make_request(1, 0, 0, 40, LENGTH));
+    char *alone = strdup(buf_text(&wait_final(1)->text));
+
+    submit(engine, make_request(AGAIN, 0, 0, 40, LENGTH));
+    assert_true(engine_park(engine, AGAIN, true));
+    assert_true(engine_park(engine, 99, true));
+    for (uint64_t i = BESIDE; i < BESIDE + 5; i++) {
+        submit(engine, make_request(i, 0, 0, 40, 8));
+        assert_int_equal(wait_final(i)->n_tokens, 8);
+        assert_int_equal(n_tokens_of(AGAIN), 1); /* what its prompt's last step brought */
+        assert_int_equal(read_counters(engine).n_parked, 1);
+    }
+    assert_true(engine_park(engine, AGAIN, false));
+    assert_string_equal(buf_text(&wait_final(AGAIN)->text), alone);
+    free(alone);
+    engine_close(&engine);
+    assert_int_equal(results.of[AGAIN].n_finals, 1);
+}
+
+static void a_parked_turn_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    submit(engine, make_request(1, 5, 0, 10, 1000000));
+    assert_true(engine_park(engine, 1, true));
+    while (read_counters(engine).n_parked == 0)
+        usleep(100);
+    engine_cancel(engine, 1);
+    const struct result *result = wait_final(1);
+    assert_int_equal(result->finish, ENGINE_FINISH_CANCELLED);
+    submit(engine, make_request(2, 5, result->usage.position, 5, 5));
+    assert_false(wait_final(2)->is_failed);
+
+    submit(engine, make_request(3, 6, 0, 10, 1000000));
+    assert_true(engine_park(engine, 3, true));
+    engine_close(&engine);
+    assert_int_equal(results.of[3].n_finals, 1);
+}
+
+/* What others wait to copy is read on. */
+static void a_prompt_is_read_though_its_turn_is_to_be_parked(void **state)
+{
+    (void)state;
+    struct engine *engine = open_engine(small_window());
+    submit(engine, make_request(1, 5, 0, 50, 20));
+    assert_true(engine_park(engine, 1, true));
+    submit(engine, make_request(2, 5 + 26, 0, 50, 20)); /* the same words */
+    const struct result *result = wait_final(2);
+    assert_false(result->is_failed);
+    assert_int_equal(result->usage.n_cached, 49);
+    engine_close(&engine);
+}
+
 static void expect_refusal(struct engine_options options, enum err_code code, const char *part)
 {
     struct engine *engine = NULL;
@@ -468,6 +538,9 @@ int main(void)
         cmocka_unit_test(a_copy_that_is_not_exact_is_refused),
         cmocka_unit_test(sinks_are_the_sessions_own),
         cmocka_unit_test(owners_take_turns),
+        cmocka_unit_test(a_parked_turn_is_in_nobodys_way),
+        cmocka_unit_test(a_parked_turn_can_be_cancelled),
+        cmocka_unit_test(a_prompt_is_read_though_its_turn_is_to_be_parked),
         cmocka_unit_test(bad_options_get_one_sentence),
     };
     return cmocka_run_group_tests(tests, engine_run_init, engine_run_done);
