@@ -1,5 +1,8 @@
 #include "server/chat_routes.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "server/api_error.h"
 #include "server/chat_turn.h"
 #include "server/conversation_name.h"
@@ -26,11 +29,50 @@ static void post_completion(void *turns, const struct route_call *call)
     generate(turns, call, false);
 }
 
+static bool check_method(const struct route_call *call)
+{
+    struct api_error error;
+    if (strcmp(http_exchange_method(call->exchange), "HEAD") != 0)
+        return true;
+    http_exchange_add_header(call->exchange, "Allow", "GET, DELETE");
+    api_error_set(&error, 405, "method_not_allowed", NULL, "A stream has no HEAD.");
+    http_exchange_reply_error(call->exchange, &error);
+    return false;
+}
+
+/* For EventSource, and whoever else takes a stream up with a GET: ?starting_after=N or
+ * Last-Event-ID. */
+static void get_stream(void *turns, const struct route_call *call)
+{
+    struct api_error error;
+    const char *text = http_exchange_query(call->exchange, "starting_after");
+    char *end = NULL;
+    int64_t after = text == NULL ? -1 : strtoll(text, &end, 10);
+    if (!check_method(call))
+        return;
+    if (text != NULL && (end == text || *end != '\0' || after < 0)) {
+        api_error_set(&error, 400, "invalid_value", "starting_after",
+                      "'starting_after' must be the number of an event.");
+        http_exchange_reply_error(call->exchange, &error);
+        return;
+    }
+    chat_turn_follow(turns, call->exchange, call->owner, call->params[0], after);
+}
+
+static void delete_stream(void *turns, const struct route_call *call)
+{
+    chat_turn_delete(turns, call->exchange, call->owner, call->params[0]);
+}
+
 bool chat_routes_add(struct routes *routes, struct chat_turns *turns, struct err *err)
 {
     static const struct route table[] = {
         {"POST", "/chat/completions", post_chat, ROUTE_GENERATES},
         {"POST", "/completions", post_completion, ROUTE_GENERATES},
+        {"GET", "/chat/completions/{}", get_stream, ROUTE_KEYED},
+        {"GET", "/completions/{}", get_stream, ROUTE_KEYED},
+        {"DELETE", "/chat/completions/{}", delete_stream, ROUTE_KEYED},
+        {"DELETE", "/completions/{}", delete_stream, ROUTE_KEYED},
     };
     return routes_add(routes, table, sizeof table / sizeof table[0], turns, err);
 }

@@ -1,17 +1,20 @@
 /* chat_turn.h - POST /v1/chat/completions and /v1/completions: what a generation says, as a stream
  * of chunks or as one object.
  *
- * A turn lives until its answer is complete or its client is gone. Owner: the generation that it
- * listens to. Thread: loop. */
+ * A turn lives until its answer is complete or its clients are gone; where one of them may come
+ * back (resumables.h), a while longer. Owner: the generation that it listens to. Thread: loop. */
 #ifndef SERVER_CHAT_TURN_H
 #define SERVER_CHAT_TURN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "server/generation_request.h"
 
 struct generations;
 struct http_exchange;
+struct metrics;
+struct resumables;
 struct text_list;
 struct tokenizer;
 
@@ -21,8 +24,11 @@ struct chat_turns {
     struct generation_defaults defaults;
     const char *model_name; /* as answers give it */
     const struct tokenizer *tokenizer;
-    char fingerprint[64];                         /* "system_fingerprint" of all answers */
-    int ping_after_s;                             /* of silence in a stream */
+    char fingerprint[64];          /* "system_fingerprint" of all answers */
+    int ping_after_s;              /* of silence in a stream */
+    int stall_s;                   /* a stream that nobody reads is cut after so long */
+    struct metrics *metrics;       /* NULL: nobody counts */
+    struct resumables *resumables; /* NULL: nothing can be taken up */
     const struct text_list *conversation_headers; /* that may name one, in this order */
 };
 
@@ -30,5 +36,14 @@ struct chat_turns {
  * name that the headers give, or NULL. */
 void chat_turn_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
                      int owner, const char *conversation_id);
+
+/* The same for an answer that is being made, or was a moment ago, and can be taken up: it is found
+ * by its id, and streamed after the event `after` (-1: from the start) or the client's
+ * Last-Event-ID. */
+void chat_turn_follow(struct chat_turns *turns, struct http_exchange *exchange, int owner,
+                      const char *id, int64_t after);
+/* Ends it, for all who follow it. */
+void chat_turn_delete(struct chat_turns *turns, struct http_exchange *exchange, int owner,
+                      const char *id);
 
 #endif

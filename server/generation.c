@@ -41,7 +41,9 @@ struct generation {
     char request_id[65];
     struct generation_prompt prompt;
 
-    bool has_started; /* on_start was called */
+    bool is_parked;    /* as wished, and ... */
+    bool is_park_told; /* ... as the engine knows */
+    bool has_started;  /* on_start was called */
     struct buf text;
     bool has_parser;
     struct answer_parser parser;
@@ -287,6 +289,14 @@ static void wind_up(struct generation *one)
 
 /* ---- from the words to the engine ---- */
 
+/* Without memory now it is told with the next tick. */
+static void tell_park(struct generation *one)
+{
+    if (one->state == GENERATION_SPEAKS && one->is_parked != one->is_park_told &&
+        engine_park(one->all->options.engine, one->id, one->is_parked))
+        one->is_park_told = one->is_parked;
+}
+
 static void speak(struct generation *one)
 {
     struct err err;
@@ -295,6 +305,8 @@ static void speak(struct generation *one)
         return;
     }
     one->state = GENERATION_SPEAKS;
+    one->is_park_told = false;
+    tell_park(one);
     generation_meter_submitted(&one->meter);
     tell_start(one);
 }
@@ -368,6 +380,12 @@ void generation_run(struct generation *one)
     struct generations *all = one->all;
     begin(one);
     settle(all);
+}
+
+void generation_park(struct generation *one, bool is_parked)
+{
+    one->is_parked = is_parked;
+    tell_park(one);
 }
 
 void generation_leave(struct generation *one)
@@ -550,6 +568,7 @@ static void on_tick(void *arg)
     struct generations *all = arg;
     all->is_walking = true;
     for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
+        tell_park(one);
         if (one->listener != NULL)
             one->listener->on_tick(one->arg);
     }

@@ -124,6 +124,8 @@ struct generation *generation_new(struct generations *all, struct generation_ask
                                   struct api_error *error);
 /* Sets it going. The listener may be called, to its last call, before this returns. */
 void generation_run(struct generation *generation);
+/* Says no more until it is told otherwise: its client does not read. */
+void generation_park(struct generation *generation, bool is_parked);
 /* Nobody listens any more: ends as soon as that is possible. The pointer is dead for the caller,
  * and the listener is not called again. */
 void generation_leave(struct generation *generation);

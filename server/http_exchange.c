@@ -11,6 +11,8 @@
 #include "server/http_exchange_state.h"
 #include "server/random_id.h"
 
+enum { FULL_BYTES = 64 * 1024, ROOM_BYTES = 16 * 1024 }; /* unread, of a stream */
+
 void http_exchange_wake(struct http_exchange *exchange)
 {
     if (!exchange->is_suspended || exchange->is_waking)
@@ -42,6 +44,7 @@ void http_exchange_tell_gone(struct http_exchange *exchange)
     exchange->is_gone = true;
     void (*fn)(void *) = exchange->on_gone;
     exchange->on_gone = NULL;
+    exchange->on_pressure = NULL;
     if (fn != NULL)
         fn(exchange->on_gone_arg);
 }
@@ -210,6 +213,24 @@ void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg)
     exchange->on_gone_arg = arg;
 }
 
+void http_exchange_on_pressure(struct http_exchange *exchange, void (*fn)(void *arg, bool is_full),
+                               void *arg)
+{
+    exchange->on_pressure = fn;
+    exchange->on_pressure_arg = arg;
+}
+
+void http_exchange_check_pressure(struct http_exchange *exchange)
+{
+    size_t unread = exchange->out.len - exchange->out_begin;
+    bool is_full = unread > (exchange->is_full ? ROOM_BYTES : FULL_BYTES);
+    if (is_full == exchange->is_full)
+        return;
+    exchange->is_full = is_full;
+    if (exchange->on_pressure != NULL)
+        exchange->on_pressure(exchange->on_pressure_arg, is_full);
+}
+
 void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value)
 {
     if (exchange->n_headers == HTTP_EXCHANGE_MAX_HEADERS)
@@ -259,29 +280,38 @@ void http_exchange_begin_stream(struct http_exchange *exchange, const char *cont
     http_exchange_wake(exchange);
 }
 
+void http_exchange_cut(struct http_exchange *exchange)
+{
+    exchange->on_gone = NULL;
+    exchange->on_pressure = NULL;
+    exchange->is_gone = true;
+    shutdown(exchange->deadline->fd, SHUT_RDWR);
+    http_exchange_wake(exchange);
+}
+
 bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
 {
     size_t unsent = exchange->out.len - exchange->out_begin;
-    if (!bytes->failed && unsent + bytes->len <= exchange->all->max_unsent_bytes) {
+    if (!bytes->failed && unsent <= exchange->all->max_unsent_bytes) {
         if (exchange->out_begin > exchange->out.len / 2) {
             buf_drop_front(&exchange->out, exchange->out_begin);
             exchange->out_begin = 0;
         }
         buf_append(&exchange->out, bytes->data, bytes->len);
         http_exchange_wake(exchange);
-        if (!exchange->out.failed)
+        if (!exchange->out.failed) {
+            http_exchange_check_pressure(exchange);
             return true;
+        }
     }
-    exchange->on_gone = NULL;
-    exchange->is_gone = true;
-    shutdown(exchange->deadline->fd, SHUT_RDWR);
-    http_exchange_wake(exchange);
+    http_exchange_cut(exchange);
     return false;
 }
 
 void http_exchange_end(struct http_exchange *exchange)
 {
     exchange->on_gone = NULL;
+    exchange->on_pressure = NULL;
     exchange->is_ended = true;
     http_exchange_wake(exchange);
 }

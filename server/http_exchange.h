@@ -47,6 +47,11 @@ struct log_field http_exchange_note_at(const struct http_exchange *exchange, siz
 /* Calls fn(arg) once if the client leaves before the reply is finished. */
 void http_exchange_on_gone(struct http_exchange *exchange, void (*fn)(void *arg), void *arg);
 
+/* Calls fn(arg, true) when much of what was written to a stream lies unread, and fn(arg, false)
+ * when most of that is read; not after the stream's end. fn must not write. */
+void http_exchange_on_pressure(struct http_exchange *exchange, void (*fn)(void *arg, bool is_full),
+                               void *arg);
+
 void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
 
 /* The whole reply; takes the bytes of `body` and leaves it empty. */
@@ -61,5 +66,7 @@ void http_exchange_begin_stream(struct http_exchange *exchange, const char *cont
  * caller (on_gone is not called). */
 bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes);
 void http_exchange_end(struct http_exchange *exchange);
+/* Breaks the connection; the exchange is gone for the caller (on_gone is not called). */
+void http_exchange_cut(struct http_exchange *exchange);
 
 #endif

@@ -64,6 +64,9 @@ struct http_exchange {
 
     void (*on_gone)(void *arg); /* NULL when nobody waits for it */
     void *on_gone_arg;
+    void (*on_pressure)(void *arg, bool is_full); /* the same */
+    void *on_pressure_arg;
+    bool is_full;
 };
 
 /* Of one server. */
@@ -73,7 +76,7 @@ struct http_exchanges {
     struct http_exchange *waking; /* to be resumed before the daemon's next turn */
     int n;
     size_t n_body_bytes;     /* held by all of them */
-    size_t max_unsent_bytes; /* of one stream */
+    size_t max_unsent_bytes; /* of one stream: it is cut when more is written */
 };
 
 /* NULL without memory or when the connection is not one that the deadlines know. */
@@ -88,6 +91,8 @@ void http_exchange_name(struct http_exchange *exchange);
 void http_exchange_wake(struct http_exchange *exchange);
 /* May be called only from the access handler or the content reader of this very connection. */
 void http_exchange_suspend(struct http_exchange *exchange);
+/* Some of a stream has been written or read. */
+void http_exchange_check_pressure(struct http_exchange *exchange);
 /* Nobody will read more of the reply: calls on_gone, once. */
 void http_exchange_tell_gone(struct http_exchange *exchange);
 

@@ -62,6 +62,7 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     if (n > 0) {
         memcpy(out, exchange->out.data + exchange->out_begin, n);
         exchange->out_begin += n;
+        http_exchange_check_pressure(exchange);
         return (ssize_t)n;
     }
     if (exchange->is_ended)

@@ -231,6 +231,9 @@ static void write_now(const struct metrics_now *now, struct buf *out)
                      now->n_generations);
     prometheus_gauge(out, "sinkd_requests_active", "Generations being computed.",
                      counters->n_active);
+    prometheus_gauge(out, "sinkd_requests_parked",
+                     "Generations that wait for a client that reads too slowly.",
+                     counters->n_parked);
     prometheus_gauge(out, "sinkd_queue_depth", "Generations waiting for their first step.",
                      counters->n_waiting + now->n_waiting);
     prometheus_gauge(out, "sinkd_sessions", "Sessions held in memory.", counters->n_sessions);

@@ -85,6 +85,12 @@ static const struct option table[] = {
     {"max-body", BYTES, AT(max_body_bytes), 1024, 1 << 30, "16M", "BYTES", "largest request body"},
     {"ping-seconds", INTEGER, AT(ping_seconds), 1, 3600, "12", "SECONDS",
      "in a silent stream, send a comment this often; proxies give up at 15 and more"},
+    {"stall-seconds", INTEGER, AT(stall_seconds), 1, 3600, "60", "SECONDS",
+     "an answer waits for a client that reads nothing for so long, then its stream is cut"},
+    {"resume-seconds", INTEGER, AT(resume_seconds), 0, 3600, "5", "SECONDS",
+     "an answer whose client can come back goes on for so long without it, and is kept so long "
+     "after "
+     "its end; 0: it ends when its client leaves"},
     {"drain-delay", INTEGER, AT(drain_delay), 0, 3600, "0", "SECONDS",
      "on SIGTERM, go on so long while /readyz says 503, for balancers to notice"},
     {"drain-seconds", INTEGER, AT(drain_seconds), 0, 86400, "30", "SECONDS",
@@ -367,10 +373,10 @@ bool options_read(struct options *out, int argc, char **argv, struct err *err)
 static bool is_live(const char *name)
 {
     static const char *const names[] = {
-        "max-per-key", "strict-model",   "max-body",     "ping-seconds",
-        "drain-delay", "drain-seconds",  "allowed-host", "cors-origin",
-        "max-tokens",  "temperature",    "top-p",        "min-p",
-        "top-k",       "repeat-penalty", "log-level",    "log-format",
+        "max-per-key",    "strict-model", "max-body",      "ping-seconds", "stall-seconds",
+        "resume-seconds", "drain-delay",  "drain-seconds", "allowed-host", "cors-origin",
+        "max-tokens",     "temperature",  "top-p",         "min-p",        "top-k",
+        "repeat-penalty", "log-level",    "log-format",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], name) == 0)

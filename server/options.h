@@ -67,6 +67,8 @@ struct options {
     enum store_durability durability;
     int64_t response_ttl_s; /* 0: for ever */
     int ping_seconds;
+    int stall_seconds;
+    int resume_seconds; /* 0: no client can come back */
     int drain_delay;
     int drain_seconds;
     enum log_level log_level;

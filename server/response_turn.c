@@ -9,11 +9,11 @@
 #include "core/base/log.h"
 #include "server/api_error.h"
 #include "server/chat_reply.h"
+#include "server/followers.h"
 #include "server/generation.h"
 #include "server/http_exchange.h"
 #include "server/item.h"
 #include "server/logprobs_reply.h"
-#include "server/response_followers.h"
 #include "server/response_output.h"
 #include "server/response_record.h"
 #include "server/response_reply.h"
@@ -40,7 +40,7 @@ struct response_turn {
     struct generation_request generation_request;
     struct generation *generation;
     struct response_output output;
-    struct response_followers followers;
+    struct followers followers;
     bool is_background;
     bool is_kept;
     bool is_strict;
@@ -56,34 +56,37 @@ static void turn_free(struct response_turn *turn)
     response_record_done(&turn->record);
     generation_request_done(&turn->generation_request);
     response_output_done(&turn->output);
-    response_followers_done(&turn->followers);
+    followers_done(&turn->followers);
     free(turn);
 }
 
-/* Takes the events that were written, from number `first` on, to whoever follows. May free the
- * turn. */
-static void flush(struct response_turn *turn, int64_t first)
+/* Takes the events that were written to whoever follows. May free the turn. */
+static void flush(struct response_turn *turn)
 {
-    response_followers_send(&turn->followers, &turn->output.frames, first);
+    followers_send(&turn->followers, &turn->output.frames);
+}
+
+static void send_row(const void *row, struct http_exchange *exchange)
+{
+    response_reply_send(row, exchange);
 }
 
 /* The last that all of them hear; the turn is freed. */
 static void conclude(struct response_turn *turn)
 {
-    int64_t first = turn->output.sequence;
     const struct response_row *row = &turn->record.row;
-    if (first == 0)
+    if (turn->output.sequence == 0)
         response_output_begin(&turn->output, row);
     response_output_end(&turn->output, row);
-    response_followers_show(&turn->followers, row);
-    response_followers_end(&turn->followers, &turn->output.frames, first);
+    followers_show(&turn->followers, send_row, row);
+    followers_end(&turn->followers, &turn->output.frames);
     turn_free(turn);
 }
 
 /* The same for what went wrong before anything was said. */
 static void refuse(struct response_turn *turn, const struct api_error *error)
 {
-    response_followers_refuse(&turn->followers, error);
+    followers_refuse(&turn->followers, error);
     turn_free(turn);
 }
 
@@ -109,7 +112,7 @@ static void on_committed(void *arg)
         row->status = RESPONSE_FAILED;
         buf_clear(&row->error);
         response_reply_write_error("server_error", err->text, &row->error);
-        response_followers_fail(&turn->followers, &error);
+        followers_fail(&turn->followers, &error);
     }
     conclude(turn);
 }
@@ -132,13 +135,12 @@ static void finish(struct response_turn *turn)
 static void close_output(struct response_turn *turn, bool is_complete)
 {
     struct response_row *row = &turn->record.row;
-    int64_t first = turn->output.sequence;
     if (!response_output_close(&turn->output, is_complete)) {
         row->status = RESPONSE_FAILED;
         response_reply_write_error("server_error", "not enough memory", &row->error);
     }
     turn->state = TURN_COMMITS; /* nobody's leaving interrupts it any more */
-    flush(turn, first);
+    flush(turn);
 }
 
 /* Nobody wants it any more. */
@@ -160,6 +162,13 @@ static void on_deserted(void *arg)
     struct response_turn *turn = arg;
     if (!turn->is_background)
         interrupt(turn);
+}
+
+static void on_pressure(void *arg, bool is_full)
+{
+    struct response_turn *turn = arg;
+    if (turn->state == TURN_GENERATES)
+        generation_park(turn->generation, is_full && !turn->is_background);
 }
 
 /* ---- what the generation says ---- */
@@ -204,17 +213,15 @@ static void on_start(void *arg, const struct generation_start *start)
         generation_leave(generation);
         return;
     }
-    response_followers_add_headers(&turn->followers, start);
-    int64_t first = turn->output.sequence;
+    followers_add_headers(&turn->followers, start);
     row->status = RESPONSE_IN_PROGRESS;
     response_output_begin(&turn->output, row);
-    flush(turn, first);
+    flush(turn);
 }
 
 static void on_delta(void *arg, const struct generation_delta *delta)
 {
     struct response_turn *turn = arg;
-    int64_t first = turn->output.sequence;
     static const enum response_part parts[] = {
         [ANSWER_CONTENT] = RESPONSE_PART_TEXT,
         [ANSWER_REASONING] = RESPONSE_PART_REASONING,
@@ -231,13 +238,13 @@ static void on_delta(void *arg, const struct generation_delta *delta)
     if (!is_said)
         log_warning("%s: not enough memory for the answer", turn->record.row.id);
     buf_done(&logprobs);
-    flush(turn, first);
+    flush(turn);
 }
 
 static void on_tick(void *arg)
 {
     struct response_turn *turn = arg;
-    response_followers_ping(&turn->followers, turn->all->ping_after_s);
+    followers_ping(&turn->followers, turn->all->ping_after_s);
 }
 
 static void on_finish(void *arg, const struct generation_end *end)
@@ -251,7 +258,7 @@ static void on_finish(void *arg, const struct generation_end *end)
         snprintf(row->incomplete_reason, sizeof row->incomplete_reason, "max_output_tokens");
     response_reply_write_usage(&end->usage, end->n_thought, &row->usage);
     chat_reply_session(end, &row->session);
-    response_followers_add_end_headers(&turn->followers, end);
+    followers_note_end(&turn->followers, end);
     close_output(turn, end->finish == ENGINE_FINISH_STOP);
     finish(turn);
 }
@@ -324,7 +331,7 @@ static void on_loaded(void *arg)
     } else {
         turn->state = TURN_GENERATES;
         if (turn->is_background) /* nobody waits for more than the promise */
-            response_followers_show(&turn->followers, &turn->record.row);
+            followers_show(&turn->followers, send_row, &turn->record.row);
         generation_run(turn->generation);
     }
 }
@@ -384,6 +391,8 @@ static struct response_turn *turn_new(struct response_turns *all, struct respons
     buf_init(&turn->followers.log);
     turn->followers.keeps_log = turn->is_background;
     turn->followers.on_deserted = on_deserted;
+    turn->followers.on_pressure = on_pressure;
+    turn->followers.stall_s = all->stall_s;
     turn->followers.arg = turn;
     turn->next = all->first;
     all->first = turn;
@@ -414,8 +423,7 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
     }
     turn->owner = owner;
     snprintf(turn->request_id, sizeof turn->request_id, "%s", http_exchange_request_id(exchange));
-    if (response_followers_add(&turn->followers, exchange, turn->generation_request.is_streaming,
-                               -1))
+    if (followers_add(&turn->followers, exchange, turn->generation_request.is_streaming, -1))
         load(turn);
     else
         turn_free(turn);
@@ -445,11 +453,11 @@ void response_turn_show(const struct response_turn *turn, struct http_exchange *
 
 void response_turn_follow(struct response_turn *turn, struct http_exchange *exchange, int64_t after)
 {
-    response_followers_add(&turn->followers, exchange, true, after);
+    followers_add(&turn->followers, exchange, true, after);
 }
 
 void response_turn_cancel(struct response_turn *turn, struct http_exchange *exchange)
 {
-    if (response_followers_add(&turn->followers, exchange, false, -1))
+    if (followers_add(&turn->followers, exchange, false, -1))
         interrupt(turn);
 }

@@ -35,6 +35,7 @@ struct response_turns {
     int n_window;
     int64_t ttl_s;    /* of stored responses; 0: for ever */
     int ping_after_s; /* of silence in a stream */
+    int stall_s;      /* a stream that nobody reads is cut after so long */
     struct response_turn *first;
 };
 

@@ -29,6 +29,7 @@
 #include "server/metrics.h"
 #include "server/options.h"
 #include "server/page_routes.h"
+#include "server/resumables.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
 #include "server/sd_watch.h"
@@ -62,6 +63,7 @@ struct server {
     struct answer_style style;
     struct grammar_cache *grammars;
     struct chat_turns turns;
+    struct resumables *resumables;
     struct http_server *http;
     struct routes routes;
     struct info_routes info;
@@ -253,7 +255,8 @@ static bool open_generations(struct server *server, struct err *err)
         .max = MAX_GENERATIONS,
         .max_per_owner = options->max_per_key,
     };
-    if (!generations_open(&server->generations, &generations_options, err) ||
+    if (!resumables_open(&server->resumables, server->loop, options->resume_seconds, err) ||
+        !generations_open(&server->generations, &generations_options, err) ||
         !grammar_cache_new(&server->grammars, MAX_GRAMMAR_BYTES, err))
         return false;
     server->turns = (struct chat_turns){
@@ -263,6 +266,9 @@ static bool open_generations(struct server *server, struct err *err)
         .tokenizer = engine_tokenizer(server->engine),
         .ping_after_s = options->ping_seconds,
         .conversation_headers = &server->lists.conversation_headers,
+        .stall_s = options->stall_seconds,
+        .metrics = server->metrics,
+        .resumables = server->resumables,
     };
     snprintf(server->turns.fingerprint, sizeof server->turns.fingerprint, "fp_sinkd-%s-%s",
              SINKD_VERSION, kv_type_name(info->kv_type));
@@ -365,6 +371,7 @@ static bool add_routes(struct server *server, struct err *err)
         .engine = server->engine,
         .model_name = model_id(server),
         .ping_after_s = server->options.ping_seconds,
+        .stall_s = server->options.stall_seconds,
     };
     return chat_routes_add(&server->routes, &server->turns, err) &&
            stateful_api_add_routes(server->stateful, &parts, &server->routes, err) &&
@@ -400,6 +407,8 @@ static void apply_options(struct server *server)
     log_set_format(options->log_format);
     generations_limit_owners(server->generations, options->max_per_key);
     server->turns.ping_after_s = options->ping_seconds;
+    server->turns.stall_s = options->stall_seconds;
+    resumables_set_seconds(server->resumables, options->resume_seconds);
     server->turns.defaults = read_defaults(server);
     read_lists(options, &server->lists, NULL); /* known to be good */
     struct http_policy policy = make_policy(server);
@@ -493,6 +502,7 @@ void server_close(struct server **server_ptr)
     if (server->drain != NULL)
         drain_end(server->drain);
     http_server_close(&server->http);
+    resumables_close(&server->resumables);
     if (server->loop != NULL)
         event_loop_finish_work(server->loop); /* it may read what the engine owns */
     conversations_close(&server->conversations);

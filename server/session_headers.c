@@ -15,14 +15,13 @@ void session_headers_add(struct http_exchange *exchange, const struct generation
         http_exchange_add_header(exchange, "X-Conversation-Id", start->conversation_id);
 }
 
-void session_headers_add_end(struct http_exchange *exchange, const struct generation_end *end)
+struct generation_start session_headers_of_end(const struct generation_end *end)
 {
-    struct generation_start start = {
+    return (struct generation_start){
         .conversation_id = end->conversation_id,
         .match = end->match,
         .n_cached = end->usage.n_cached,
         .n_new = end->usage.n_prompt,
         .n_evicted = end->usage.n_evicted,
     };
-    session_headers_add(exchange, &start);
 }

@@ -3,13 +3,13 @@
 #ifndef SERVER_SESSION_HEADERS_H
 #define SERVER_SESSION_HEADERS_H
 
-struct generation_end;
-struct generation_start;
+#include "server/generation.h"
+
 struct http_exchange;
 
 /* Of a stream, whose end is not known yet. */
 void session_headers_add(struct http_exchange *exchange, const struct generation_start *start);
-/* Of a whole reply. */
-void session_headers_add_end(struct http_exchange *exchange, const struct generation_end *end);
+/* What they say of a whole reply. */
+struct generation_start session_headers_of_end(const struct generation_end *end);
 
 #endif

@@ -33,6 +33,12 @@ bool sse_stream_ping(struct sse_stream *stream, int after_s)
     return sse_stream_write(stream, &ping);
 }
 
+void sse_stream_cut(struct sse_stream *stream)
+{
+    http_exchange_cut(stream->exchange);
+    stream->exchange = NULL;
+}
+
 void sse_stream_end(struct sse_stream *stream)
 {
     http_exchange_end(stream->exchange);

@@ -23,6 +23,8 @@ bool sse_stream_write(struct sse_stream *stream, struct buf *frames);
 /* A comment, when nothing was sent for so long: clients and proxies give up on a silent server.
  * False as above. */
 bool sse_stream_ping(struct sse_stream *stream, int after_s);
+/* Ends the connection: its reader is gone for the caller. */
+void sse_stream_cut(struct sse_stream *stream);
 void sse_stream_end(struct sse_stream *stream);
 
 #endif

@@ -117,6 +117,7 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
                 .n_window = info->n_window,
                 .ttl_s = api->response_ttl_s,
                 .ping_after_s = parts->ping_after_s,
+                .stall_s = parts->stall_s,
             },
         .text = parts->text,
     };

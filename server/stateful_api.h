@@ -32,6 +32,7 @@ struct stateful_api_parts {
     const struct engine *engine;
     const char *model_name; /* as answers give it */
     int ping_after_s;
+    int stall_s;
 };
 void stateful_api_read_counters(const struct stateful_api *api, struct store_counters *out);
 

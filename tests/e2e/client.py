@@ -58,7 +58,7 @@ class Stream:
             elif line == "" and data:
                 yield "\n".join(data)
                 data = []
-            elif line and not line.startswith((":", "event:")):
+            elif line and not line.startswith((":", "event:", "id:")):
                 raise AssertionError(f"not a line of this API's streams: {line!r}")
         self.close()
 
@@ -189,10 +189,10 @@ class Daemon:
                     return received
                 received += more
 
-    def metrics(self):
+    def metrics(self, headers=None):
         """{name or name{labels}: value} of GET /metrics."""
         values = {}
-        for line in self.get("/metrics").body.decode().splitlines():
+        for line in self.get("/metrics", headers).body.decode().splitlines():
             if line and not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 values[name] = float(value)

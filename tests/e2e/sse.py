@@ -19,7 +19,7 @@ def frames(raw):
         data = []
         for line in event.split("\n"):
             # An "event:" line without data is fatal to openai-node; a chat stream has neither.
-            require(line.startswith("data: ") or line.startswith(":"), "only data and comments", line)
+            require(line.startswith(("data: ", "id: ", ":")), "only data, ids and comments", line)
             if line.startswith("data: "):
                 data.append(line[6:])
         require(len(data) <= 1, "an event has one line of data", event)

@@ -70,9 +70,12 @@ static void stop(struct daemon *daemon)
 
 /* ---- a client ---- */
 
-static int dial(const struct daemon *daemon)
+/* With a small receive_bytes the client's kernel takes little of what the client does not read. */
+static int dial_with(const struct daemon *daemon, int receive_bytes)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (receive_bytes > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)daemon->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -80,6 +83,11 @@ static int dial(const struct daemon *daemon)
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return fd;
+}
+
+static int dial(const struct daemon *daemon)
+{
+    return dial_with(daemon, 0);
 }
 
 static void send_text(int fd, const char *text)
@@ -666,7 +674,7 @@ static void locked_conversation_is_refused_until_it_is_free(void **state)
 {
     (void)state;
     struct daemon daemon;
-    start(&daemon);
+    start_with(&daemon, "--resume-seconds=0");
     fake_engine_play(&(struct fake_script){
         .pieces = {"on"}, .ending = FAKE_NEVER_ENDS, .step_ms = 1, .linger_ms = 100});
     int fd = dial(&daemon);
@@ -728,16 +736,78 @@ static void client_that_leaves_stops_its_turn(void **state)
     stop(&daemon);
 }
 
-static void slow_reader_is_cut(void **state)
+static bool one_is_parked(const struct fake_record *seen)
+{
+    return seen->n_parked == 1;
+}
+
+static bool none_is_parked(const struct fake_record *seen)
+{
+    return seen->n_parked == 0;
+}
+
+/* Its text is long enough to fill every buffer on the way. */
+static struct fake_script long_answer(enum fake_ending ending)
+{
+    static char large[65536];
+    memset(large, 'x', sizeof large - 1);
+    return (struct fake_script){
+        .pieces = {large, large, large, large, large, large, large, large},
+        .ending = ending,
+        .step_ms = 1,
+    };
+}
+
+static size_t count_letters(const char *text, char letter)
+{
+    size_t n = 0;
+    for (; *text != '\0'; text++)
+        n += *text == letter;
+    return n;
+}
+
+static void a_slow_reader_parks_its_own_turn(void **state)
 {
     (void)state;
     struct daemon daemon;
     start(&daemon);
-    static char large[65536];
-    memset(large, 'x', sizeof large - 1);
-    fake_engine_play(&(struct fake_script){.pieces = {large}, .ending = FAKE_NEVER_ENDS});
-    int fd = dial(&daemon);
+    struct fake_script script = long_answer(FAKE_ENDS);
+    fake_engine_play(&script);
+    char *fast = chat(&daemon, "", HI_STREAM);
+    wait_for_record(none_is_parked, "nobody is parked");
+
+    int fd = dial_with(&daemon, 4096);
     post(fd, "/v1/chat/completions", "", HI_STREAM);
+    wait_for_record(one_is_parked, "the turn is parked");
+    fake_engine_play(&(struct fake_script){.pieces = {"Hello", " world"}});
+    char *other = chat(&daemon, "", HI_STREAM);
+    assert_has(other, "\"content\":\" world\"");
+    assert_has(other, "data: [DONE]\n\n");
+    assert_int_equal(fake_engine_record().n_parked, 1);
+
+    struct buf slow;
+    buf_init(&slow);
+    read_until(fd, &slow, NULL);
+    close(fd);
+    assert_has(buf_text(&slow), "data: [DONE]\n\n");
+    assert_int_equal(count_letters(buf_text(&slow), 'x'), count_letters(fast, 'x'));
+    assert_int_equal(fake_engine_record().n_cancelled, 0);
+    buf_done(&slow);
+    free(fast);
+    free(other);
+    stop(&daemon);
+}
+
+static void a_reader_that_reads_nothing_is_cut(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--stall-seconds=1");
+    struct fake_script script = long_answer(FAKE_NEVER_ENDS);
+    fake_engine_play(&script);
+    int fd = dial_with(&daemon, 4096);
+    post(fd, "/v1/chat/completions", "", HI_STREAM);
+    wait_for_record(one_is_parked, "the turn is parked");
     wait_for_record(one_was_cancelled, "the stream that nobody reads is cut");
     wait_for_record(none_runs, "its turn has ended");
     char *reply = exchange(&daemon, "GET /health HTTP/1.0\r\n\r\n");
@@ -761,6 +831,210 @@ static void failure_midway_ends_the_stream_with_an_error(void **state)
     reply = chat(&daemon, "", HI);
     assert_error(reply, "HTTP/1.1 500", "internal_error");
     free(reply);
+    stop(&daemon);
+}
+
+/* ---- clients that come back ---- */
+
+static char *get(const struct daemon *daemon, const char *path, const char *headers)
+{
+    struct buf request;
+    buf_init(&request);
+    buf_append_format(&request, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n",
+                      path, headers);
+    char *reply = exchange(daemon, buf_text(&request));
+    buf_done(&request);
+    return reply;
+}
+
+/* Leaves in the middle of a stream: "one", then nothing until somebody lets it go on. */
+static void break_off(const struct daemon *daemon, const char *headers, const char *body,
+                      struct buf *got)
+{
+    int fd = dial(daemon);
+    buf_init(got);
+    post(fd, "/v1/chat/completions", headers, body);
+    read_until(fd, got, "\"content\":\"one\"");
+    close(fd);
+}
+
+static void read_event_id(const struct buf *got, char *out, size_t size)
+{
+    const char *last = NULL;
+    for (const char *at = buf_text(got); (at = strstr(at, "id: chatcmpl-")) != NULL; at++)
+        last = at + strlen("id: ");
+    assert_non_null(last);
+    snprintf(out, size, "%.*s", (int)strcspn(last, "\n"), last);
+}
+
+static bool has_no_event_before(const char *reply)
+{
+    return strstr(reply, "\"role\":\"assistant\"") == NULL &&
+           strstr(reply, "\"content\":\"one\"") == NULL;
+}
+
+static void a_broken_stream_is_taken_up_where_it_broke(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--resume-seconds=600");
+    fake_engine_play(&(struct fake_script){.pieces = {"one", "two", "three"}, .step_ms = 200});
+    struct buf got;
+    char id[80], name[80], header[200], path[200];
+    break_off(&daemon, "X-Conversation-Id: c\r\n", HI_STREAM, &got);
+    read_event_id(&got, id, sizeof id);
+    assert_has(id, ":1"); /* the role is number 0 */
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(id, ":"), id);
+
+    snprintf(header, sizeof header, "X-Conversation-Id: c\r\nLast-Event-ID: %s\r\n", id);
+    char *rest = chat(&daemon, header, HI_STREAM);
+    assert_starts(rest, "HTTP/1.1 200");
+    assert_has(rest, "X-Sinkd-Session: attach; ");
+    assert_has(rest, "\"content\":\"two\"");
+    assert_has(rest, "data: [DONE]\n\n");
+    assert_true(has_no_event_before(rest));
+    free(rest);
+
+    /* Once more, now that it is over: with a GET, from the start, from there, from its end. */
+    snprintf(path, sizeof path, "/v1/chat/completions/%s", name);
+    rest = get(&daemon, path, "");
+    assert_has(rest, "\"role\":\"assistant\"");
+    assert_has(rest, "\"content\":\"three\"");
+    free(rest);
+    rest = get(&daemon, path, header);
+    assert_true(has_no_event_before(rest));
+    assert_has(rest, "\"content\":\"two\"");
+    free(rest);
+    snprintf(path, sizeof path, "/v1/chat/completions/%s?starting_after=99", name);
+    rest = get(&daemon, path, "");
+    assert_starts(rest, "HTTP/1.1 204");
+    free(rest);
+    assert_int_equal(fake_engine_record().n_submitted, 1);
+    assert_int_equal(fake_engine_record().n_cancelled, 0);
+
+    rest = get(&daemon, "/v1/chat/completions/chatcmpl-nobody", "");
+    assert_error(rest, "HTTP/1.1 404", "not_found");
+    free(rest);
+    rest = chat(&daemon, "Last-Event-ID: chatcmpl-nobody:3\r\n", HI_STREAM);
+    assert_error(rest, "HTTP/1.1 404", "not_found");
+    free(rest);
+    buf_done(&got);
+    stop(&daemon);
+}
+
+static void a_retry_gets_the_answer_that_is_being_made(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--resume-seconds=600");
+    static const struct {
+        const char *first, *again, *body;
+        int n_submitted;
+    } cases[] = {
+        {"X-Conversation-Id: a\r\n", "X-Conversation-Id: a\r\n", HI_STREAM, 1},
+        {"Idempotency-Key: k\r\n", "Idempotency-Key: k\r\n", HI_STREAM, 1},
+        {"Idempotency-Key: l\r\n", "Idempotency-Key: m\r\n", HI_STREAM, 2},
+        {"X-Conversation-Id: b\r\nX-Stainless-Retry-Count: 0\r\n",
+         "X-Conversation-Id: b\r\nX-Stainless-Retry-Count: 1\r\n", HI_STREAM, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf got;
+        fake_engine_play(&(struct fake_script){.pieces = {"one", "two"}, .step_ms = 100});
+        break_off(&daemon, cases[i].first, cases[i].body, &got);
+        char *reply = chat(&daemon, cases[i].again, cases[i].body);
+        assert_starts(reply, "HTTP/1.1 200");
+        assert_has(reply, "\"role\":\"assistant\"");
+        assert_has(reply, "\"content\":\"one\"");
+        assert_has(reply, "\"content\":\"two\"");
+        assert_int_equal(fake_engine_record().n_submitted, cases[i].n_submitted);
+        wait_for_record(none_runs, "all have ended");
+        free(reply);
+        buf_done(&got);
+    }
+    stop(&daemon);
+}
+
+/* An SDK gives up on a long whole answer after minutes, and asks again by itself. */
+static void a_retry_of_a_whole_answer_waits_for_the_first(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--resume-seconds=600");
+    fake_engine_play(&(struct fake_script){.pieces = {"one", " two"}, .step_ms = 100});
+    int fd = dial(&daemon);
+    post(fd, "/v1/chat/completions", "X-Stainless-Retry-Count: 0\r\n", HI);
+    wait_for_record(one_runs, "the turn runs");
+    close(fd);
+    for (int i = 1; i <= 2; i++) { /* while it runs, and when it is over */
+        char *reply = chat(&daemon, "X-Stainless-Retry-Count: 1\r\n", HI);
+        assert_starts(reply, "HTTP/1.1 200");
+        assert_has(reply, "X-Sinkd-Session: attach; ");
+        assert_has(reply, "\"content\":\"one two\"");
+        assert_int_equal(fake_engine_record().n_submitted, 1);
+        free(reply);
+    }
+    /* Who just asks the same again wants another answer. */
+    char *reply = chat(&daemon, "X-Stainless-Retry-Count: 0\r\n", HI);
+    assert_has(reply, "\"content\":\"one two\"");
+    assert_int_equal(fake_engine_record().n_submitted, 2);
+    free(reply);
+    stop(&daemon);
+}
+
+static void nobody_comes_back_and_the_turn_ends(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--resume-seconds=1");
+    struct buf got;
+    char id[80], path[200];
+    fake_engine_play(
+        &(struct fake_script){.pieces = {"one", "on"}, .ending = FAKE_NEVER_ENDS, .step_ms = 1});
+    break_off(&daemon, "X-Conversation-Id: c\r\n", HI_STREAM, &got);
+    wait_for_record(one_was_cancelled, "the turn was cancelled");
+    wait_for_record(none_runs, "the turn has ended");
+    read_event_id(&got, id, sizeof id);
+    snprintf(path, sizeof path, "/v1/chat/completions/%.*s", (int)strcspn(id, ":"), id);
+    char *reply = get(&daemon, path, "");
+    assert_error(reply, "HTTP/1.1 404", "not_found");
+    free(reply);
+    buf_done(&got);
+    stop(&daemon);
+}
+
+/* Its client is gone: another request in its conversation need not wait for it. */
+static void another_request_ends_a_turn_that_nobody_follows(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    start_with(&daemon, "--resume-seconds=600");
+    struct buf got;
+    fake_engine_play(
+        &(struct fake_script){.pieces = {"one", "on"}, .ending = FAKE_NEVER_ENDS, .step_ms = 1});
+    break_off(&daemon, "X-Conversation-Id: c\r\n", HI_STREAM, &got);
+    fake_engine_play(&(struct fake_script){.pieces = {"else"}});
+    char *reply = chat(&daemon, "X-Conversation-Id: c\r\n",
+                       "{\"messages\":[{\"role\":\"user\",\"content\":\"Another\"}]}");
+    assert_starts(reply, "HTTP/1.1 200");
+    assert_has(reply, "\"content\":\"else\"");
+    assert_int_equal(fake_engine_record().n_cancelled, 1);
+    free(reply);
+    buf_done(&got);
+
+    fake_engine_play(
+        &(struct fake_script){.pieces = {"one", "on"}, .ending = FAKE_NEVER_ENDS, .step_ms = 1});
+    char id[80], request[300];
+    break_off(&daemon, "X-Conversation-Id: d\r\n", HI_STREAM, &got);
+    read_event_id(&got, id, sizeof id);
+    snprintf(request, sizeof request,
+             "DELETE /v1/chat/completions/%.*s HTTP/1.1\r\nHost: localhost\r\n"
+             "Connection: close\r\n\r\n",
+             (int)strcspn(id, ":"), id);
+    reply = exchange(&daemon, request);
+    assert_has(reply, "\"deleted\":true");
+    wait_for_record(one_was_cancelled, "the turn was cancelled");
+    free(reply);
+    buf_done(&got);
     stop(&daemon);
 }
 
@@ -904,7 +1178,13 @@ int main(void)
         cmocka_unit_test(only_a_known_key_is_served),
         cmocka_unit_test(locked_conversation_is_refused_until_it_is_free),
         cmocka_unit_test(client_that_leaves_stops_its_turn),
-        cmocka_unit_test(slow_reader_is_cut),
+        cmocka_unit_test(a_slow_reader_parks_its_own_turn),
+        cmocka_unit_test(a_reader_that_reads_nothing_is_cut),
+        cmocka_unit_test(a_broken_stream_is_taken_up_where_it_broke),
+        cmocka_unit_test(a_retry_gets_the_answer_that_is_being_made),
+        cmocka_unit_test(a_retry_of_a_whole_answer_waits_for_the_first),
+        cmocka_unit_test(nobody_comes_back_and_the_turn_ends),
+        cmocka_unit_test(another_request_ends_a_turn_that_nobody_follows),
         cmocka_unit_test(failure_midway_ends_the_stream_with_an_error),
         cmocka_unit_test(sixty_four_at_once_all_complete),
         cmocka_unit_test(sigterm_lets_answers_end),

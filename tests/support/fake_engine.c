@@ -24,6 +24,7 @@ struct request {
     int n_said; /* pieces */
     size_t text_len;
     bool is_cancelled;
+    bool is_parked; /* says nothing */
     bool is_over;   /* only the final event is due */
     int64_t due_ns; /* of what comes next */
 };
@@ -48,7 +49,7 @@ void fake_engine_play(const struct fake_script *script)
 {
     pthread_mutex_lock(&script_lock);
     current_script = *script;
-    record = (struct fake_record){.n_running = record.n_running};
+    record = (struct fake_record){.n_running = record.n_running, .n_parked = record.n_parked};
     pthread_mutex_unlock(&script_lock);
 }
 
@@ -128,6 +129,7 @@ static struct engine_event *finish(struct engine *engine, struct request *reques
     request->id = 0;
     pthread_mutex_lock(&script_lock);
     record.n_running--;
+    record.n_parked -= request->is_parked;
     pthread_mutex_unlock(&script_lock);
     return event;
 }
@@ -135,6 +137,8 @@ static struct engine_event *finish(struct engine *engine, struct request *reques
 static struct engine_event *advance(struct engine *engine, struct request *request)
 {
     bool must_end = request->is_cancelled || next_piece(request) == NULL;
+    if (request->is_parked && !must_end)
+        return NULL;
     if (must_end && !request->is_over) {
         request->is_over = true;
         request->due_ns = after_ms(request->script.linger_ms);
@@ -340,6 +344,22 @@ void engine_cancel(struct engine *engine, uint64_t request_id)
         pthread_mutex_unlock(&script_lock);
     }
     pthread_mutex_unlock(&engine->lock);
+}
+
+bool engine_park(struct engine *engine, uint64_t request_id, bool is_parked)
+{
+    pthread_mutex_lock(&engine->lock);
+    for (int i = 0; i < MAX_REQUESTS; i++) {
+        struct request *request = &engine->requests[i];
+        if (request->id != request_id || request_id == 0 || request->is_parked == is_parked)
+            continue;
+        request->is_parked = is_parked;
+        pthread_mutex_lock(&script_lock);
+        record.n_parked += is_parked ? 1 : -1;
+        pthread_mutex_unlock(&script_lock);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return true;
 }
 
 void engine_forget(struct engine *engine, uint64_t session)

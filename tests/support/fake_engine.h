@@ -35,6 +35,7 @@ struct fake_record {
     int n_cancelled; /* requests that were running when they were cancelled */
     int n_forgotten;
     int n_running;    /* now */
+    int n_parked;     /* of these */
     int most_running; /* at once */
     uint64_t session; /* of the last request ... */
     int64_t keep;
