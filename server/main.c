@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
@@ -19,6 +20,20 @@ static void raise_file_limit(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+}
+
+/* The kernel's word for a mapped file that has become shorter than it was: the model's while it is
+ * loaded (gguf_detach ends that), or the shared memory of the database. There is no way back into
+ * what was reading it. */
+static void on_bus_error(int signal_number)
+{
+    static const char sentence[] =
+        "sinkd: error: a file was cut short while it was read: the model, if it was being loaded; "
+        "copy models under another name and rename them\n";
+    (void)signal_number;
+    ssize_t n = write(STDERR_FILENO, sentence, sizeof sentence - 1);
+    (void)n; /* nobody is left to be told */
+    _exit(1);
 }
 
 static int fail(const struct err *err)
@@ -48,6 +63,7 @@ int main(int argc, char **argv)
     log_set_level(options.log_level);
     log_set_format(options.log_format);
     signal(SIGPIPE, SIG_IGN); /* a client that leaves is no reason to die */
+    signal(SIGBUS, on_bus_error);
     raise_file_limit();
 
     struct server *server;

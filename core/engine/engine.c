@@ -272,9 +272,10 @@ static bool load(struct engine *engine, const struct engine_options *options, st
             "the model file's vocabulary has %d tokens, its weights only %d: the file is "
             "damaged or badly converted",
             tokenizer_n_vocab(engine->tokenizer), engine->model->shape.n_vocab);
-    if (!thread_pool_open(&engine->pool, n_threads, err) ||
-        !model_weave(engine->model, engine->file, engine->pool, err) ||
-        !describe(engine, options, err))
+    if (!thread_pool_open(&engine->pool, n_threads, err) || !describe(engine, options, err))
+        return false;
+    uint64_t saved_under = fingerprint(engine, options); /* of the file, so before it is let go */
+    if (!model_weave(engine->model, engine->file, engine->pool, err))
         return false;
 
     struct batcher_options batch = {
@@ -286,7 +287,7 @@ static bool load(struct engine *engine, const struct engine_options *options, st
                 .memory_bytes = options->kv_memory_bytes,
                 .folder = options->kv_folder,
                 .file_bytes = options->kv_file_bytes,
-                .fingerprint = fingerprint(engine, options),
+                .fingerprint = saved_under,
                 .on_change = wake,
                 .arg = engine,
             },

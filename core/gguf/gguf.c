@@ -1,7 +1,7 @@
 /* gguf.c - opening a model file and asking it. The checks are in gguf_parse.c.
  *
  * A file that is cut short while it is mapped raises SIGBUS on the next touch; no check at opening
- * can prevent that. Whoever replaces a model must write a new file and rename it. */
+ * can prevent that. Hence gguf_detach, and until then the program's handler of that signal. */
 #include "core/gguf/gguf.h"
 
 #include <errno.h>
@@ -83,16 +83,6 @@ bool gguf_open(struct gguf **out, const char *path, struct err *err)
     return true;
 }
 
-void gguf_drop_pages(const struct gguf *file, const void *data, size_t n_bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE); /* where the mapping begins, too */
-    size_t offset = (size_t)((const unsigned char *)data - file->bytes);
-    size_t begin = (offset + page - 1) / page * page;
-    size_t end = (offset + n_bytes) / page * page;
-    if (file->is_mapped && begin < end)
-        madvise((void *)(file->bytes + begin), end - begin, MADV_DONTNEED);
-}
-
 void gguf_close(struct gguf **file_ptr)
 {
     struct gguf *file = *file_ptr;
@@ -104,6 +94,7 @@ void gguf_close(struct gguf **file_ptr)
     free(file->entry_names);
     free(file->tensors);
     free(file->tensor_names);
+    free(file->is_released);
     if (file->is_mapped)
         munmap((void *)file->bytes, file->n_bytes);
     free(file);

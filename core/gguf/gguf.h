@@ -2,8 +2,8 @@
  *
  * The file is untrusted. gguf_open checks every count, size and offset against the file before
  * anything is returned; afterwards all that the getters return lies inside the file.
- * Owner: the engine. Thread: any after opening (immutable). Versions 2 and 3, little endian.
- * Format: the GGUF specification (ggml-org, docs/gguf.md). */
+ * Owner: the engine. Thread: any after opening and detaching (immutable). Versions 2 and 3, little
+ * endian. Format: the GGUF specification (ggml-org, docs/gguf.md). */
 #ifndef CORE_GGUF_GGUF_H
 #define CORE_GGUF_GGUF_H
 
@@ -13,6 +13,7 @@
 
 struct err;
 struct gguf;
+struct thread_pool;
 
 enum gguf_type {
     GGUF_U8 = 0,
@@ -66,9 +67,12 @@ bool gguf_open(struct gguf **out, const char *path, struct err *err);
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);
 void gguf_close(struct gguf **file);
 
-/* Tells the system that these bytes of the file are not read again soon: whole pages among them
- * leave this process's memory, and come back when they are read after all. */
-void gguf_drop_pages(const struct gguf *file, const void *data, size_t n_bytes);
+/* These bytes of the file are never read again: whole pages among them leave the memory. */
+void gguf_release(struct gguf *file, const void *data, size_t n_bytes);
+/* From now on nothing is read from the disk: all bytes that were not released are copied, on all
+ * threads of the pool, to where they are mapped. To be called once; on failure, and for files from
+ * the caller's memory, all stays as it was. */
+bool gguf_detach(struct gguf *file, struct thread_pool *pool, struct err *err);
 
 size_t gguf_file_bytes(const struct gguf *file);
 /* Tells one model from another: a hash of all metadata and of a part of each tensor. Reads from the

@@ -1,7 +1,7 @@
 /* model.h - a model as this process uses it: its shape, its weights bound by name, its family.
  *
- * Everything is read-only after opening and weaving; weights point into the mapped file or are
- * copies of it in another order. Owner: the engine.
+ * Everything is read-only after opening and weaving; weights point to where the file is mapped, or
+ * are copies of it in another order. Owner: the engine.
  * Thread: any. Every hyper-parameter is range-checked and compared with the tensors' real shapes
  * before it is believed. */
 #ifndef CORE_MODEL_MODEL_H
@@ -101,10 +101,9 @@ bool model_open(struct model **out, const struct gguf *file, struct err *err);
 void model_close(struct model **model);
 
 /* Writes the quantized weights a second time, in the order that products on this CPU read
- * (core/kernels/stripes.h), on all threads of the pool; until then products are slow. Pages of the
- * file that are not needed after it leave the memory. Does nothing when no weights want it. */
-bool model_weave(struct model *model, const struct gguf *file, struct thread_pool *pool,
-                 struct err *err);
+ * (core/kernels/stripes.h), on all threads of the pool; until then products are slow. Then lets go
+ * of the file (gguf_detach): nothing of the model is read from the disk afterwards. */
+bool model_weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err);
 /* For model_close. */
 void model_unweave(struct model *model);
 

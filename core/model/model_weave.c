@@ -46,10 +46,7 @@ static void weave_part(void *arg, int part, int n_parts, int thread)
         stripes_weave(job->w, (int)i, job->to);
 }
 
-/* A matrix's pages of the file are given back at once: never are both orders of a whole model in
- * memory. */
-static void weave_matrix(struct matrix *w, const struct gguf *file, struct thread_pool *pool,
-                         void *to)
+static void weave_matrix(struct matrix *w, struct thread_pool *pool, void *to)
 {
     enum { PARTS_PER_THREAD = 4 };
     struct weave_job job = {w, to};
@@ -57,19 +54,26 @@ static void weave_matrix(struct matrix *w, const struct gguf *file, struct threa
     int n_stripes = stripes_count(w);
     thread_pool_run(pool, weave_part, &job, n_parts < n_stripes ? n_parts : n_stripes);
     w->stripes = to;
-    const struct tensor_format *format = tensor_format(w->type);
-    gguf_drop_pages(file, w->data,
-                    (size_t)w->n_out * ((size_t)w->n_in / format->block_len * format->block_bytes));
 }
 
-bool model_weave(struct model *model, const struct gguf *file, struct thread_pool *pool,
-                 struct err *err)
+/* A matrix's pages of the file are given back at once: never are both orders of a whole model in
+ * memory. Rows of the embedding are looked up in the first one. */
+static void release_matrix(const struct model *model, const struct matrix *w, struct gguf *file)
+{
+    const struct tensor_format *format = tensor_format(w->type);
+    if (w->data != model->embedding.data)
+        gguf_release(file, w->data,
+                     (size_t)w->n_out *
+                         ((size_t)w->n_in / format->block_len * format->block_bytes));
+}
+
+static bool weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
 {
     size_t n_bytes = 0;
     for (int i = 0; i < matrix_count(model); i++)
         if (is_woven(matrix_at(model, i)))
             n_bytes += stripes_bytes(matrix_at(model, i));
-    if (n_bytes == 0 || model->stripes != NULL)
+    if (n_bytes == 0)
         return true;
 
     char *to = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
@@ -84,10 +88,17 @@ bool model_weave(struct model *model, const struct gguf *file, struct thread_poo
         struct matrix *w = matrix_at(model, i);
         if (!is_woven(w))
             continue;
-        weave_matrix(w, file, pool, to);
+        weave_matrix(w, pool, to);
+        release_matrix(model, w, file);
         to += stripes_bytes(w);
     }
     return true;
+}
+
+bool model_weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
+{
+    return model->stripes != NULL ||
+           (weave(model, file, pool, err) && gguf_detach(file, pool, err));
 }
 
 void model_unweave(struct model *model)

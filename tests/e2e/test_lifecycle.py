@@ -78,6 +78,39 @@ class Start(unittest.TestCase):
                 self.assertEqual(daemon.chat("Hello").status, 200, flags)
 
 
+class ModelFile(unittest.TestCase):
+    """What happens to the file while it is served happens to nobody else."""
+
+    def test_it_may_be_ruined_once_it_is_loaded(self):
+        golden = os.path.join(client.ROOT, "tests/fixtures/golden")
+        for name in ("llama-gqa-tied", "qwen2-bias"):
+            for kernels in ("", "scalar"):
+                with self.subTest(name, kernels=kernels), \
+                        tempfile.NamedTemporaryFile(suffix=".gguf") as copy:
+                    with open(f"{golden}/{name}/model.gguf", "rb") as model:
+                        copy.write(model.read())
+                    copy.flush()
+                    env = {"SINKD_KERNELS": kernels} if kernels else {}
+                    with client.Daemon(model=copy.name, env=env) as daemon:
+                        def answer():
+                            reply = daemon.chat("Hello", max_tokens=16).json
+                            return reply["choices"][0]["message"]["content"]
+
+                        before = answer()
+                        copy.seek(0)
+                        copy.write(bytes(os.path.getsize(copy.name)))
+                        copy.flush()
+                        self.assertEqual(answer(), before)
+                        copy.truncate(0)
+                        self.assertEqual(answer(), before)
+
+    def test_a_file_that_is_cut_short_while_it_is_read_gets_a_sentence(self):
+        daemon = client.Daemon()
+        daemon.process.send_signal(signal.SIGBUS)  # as the kernel does then
+        self.assertEqual(daemon.wait(), 1)
+        self.assertIn("cut short", daemon.log[-1])
+
+
 class Stop(unittest.TestCase):
     def test_sigterm_lets_a_short_answer_finish_and_exits_0(self):
         daemon = client.Daemon()
