@@ -171,11 +171,13 @@ static void load(struct snapshot_store *store, struct snapshot_job *job)
     give_back(store, job);
 }
 
+/* What was deleted must not come back with the power. */
 static void remove_file(struct snapshot_store *store, struct snapshot_job *job)
 {
     char file[FILE_NAME_SIZE];
     name_file(store, job->name, file);
-    unlinkat(store->folder_fd, file, 0);
+    if (unlinkat(store->folder_fd, file, 0) == 0)
+        fsync(store->folder_fd);
     give_back(store, job);
 }
 
