@@ -3,12 +3,14 @@
 
 Prints a table of: prompt tokens per second and time to the first token of a long prompt, tokens per
 second of one conversation and of several at once (all together), the second turn's time to the
-first token, and the time per token before and after the window is full.
+first token, the time per token before and after the window is full, the first token after a restart
+with the session on disk and without, and in the 200th turn beside the third.
 """
 import concurrent.futures
 import os
 import statistics
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
@@ -67,6 +69,43 @@ def measure_window(sinkd_flags, model):
         "ms")
 
 
+def measure_restart(flags, model):
+    """The same next turn, with the session on the disk and with its text alone."""
+    question = {"role": "user", "content": "And then?"}
+    with tempfile.TemporaryDirectory() as folder:
+        state = ["--state-dir", folder, *flags]
+        with client.Daemon(*state, model=model) as daemon:
+            messages = [{"role": "user", "content": PROMPT}]
+            timings(daemon, messages, "kept", 16)
+        messages.append(question)
+        with client.Daemon(*state, model=model) as daemon:
+            begin = time.monotonic()
+            kept = timings(daemon, list(messages), "kept", 1)
+            from_disk_s = time.monotonic() - begin
+    with client.Daemon(*flags, model=model) as daemon:
+        begin = time.monotonic()
+        timings(daemon, list(messages), "kept", 1)
+        from_text_s = time.monotonic() - begin
+    row(f"after a restart, {kept['cache_n']} tokens from the disk: one token", from_disk_s * 1e3,
+        "ms")
+    row("  the same from the text", from_text_s * 1e3, "ms")
+    row("  ratio", from_text_s / from_disk_s, "")
+
+
+def measure_long_talk(flags, model, n_turns=200):
+    messages, first_ms = [], []
+    with client.Daemon(*flags, model=model) as daemon:
+        for i in range(n_turns):
+            messages.append({"role": "user", "content": f"This is question {i:03}."})
+            begin = time.monotonic()
+            timings(daemon, messages, "long", 1)
+            first_ms.append((time.monotonic() - begin) * 1e3)
+    early, late = statistics.median(first_ms[1:6]), statistics.median(first_ms[-5:])
+    row("one token asked for and had, turns 2-6", early, "ms")
+    row(f"  the last five of {n_turns} turns", late, "ms")
+    row("  ratio", late / early, "")
+
+
 def main():
     model, flags = sys.argv[2], sys.argv[3:]
     print(f"{os.path.basename(model)}, {os.cpu_count()} CPUs")
@@ -76,6 +115,8 @@ def main():
         for n in (2, 4, 8):
             measure_many(daemon, n)
     measure_window(flags, model)
+    measure_restart(flags, model)
+    measure_long_talk(flags, model)
 
 
 if __name__ == "__main__":

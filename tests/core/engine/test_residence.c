@@ -146,7 +146,7 @@ static void many_conversations_in_little_memory_miss_nothing(void **state)
     static int64_t positions[MAX_CONVERSATIONS + 1];
     const char *asked = getenv("SINKD_TEST_CONVERSATIONS"); /* up to 1000: takes a minute */
     int n = asked == NULL ? 60 : atoi(asked);
-    int n_room = n / 50 + 3;
+    int n_room = n < 200 ? 4 : n / 50;
     struct engine_options options = room_for(n_room, true);
     options.max_requests = MAX_CONVERSATIONS;
     struct engine *engine = open_engine(options);
