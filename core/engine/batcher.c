@@ -6,6 +6,7 @@
 #include "core/base/thread_pool.h"
 #include "core/engine/admission.h"
 #include "core/engine/fairness.h"
+#include "core/engine/pace.h"
 #include "core/engine/residence.h"
 #include "core/engine/scheduler.h"
 #include "core/engine/session_table.h"
@@ -24,6 +25,7 @@ struct batcher {
     struct batcher_options options;
 
     struct fairness fairness;
+    struct pace pace;
     struct admission waiting;
     struct turn **turns; /* [max_turns] running; the first n_turns are set */
     int n_turns;
@@ -78,6 +80,7 @@ bool batcher_open(struct batcher **out, const struct model *model,
     batcher->pool = pool;
     batcher->options = *options;
     fairness_init(&batcher->fairness);
+    pace_init(&batcher->pace);
     admission_init(&batcher->waiting);
     batcher->is_stalled = true;
     batcher->last_event = &batcher->events;
@@ -369,6 +372,23 @@ static void unpark_turns(struct batcher *batcher)
 
 /* ---- a step ---- */
 
+/* Tokens of one kind in the step. */
+struct load {
+    int n_speakers;
+    int n_read;
+};
+
+static struct load measure_load(const struct batcher *batcher)
+{
+    struct load load = {0};
+    for (int i = 0; i < batcher->n_turns; i++) {
+        const struct scheduler_turn *plan = &batcher->plan[i];
+        load.n_speakers += plan->is_speaking;
+        load.n_read += plan->is_speaking ? 0 : plan->n_granted;
+    }
+    return load;
+}
+
 static void plan_step(struct batcher *batcher)
 {
     for (int i = 0; i < batcher->n_turns; i++) {
@@ -379,8 +399,9 @@ static void plan_step(struct batcher *batcher)
             .share = batcher->turns[i]->share,
         };
     }
-    scheduler_plan(batcher->plan, batcher->n_turns, batcher->options.prompt_budget,
-                   batcher->counters.n_steps);
+    int n_speakers = measure_load(batcher).n_speakers;
+    int budget = pace_budget(&batcher->pace, n_speakers, batcher->options.prompt_budget);
+    scheduler_plan(batcher->plan, batcher->n_turns, budget, batcher->counters.n_steps);
 }
 
 /* Turns the plan into a batch; a turn whose last pending token is in it gets a row of logits. */
@@ -461,6 +482,7 @@ void batcher_step(struct batcher *batcher)
 
     int64_t begin = clock_now_ns();
     plan_step(batcher);
+    struct load load = measure_load(batcher);
     int n_tokens = fill_batch(batcher);
     forward_run(batcher->forward, batcher->tokens, n_tokens);
     mark_fed(batcher);
@@ -469,7 +491,9 @@ void batcher_step(struct batcher *batcher)
     send_texts(batcher);
     batcher->counters.n_steps++;
     histogram_add(&batcher->counters.step_tokens, n_tokens, 1);
-    histogram_add(&batcher->counters.step_seconds, (double)(clock_now_ns() - begin) / 1e9, 1);
+    int64_t step_ns = clock_now_ns() - begin;
+    pace_learn(&batcher->pace, load.n_speakers, load.n_read, step_ns);
+    histogram_add(&batcher->counters.step_seconds, (double)step_ns / 1e9, 1);
 }
 
 void batcher_read_counters(const struct batcher *batcher, struct engine_counters *out)

@@ -38,7 +38,8 @@ struct engine_options {
     enum kv_type kv_type; /* how keys and values are stored */
     int max_batch_sessions;   /* sessions that may speak in one step, 1 .. 1024; 0: 256 */
     int max_requests;         /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
-    int prefill_chunk;        /* prompt tokens per step, 1 .. 4096; 0: the default, 256 */
+    int prefill_chunk;        /* prompt tokens per step, 1 .. 4096, fewer while others speak; 0: the
+                                 default, 256 */
     uint64_t kv_memory_bytes; /* for all sessions together; least recently used ones that nobody
                                  speaks in make room. 0: no limit */
     const char *kv_folder;    /* where these are saved, to come back when they are needed, after a
