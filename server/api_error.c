@@ -41,7 +41,7 @@ void api_error_from(struct api_error *error, const struct err *err)
         [ERR_NOT_FOUND] = {404, "not_found"},
         [ERR_UNSUPPORTED] = {400, "unsupported_value"},
         [ERR_MEMORY] = {503, "out_of_memory"},
-        [ERR_LIMIT] = {429, "server_busy"},
+        [ERR_LIMIT] = {503, "server_busy"},
         [ERR_FULL] = {507, "insufficient_storage"},
         [ERR_IO] = {503, "storage_unavailable"},
         [ERR_STOPPED] = {503, "server_shutting_down"},

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "server/answer_style.h"
@@ -16,6 +17,7 @@
 #include "server/message_extra.h"
 #include "server/metrics.h"
 #include "server/tool_format.h"
+#include "server/turnover.h"
 
 enum {
     MAX_GENERATIONS = 65536, /* a place in the table is the low 16 bits of an id */
@@ -60,6 +62,7 @@ struct generations {
     struct generation **table; /* [max] */
     int n;
     uint64_t n_started;
+    struct turnover turnover;
     bool has_ended;              /* some generation has: others may go on */
     bool is_walking;             /* some function goes through the list ... */
     struct generation *upcoming; /* ... and comes to this one next */
@@ -137,17 +140,35 @@ void generations_limit_owners(struct generations *all, int max_per_owner)
     all->options.max_per_owner = max_per_owner;
 }
 
+/* One of its own must end, and these are n of all. */
 static bool owner_may_have_another(const struct generations *all, int owner,
                                    struct api_error *error)
 {
     int n = 0;
     for (const struct generation *one = all->first; one != NULL; one = one->next)
         n += one->prompt.owner == owner;
-    return all->options.max_per_owner == 0 || n < all->options.max_per_owner ||
-           api_error_set(error, 429, "rate_limit_exceeded", NULL,
-                         "This key has %d answers in the making, as many as it may; wait for one "
-                         "to end.",
-                         n);
+    if (all->options.max_per_owner == 0 || n < all->options.max_per_owner)
+        return true;
+    api_error_set(error, 429, "rate_limit_exceeded", NULL,
+                  "This key has %d answers in the making, as many as it may; wait for one to end.",
+                  n);
+    error->retry_after_s =
+        turnover_wait_s(&all->turnover, clock_now_ns(), n == 0 ? 1 : (double)all->n / n);
+    return false;
+}
+
+/* Who comes again when all that wait now have begun finds room, and need not wait long. */
+static bool refuse_for_all(const struct generations *all, struct api_error *error)
+{
+    struct engine_counters counters;
+    engine_read_counters(all->options.engine, &counters);
+    int n_ahead = 1 + counters.n_waiting + generations_count_waiting(all);
+    api_error_set(
+        error, 503, "server_busy", NULL,
+        "The server has %d answers in the making, as many as it can take; try again later.",
+        all->n);
+    error->retry_after_s = turnover_wait_s(&all->turnover, clock_now_ns(), n_ahead);
+    return false;
 }
 
 struct generation *generation_new(struct generations *all, struct generation_ask *ask,
@@ -161,8 +182,7 @@ struct generation *generation_new(struct generations *all, struct generation_ask
     struct generation *one = slot < all->options.max ? calloc(1, sizeof *one) : NULL;
     if (one == NULL || !generation_prompt_init(&one->prompt, &all->options, ask)) {
         free(one);
-        api_error_set(error, 429, "server_busy", NULL,
-                      "The server has as many requests as it can take; try again later.");
+        refuse_for_all(all, error);
         return NULL;
     }
     one->all = all;
@@ -301,7 +321,11 @@ static void speak(struct generation *one)
 {
     struct err err;
     if (!generation_prompt_submit(&one->prompt, one->id, &err)) {
-        refuse_err(one, &err);
+        struct api_error error;
+        api_error_from(&error, &err);
+        if (err.code == ERR_LIMIT)
+            refuse_for_all(one->all, &error);
+        refuse(one, &error);
         return;
     }
     one->state = GENERATION_SPEAKS;
@@ -516,6 +540,7 @@ static void end_conversation(struct generation *one, const struct engine_event *
 static void on_finished(struct generation *one, const struct engine_event *event)
 {
     log_end(one, event);
+    turnover_note(&one->all->turnover, clock_now_ns());
     generation_meter_end(&one->meter, (enum generation_outcome)event->finish, &event->usage);
     begin_answer(one);
     answer_parser_end(&one->parser);

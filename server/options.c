@@ -101,6 +101,9 @@ static const struct option table[] = {
     {"no-auth", SWITCH, AT(no_auth), 0, 0, "no", NULL,
      "serve other machines without keys all the same"},
     {"no-page", SWITCH, AT(no_page), 0, 0, "no", NULL, "do not serve the chat page at /"},
+    {"max-requests", INTEGER, AT(max_requests), 1, 16384, "16384", "N",
+     "answers at once for all, the waiting ones included; who asks for more is told when to come "
+     "again"},
     {"max-per-key", INTEGER, AT(max_per_key), 0, 16384, "0", "N",
      "answers at once for one key, the waiting ones included; 0: no limit"},
     {"allowed-host", TEXT, AT(allowed_host), 0, 0, "", "LIST",

@@ -51,6 +51,7 @@ struct options {
     char chat_template_file[OPTIONS_MAX_TEXT];
     char api_key_file[OPTIONS_MAX_TEXT];
     bool no_auth;
+    int max_requests;
     int max_per_key; /* 0: no limit */
     bool no_page;
     char allowed_host[OPTIONS_MAX_TEXT]; /* separated by commas, like ... */

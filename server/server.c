@@ -252,7 +252,7 @@ static bool open_generations(struct server *server, struct err *err)
         .metrics = server->metrics,
         .system_share = server->options.system_share,
         .reread_windows = server->options.reread_windows,
-        .max = MAX_GENERATIONS,
+        .max = options->max_requests,
         .max_per_owner = options->max_per_key,
     };
     if (!resumables_open(&server->resumables, server->loop, options->resume_seconds, err) ||

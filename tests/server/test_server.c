@@ -563,7 +563,7 @@ static void bad_requests_are_named(void **state)
     free(reply);
     fake_engine_play(&(struct fake_script){.ending = FAKE_REFUSES});
     reply = chat(&daemon, "", HI_STREAM);
-    assert_error(reply, "HTTP/1.1 429", "server_busy");
+    assert_error(reply, "HTTP/1.1 503", "server_busy");
     assert_has(reply, "Retry-After: ");
     free(reply);
     stop(&daemon);
@@ -832,6 +832,51 @@ static void failure_midway_ends_the_stream_with_an_error(void **state)
     assert_error(reply, "HTTP/1.1 500", "internal_error");
     free(reply);
     stop(&daemon);
+}
+
+static int retry_after_of(const char *reply)
+{
+    const char *header = strstr(reply, "\r\nRetry-After: ");
+    assert_non_null(header);
+    return (int)strtol(header + strlen("\r\nRetry-After: "), NULL, 10);
+}
+
+/* Who is one too many learns when there is room: by how fast answers have ended. */
+static void one_too_many_is_told_when_to_come_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *status, *code;
+    } cases[] = {
+        {"--max-requests=1", "HTTP/1.1 503", "server_busy"},
+        {"--max-per-key=1", "HTTP/1.1 429", "rate_limit_exceeded"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct daemon daemon;
+        start_with(&daemon, cases[i].flag);
+        for (int j = 0; j < 2; j++) {
+            fake_engine_play(&(struct fake_script){.pieces = {"on"}, .ending = FAKE_NEVER_ENDS});
+            int fd = dial(&daemon);
+            post(fd, "/v1/chat/completions", "", HI_STREAM);
+            wait_for_record(one_runs, "the turn runs");
+            char *reply = chat(&daemon, "", HI);
+            assert_error(reply, cases[i].status, cases[i].code);
+            if (j == 0)
+                assert_int_equal(retry_after_of(reply), 5); /* nothing has ended yet */
+            else
+                assert_in_range(retry_after_of(reply), 1, 4);
+            free(reply);
+            close(fd);
+            wait_for_record(none_runs, "the turn has ended");
+            fake_engine_play(&(struct fake_script){.pieces = {"Hello"}});
+            for (int k = 0; k < 40; k++) {
+                reply = chat(&daemon, "", HI);
+                assert_starts(reply, "HTTP/1.1 200");
+                free(reply);
+            }
+        }
+        stop(&daemon);
+    }
 }
 
 /* ---- clients that come back ---- */
@@ -1180,6 +1225,7 @@ int main(void)
         cmocka_unit_test(client_that_leaves_stops_its_turn),
         cmocka_unit_test(a_slow_reader_parks_its_own_turn),
         cmocka_unit_test(a_reader_that_reads_nothing_is_cut),
+        cmocka_unit_test(one_too_many_is_told_when_to_come_again),
         cmocka_unit_test(a_broken_stream_is_taken_up_where_it_broke),
         cmocka_unit_test(a_retry_gets_the_answer_that_is_being_made),
         cmocka_unit_test(a_retry_of_a_whole_answer_waits_for_the_first),
