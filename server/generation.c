@@ -163,10 +163,8 @@ static bool refuse_for_all(const struct generations *all, struct api_error *erro
     struct engine_counters counters;
     engine_read_counters(all->options.engine, &counters);
     int n_ahead = 1 + counters.n_waiting + generations_count_waiting(all);
-    api_error_set(
-        error, 503, "server_busy", NULL,
-        "The server has %d answers in the making, as many as it can take; try again later.",
-        all->n);
+    api_error_set(error, 503, "server_busy", NULL,
+                  "The server has as many requests as it can take, %d; try again later.", all->n);
     error->retry_after_s = turnover_wait_s(&all->turnover, clock_now_ns(), n_ahead);
     return false;
 }

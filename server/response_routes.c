@@ -10,6 +10,7 @@
 #include "server/response_replay.h"
 #include "server/response_reply.h"
 #include "server/response_request.h"
+#include "server/resumables.h"
 #include "server/routes.h"
 #include "server/store_call.h"
 #include "server/text_routes.h"
@@ -118,6 +119,10 @@ static bool read_stream(const struct http_exchange *exchange, bool *out_is_strea
     const char *after = http_exchange_query(exchange, "starting_after");
     *out_is_stream = stream != NULL && (stream[0] == 't' || stream[0] == '1');
     *out_after = -1;
+    const char *seen = http_exchange_header(exchange, "Last-Event-ID");
+    size_t len;
+    if (seen != NULL && resumables_parse_event_id(seen, &len, out_after) && after == NULL)
+        return true;
     if (after == NULL)
         return true;
     char *end;
@@ -152,12 +157,13 @@ static void get(void *arg, const struct route_call *route)
         start(api, route, work_get);
     else if (!is_stream)
         response_turn_show(turn, route->exchange);
-    else if (response_turn_is_background(turn))
+    else if (response_turn_keeps_events(turn))
         response_turn_follow(turn, route->exchange, after);
     else {
-        api_error_set(&error, 400, "invalid_value", "stream",
-                      "Only a response that was made in the background can be streamed again "
-                      "before its end.");
+        api_error_set(
+            &error, 400, "invalid_value", "stream",
+            "Before its end only a response in the background can be streamed again, or one "
+            "whose client gave a conversation or an Idempotency-Key.");
         http_exchange_reply_error(route->exchange, &error);
     }
 }

@@ -14,10 +14,12 @@
 #include "server/http_exchange.h"
 #include "server/item.h"
 #include "server/logprobs_reply.h"
+#include "server/metrics.h"
 #include "server/response_output.h"
 #include "server/response_record.h"
 #include "server/response_reply.h"
 #include "server/response_request.h"
+#include "server/resumables.h"
 #include "server/routes.h"
 #include "server/store.h"
 
@@ -27,6 +29,7 @@ enum turn_state {
     TURN_LOADS,     /* the store reads what the response follows */
     TURN_GENERATES, /* `generation` is set */
     TURN_COMMITS,   /* the store writes the response */
+    TURN_IS_OVER,   /* only kept for a client that may come back */
 };
 
 struct response_turn {
@@ -41,6 +44,8 @@ struct response_turn {
     struct generation *generation;
     struct response_output output;
     struct followers followers;
+    struct resumable resumable;
+    bool is_streaming; /* the client that asked wants the events */
     bool is_background;
     bool is_kept;
     bool is_strict;
@@ -53,6 +58,7 @@ static void turn_free(struct response_turn *turn)
     while (*link != turn)
         link = &(*link)->next;
     *link = turn->next;
+    resumables_remove(&turn->resumable);
     response_record_done(&turn->record);
     generation_request_done(&turn->generation_request);
     response_output_done(&turn->output);
@@ -71,7 +77,12 @@ static void send_row(const void *row, struct http_exchange *exchange)
     response_reply_send(row, exchange);
 }
 
-/* The last that all of them hear; the turn is freed. */
+static bool can_be_kept(const struct response_turn *turn)
+{
+    return !turn->is_streaming || turn->followers.keeps_log;
+}
+
+/* The last that all of them hear; the turn is freed, now or when no client has come back for it. */
 static void conclude(struct response_turn *turn)
 {
     const struct response_row *row = &turn->record.row;
@@ -80,7 +91,11 @@ static void conclude(struct response_turn *turn)
     response_output_end(&turn->output, row);
     followers_show(&turn->followers, send_row, row);
     followers_end(&turn->followers, &turn->output.frames);
-    turn_free(turn);
+    turn->state = TURN_IS_OVER;
+    turn->resumable.is_over = true;
+    bool is_good = row->status == RESPONSE_COMPLETED || row->status == RESPONSE_INCOMPLETE;
+    if (!is_good || !can_be_kept(turn) || !resumable_wait(&turn->resumable))
+        turn_free(turn);
 }
 
 /* The same for what went wrong before anything was said. */
@@ -160,7 +175,19 @@ static void interrupt(struct response_turn *turn)
 static void on_deserted(void *arg)
 {
     struct response_turn *turn = arg;
-    if (!turn->is_background)
+    if (turn->is_background || turn->state == TURN_IS_OVER)
+        return;
+    if (!can_be_kept(turn) || !resumable_wait(&turn->resumable))
+        interrupt(turn);
+}
+
+static void on_expired(void *arg)
+{
+    struct response_turn *turn = arg;
+    resumables_remove(&turn->resumable);
+    if (turn->state == TURN_IS_OVER)
+        turn_free(turn);
+    else
         interrupt(turn);
 }
 
@@ -278,7 +305,7 @@ static void leave_busy_lineage(struct response_turn *turn)
 {
     struct response_row *row = &turn->record.row;
     for (const struct response_turn *one = turn->all->first; one != NULL; one = one->next) {
-        if (one != turn && one->state != TURN_LOADS &&
+        if (one != turn && one->state != TURN_LOADS && one->state != TURN_IS_OVER &&
             strcmp(one->record.row.lineage, row->lineage) == 0)
             memcpy(row->lineage, row->id, sizeof row->lineage);
     }
@@ -307,7 +334,8 @@ static void on_loaded(void *arg)
 {
     struct response_turn *turn = arg;
     struct api_error error;
-    bool is_wanted = turn->is_background || turn->followers.first != NULL;
+    bool is_wanted =
+        turn->is_background || turn->followers.first != NULL || turn->resumable.expires_ns != 0;
     bool is_good = true;
     if (turn->record.err.code != ERR_NONE) {
         response_record_explain(&turn->record, &error);
@@ -360,7 +388,8 @@ static bool check_lock(const struct response_turns *all, const struct auth_diges
     if (request->conversation[0] == '\0')
         return true;
     for (const struct response_turn *one = all->first; one != NULL; one = one->next) {
-        if (strcmp(one->record.row.conversation, request->conversation) != 0 ||
+        if (one->state == TURN_IS_OVER ||
+            strcmp(one->record.row.conversation, request->conversation) != 0 ||
             strcmp(one->record.owner.hex, owner->hex) != 0)
             continue;
         api_error_set(error, 409, "conversation_locked", "conversation",
@@ -368,6 +397,63 @@ static bool check_lock(const struct response_turns *all, const struct auth_diges
         error->retry_after_s = LOCKED_RETRY_S;
         return false;
     }
+    return true;
+}
+
+static void make_resumable(struct response_turn *turn, const struct resumable_ask *ask)
+{
+    struct followers *followers = &turn->followers;
+    turn->resumable = (struct resumable){
+        .name = turn->record.row.id,
+        .on_expired = on_expired,
+        .arg = turn,
+    };
+    resumables_add(turn->all->resumables, &turn->resumable, ask, !turn->is_streaming);
+    followers->name = turn->is_background ? turn->record.row.id : NULL;
+    if (turn->resumable.all == NULL || !turn->is_streaming || turn->is_background)
+        return;
+    followers->name = turn->record.row.id;
+    followers->keeps_log = true;
+    followers->budget = resumables_budget(turn->all->resumables);
+}
+
+static void take_up(struct response_turn *turn, struct http_exchange *exchange, int64_t after)
+{
+    int64_t last = turn->followers.n_events - 1;
+    resumable_take_up(&turn->resumable);
+    metrics_match(turn->all->metrics, "attach");
+    if (turn->is_background && !turn->is_streaming) {
+        response_reply_send(&turn->record.row, exchange);
+        return;
+    }
+    followers_add(&turn->followers, exchange, turn->is_streaming, after < last ? after : last);
+    if (turn->state == TURN_IS_OVER) {
+        struct buf nothing;
+        buf_init(&nothing);
+        followers_show(&turn->followers, send_row, &turn->record.row);
+        followers_end(&turn->followers, &nothing);
+    } else if (turn->followers.first == NULL) {
+        on_deserted(turn);
+    }
+}
+
+/* A retry, or a client that goes on reading. False when this is a request of its own. */
+static bool is_taken_up(struct response_turns *all, struct http_exchange *exchange,
+                        const struct resumable_ask *ask)
+{
+    const char *id = http_exchange_header(exchange, "Last-Event-ID");
+    size_t len;
+    int64_t after = -1;
+    struct resumable *one = NULL;
+    if (id != NULL && resumables_parse_event_id(id, &len, &after))
+        one = resumables_find_name(all->resumables, ask->owner, id, len);
+    if (one == NULL) {
+        after = -1;
+        one = resumables_find_again(all->resumables, ask);
+    }
+    if (one == NULL || !can_be_kept(one->arg))
+        return false;
+    take_up(one->arg, exchange, after);
     return true;
 }
 
@@ -383,10 +469,10 @@ static struct response_turn *turn_new(struct response_turns *all, struct respons
     turn->is_kept = request->is_kept;
     turn->is_strict = request->is_strict;
     turn->generation_request = request->generation;
+    turn->is_streaming = request->generation.is_streaming;
     request->generation = (struct generation_request){0};
     response_record_init(&turn->record, request, owner);
-    response_output_init(&turn->output,
-                         turn->generation_request.is_streaming || turn->is_background,
+    response_output_init(&turn->output, turn->is_streaming || turn->is_background,
                          &turn->record.row.output);
     buf_init(&turn->followers.log);
     turn->followers.keeps_log = turn->is_background;
@@ -406,16 +492,25 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
     struct response_turn *turn = NULL;
     struct auth_digest digest;
     struct api_error error;
+    struct resumable_ask again;
+    resumable_ask_read(exchange, owner, NULL, &again);
+    if (is_taken_up(turns, exchange, &again))
+        return;
     if (!response_request_parse(buf_text(body), body->len, turns->defaults, turns->model_name,
                                 &request, &error)) {
         http_exchange_reply_error(exchange, &error);
         return;
     }
+    if (request.conversation[0] != '\0')
+        again.conversation_id = request.conversation;
+    resumables_give_up(turns->resumables, owner, again.conversation_id);
     auth_read_digest(turns->auth, owner, &digest);
     if (check_lock(turns, &digest, &request, &error)) {
         turn = turn_new(turns, &request, &digest);
         api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
     }
+    if (turn != NULL)
+        make_resumable(turn, &again);
     response_request_done(&request);
     if (turn == NULL) {
         http_exchange_reply_error(exchange, &error);
@@ -423,7 +518,7 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
     }
     turn->owner = owner;
     snprintf(turn->request_id, sizeof turn->request_id, "%s", http_exchange_request_id(exchange));
-    if (followers_add(&turn->followers, exchange, turn->generation_request.is_streaming, -1))
+    if (followers_add(&turn->followers, exchange, turn->is_streaming, -1))
         load(turn);
     else
         turn_free(turn);
@@ -435,15 +530,15 @@ struct response_turn *response_turn_find(const struct response_turns *turns,
                                          const struct auth_digest *owner, const char *id)
 {
     struct response_turn *turn = turns->first;
-    while (turn != NULL && (strcmp(turn->record.row.id, id) != 0 ||
+    while (turn != NULL && (turn->state == TURN_IS_OVER || strcmp(turn->record.row.id, id) != 0 ||
                             strcmp(turn->record.owner.hex, owner->hex) != 0))
         turn = turn->next;
     return turn;
 }
 
-bool response_turn_is_background(const struct response_turn *turn)
+bool response_turn_keeps_events(const struct response_turn *turn)
 {
-    return turn->is_background;
+    return turn->followers.keeps_log;
 }
 
 void response_turn_show(const struct response_turn *turn, struct http_exchange *exchange)

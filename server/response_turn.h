@@ -4,7 +4,8 @@
  * A turn loads what the response follows, runs a generation, and commits the response (and the
  * conversation's new items) before anybody is told that it is complete. Whoever wants to know is
  * a follower: the client that asked, those that stream a response in the background, those that
- * cancel it. Without followers left it is cancelled, unless it is in the background.
+ * cancel it. Without followers left it is cancelled, unless it is in the background or one may come
+ * back.
  *
  * Owner: struct response_turns. Thread: loop; its work in the store runs on the store's. */
 #ifndef SERVER_RESPONSE_TURN_H
@@ -19,12 +20,16 @@ struct auth;
 struct auth_digest;
 struct generations;
 struct http_exchange;
+struct metrics;
 struct response_turn;
+struct resumables;
 struct routes;
 struct store;
 struct tokenizer;
 
 struct response_turns {
+    struct resumables *resumables; /* NULL: nothing can be taken up */
+    struct metrics *metrics;       /* NULL: nobody counts */
     struct store *store;
     const struct auth *auth;
     struct generations *generations;
@@ -47,11 +52,11 @@ struct response_turn *response_turn_find(const struct response_turns *turns,
                                          const struct auth_digest *owner, const char *id);
 /* Replies with the response as it is now. */
 void response_turn_show(const struct response_turn *turn, struct http_exchange *exchange);
-/* Streams the events after `after` (-1: all), and those to come. The response must be in the
- * background: others do not keep their events. */
+/* Streams the events after `after` (-1: all), and those to come, of one that keeps them. */
 void response_turn_follow(struct response_turn *turn, struct http_exchange *exchange,
                           int64_t after);
-bool response_turn_is_background(const struct response_turn *turn);
+/* In the background, or with a client that could come back (resumables.h). */
+bool response_turn_keeps_events(const struct response_turn *turn);
 /* Ends it; replies with the response when that is stored. */
 void response_turn_cancel(struct response_turn *turn, struct http_exchange *exchange);
 

@@ -4,7 +4,8 @@
  * Such an answer goes on for a while when nobody follows it, and is kept for as long after its end.
  * It is found by the name of its stream (Last-Event-ID), or because the same request has come
  * again: with the same Idempotency-Key, as a retry that an SDK announces, or in a conversation that
- * is still answering it. Owners never find each other's. Owner: the daemon. Thread: loop. */
+ * is still answering it. Owners never find each other's. Owner: those who make answers of one kind.
+ * Thread: loop. */
 #ifndef SERVER_RESUMABLES_H
 #define SERVER_RESUMABLES_H
 

@@ -370,6 +370,7 @@ static bool add_routes(struct server *server, struct err *err)
         .text = &server->text,
         .engine = server->engine,
         .model_name = model_id(server),
+        .metrics = server->metrics,
         .ping_after_s = server->options.ping_seconds,
         .stall_s = server->options.stall_seconds,
     };
@@ -409,6 +410,7 @@ static void apply_options(struct server *server)
     server->turns.ping_after_s = options->ping_seconds;
     server->turns.stall_s = options->stall_seconds;
     resumables_set_seconds(server->resumables, options->resume_seconds);
+    stateful_api_set_patience(server->stateful, options);
     server->turns.defaults = read_defaults(server);
     read_lists(options, &server->lists, NULL); /* known to be good */
     struct http_policy policy = make_policy(server);

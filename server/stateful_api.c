@@ -9,6 +9,7 @@
 #include "server/conversation_routes.h"
 #include "server/options.h"
 #include "server/response_routes.h"
+#include "server/resumables.h"
 #include "server/state_dir.h"
 #include "server/store.h"
 #include "server/store_responses.h"
@@ -21,6 +22,7 @@ struct stateful_api {
     struct store *store;
     struct conversation_routes conversations;
     struct response_routes responses;
+    struct resumables *resumables;
     int64_t response_ttl_s;
     char db_path[MAX_PATH_BYTES];
 };
@@ -72,6 +74,7 @@ bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
         return err_no_memory(err, "the store");
     bool has_dir = options->state_dir[0] != '\0';
     if ((has_dir && !open_dir(api, options->state_dir, err)) ||
+        !resumables_open(&api->resumables, loop, options->resume_seconds, err) ||
         !open_store(api, loop, options, err)) {
         stateful_api_close(&api);
         return false;
@@ -88,11 +91,20 @@ bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
 void stateful_api_close(struct stateful_api **api)
 {
     if (*api != NULL) {
+        resumables_close(&(*api)->resumables);
         store_close(&(*api)->store);
         state_dir_close(&(*api)->dir);
         free(*api);
     }
     *api = NULL;
+}
+
+void stateful_api_set_patience(struct stateful_api *api, const struct options *options)
+{
+    struct response_turns *turns = &api->responses.turns;
+    turns->ping_after_s = options->ping_seconds;
+    turns->stall_s = options->stall_seconds;
+    resumables_set_seconds(api->resumables, options->resume_seconds);
 }
 
 void stateful_api_read_counters(const struct stateful_api *api, struct store_counters *out)
@@ -107,6 +119,8 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
     api->responses = (struct response_routes){
         .turns =
             {
+                .resumables = api->resumables,
+                .metrics = parts->metrics,
                 .store = api->store,
                 .auth = api->conversations.auth,
                 .generations = parts->generations,

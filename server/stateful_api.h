@@ -13,6 +13,7 @@ struct err;
 struct event_loop;
 struct generation_defaults;
 struct generations;
+struct metrics;
 struct options;
 struct routes;
 struct stateful_api;
@@ -30,10 +31,13 @@ struct stateful_api_parts {
     const struct generation_defaults *defaults;
     const struct text_routes *text;
     const struct engine *engine;
-    const char *model_name; /* as answers give it */
+    const char *model_name;  /* as answers give it */
+    struct metrics *metrics; /* NULL: nobody counts */
     int ping_after_s;
     int stall_s;
 };
+/* The seconds that it pings after and waits for clients, from now on. */
+void stateful_api_set_patience(struct stateful_api *api, const struct options *options);
 void stateful_api_read_counters(const struct stateful_api *api, struct store_counters *out);
 
 bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api_parts *parts,

@@ -114,6 +114,82 @@ static void contains(const struct buf *got, const char *part)
         fail_msg("no %s in %s", part, buf_text(got));
 }
 
+/* Sends a request with one more header. */
+static int send_with(const struct daemon *daemon, const char *header, const char *body)
+{
+    char path[200];
+    snprintf(path, sizeof path, "/v1/responses HTTP/1.1\r\n%s\r\nX-Rest:", header);
+    return send_request(daemon, "POST", path, body);
+}
+
+static void ends_and_ran_once(struct buf *got)
+{
+    contains(got, "response.created");
+    contains(got, "\"delta\":\"one\"");
+    contains(got, "\"delta\":\"two\"");
+    contains(got, "response.completed");
+    assert_int_equal(fake_engine_record().n_submitted, 1);
+    assert_int_equal(fake_engine_record().n_cancelled, 0);
+}
+
+/* While it is being made and when it is over, a retry gets the same response. */
+static void a_retry_gets_the_response_that_is_being_made(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"input\":\"Hi\",\"stream\":true}";
+    struct daemon daemon;
+    struct buf got;
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.pieces = {"one", "two"}, .step_ms = 300});
+    int fd = send_with(&daemon, "Idempotency-Key: k", body);
+    read_on(fd, &got, "\"delta\":\"one\"");
+    contains(&got, "id: resp_");
+    close(fd);
+    for (int i = 0; i < 2; i++) {
+        buf_clear(&got);
+        fd = send_with(&daemon, "Idempotency-Key: k", body);
+        read_on(fd, &got, NULL);
+        close(fd);
+        contains(&got, "X-Sinkd-Session: attach;");
+        ends_and_ran_once(&got);
+    }
+    /* After the third event. */
+    char header[160];
+    const char *id = strstr(buf_text(&got), "id: resp_");
+    assert_non_null(id);
+    snprintf(header, sizeof header, "Last-Event-ID: %.*s:3", (int)strcspn(id + 4, ":"), id + 4);
+    buf_clear(&got);
+    fd = send_with(&daemon, header, body);
+    read_on(fd, &got, NULL);
+    close(fd);
+    assert_null(strstr(buf_text(&got), "\"sequence_number\":3,"));
+    contains(&got, "\"sequence_number\":4,");
+    contains(&got, "response.completed");
+    buf_done(&got);
+    stop(&daemon);
+}
+
+/* Nobody's chat is found by a response's name. */
+static void a_response_is_no_chat(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    struct buf got;
+    char path[160];
+    buf_init(&got);
+    start(&daemon, (struct fake_script){.pieces = {"one"}});
+    int fd = send_with(&daemon, "Idempotency-Key: k", "{\"input\":\"Hi\",\"stream\":true}");
+    read_on(fd, &got, NULL);
+    close(fd);
+    const char *id = strstr(buf_text(&got), "id: resp_");
+    assert_non_null(id);
+    snprintf(path, sizeof path, "/v1/chat/completions/%.*s", (int)strcspn(id + 4, ":"), id + 4);
+    ask(&daemon, "GET", path, "", &got);
+    contains(&got, "HTTP/1.1 404");
+    buf_done(&got);
+    stop(&daemon);
+}
+
 static void an_engine_that_fails_ends_the_stream_with_a_failed_response(void **state)
 {
     (void)state;
@@ -140,7 +216,7 @@ static void an_engine_that_refuses_is_an_error_of_http(void **state)
     buf_init(&got);
     start(&daemon, (struct fake_script){.ending = FAKE_REFUSES});
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}", &got);
-    contains(&got, "HTTP/1.1 429");
+    contains(&got, "HTTP/1.1 503");
     contains(&got, "Retry-After");
     stop(&daemon);
     buf_done(&got);
@@ -268,6 +344,8 @@ static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_retry_gets_the_response_that_is_being_made),
+        cmocka_unit_test(a_response_is_no_chat),
         cmocka_unit_test(an_engine_that_fails_ends_the_stream_with_a_failed_response),
         cmocka_unit_test(an_engine_that_refuses_is_an_error_of_http),
         cmocka_unit_test(a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_next),
