@@ -38,7 +38,8 @@ void response_reply_write(const struct response_row *row, struct buf *out)
         buf_append_text(out, "null");
     else
         buf_append_format(out, "%lld", (long long)row->completed);
-    buf_append_format(out, ",\"status\":\"%s\"", response_status_name(row->status));
+    buf_append_format(out, ",\"status\":\"%s\",\"access_programs\":null",
+                      response_status_name(row->status));
     write_object("error", &row->error, out);
     write_wrapped("incomplete_details", "reason", row->incomplete_reason, out);
     buf_append_text(out, ",\"previous_response_id\":");

@@ -51,6 +51,9 @@ class Clients(unittest.TestCase):
     def test_structured_output(self):
         self.run_cases("structured.mjs", self.daemon.url)
 
+    def test_types(self):
+        self.run_cases("types.mjs", self.daemon.url)
+
     def test_schemas(self):
         self.run_cases("schemas.mjs", self.daemon.url)
 
