@@ -363,7 +363,7 @@ static void add_answer_boundary(struct conversation *one, size_t n_spoken_before
                                 const struct conversation_result *result)
 {
     size_t n_kept = result->usage->n_text_kept;
-    bool has_tail = !result->is_plain && n_kept < result->n_raw;
+    bool has_tail = n_kept < result->n_raw;
     if (one->n_boundaries > 0)
         one->boundaries[one->n_boundaries - 1].has_tail = false;
     buf_done(&one->tail);
