@@ -96,6 +96,19 @@ static bool append_content(struct buf *text, const json_t *message, size_t i, en
     return true;
 }
 
+/* An assistant's thoughts, under the name that this server gives them or vLLM's; what is no text is
+ * not ours. */
+static void read_reasoning(const json_t *item, struct chat_message *message)
+{
+    static const char *const names[] = {"reasoning_content", "reasoning"};
+    for (size_t i = 0; i < 2 && message->role == CHAT_ASSISTANT && message->reasoning_len == 0;
+         i++) {
+        const json_t *text = json_object_get(item, names[i]);
+        message->reasoning = json_string_value(text);
+        message->reasoning_len = json_string_length(text);
+    }
+}
+
 static bool read_message(const json_t *item, size_t i, struct buf *text, struct message_log *log,
                          struct api_error *error)
 {
@@ -113,6 +126,7 @@ static bool read_message(const json_t *item, size_t i, struct buf *text, struct 
     if (!message_extra_read(item, i, message.role == CHAT_ASSISTANT, message.role == CHAT_TOOL,
                             &extra, error))
         return false;
+    read_reasoning(item, &message);
     message.content = buf_text(text);
     message.len = text->len;
     message.extra = extra;

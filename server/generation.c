@@ -521,6 +521,8 @@ static void end_conversation(struct generation *one, const struct engine_event *
                 .len = answer->content.len,
                 .extra = extra,
                 .extra_len = extra == NULL ? 0 : strlen(extra),
+                .reasoning = buf_text(&answer->reasoning),
+                .reasoning_len = answer->reasoning.len,
             },
         .raw = buf_text(&one->text),
         .n_raw = one->text.len,

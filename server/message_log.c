@@ -103,9 +103,13 @@ bool message_log_push(struct message_log *log, const struct chat_message *messag
 {
     char *content = copy(message->content, message->len);
     char *extra = message->extra_len > 0 ? copy(message->extra, message->extra_len) : NULL;
-    if (content == NULL || (message->extra_len > 0 && extra == NULL) || !reserve(log, 1)) {
+    char *reasoning =
+        message->reasoning_len > 0 ? copy(message->reasoning, message->reasoning_len) : NULL;
+    if (content == NULL || (message->extra_len > 0 && extra == NULL) ||
+        (message->reasoning_len > 0 && reasoning == NULL) || !reserve(log, 1)) {
         free(content);
         free(extra);
+        free(reasoning);
         return false;
     }
     log->items[log->n++] = (struct logged_message){
@@ -114,9 +118,11 @@ bool message_log_push(struct message_log *log, const struct chat_message *messag
         .len = message->len,
         .extra = extra,
         .extra_len = message->extra_len,
+        .reasoning = reasoning,
+        .reasoning_len = message->reasoning_len,
         .hash = message_log_hash(message),
     };
-    log->n_bytes += message->len + message->extra_len;
+    log->n_bytes += message->len + message->extra_len + message->reasoning_len;
     return true;
 }
 
@@ -164,9 +170,10 @@ void message_log_truncate(struct message_log *log, size_t n)
 {
     while (log->n > n) {
         struct logged_message *last = &log->items[--log->n];
-        log->n_bytes -= last->len + last->extra_len;
+        log->n_bytes -= last->len + last->extra_len + last->reasoning_len;
         free(last->content);
         free(last->extra);
+        free(last->reasoning);
     }
 }
 
@@ -177,5 +184,7 @@ struct chat_message message_log_view(const struct message_log *log, size_t i)
                                  .content = item->content,
                                  .len = item->len,
                                  .extra = item->extra,
-                                 .extra_len = item->extra_len};
+                                 .extra_len = item->extra_len,
+                                 .reasoning = item->reasoning,
+                                 .reasoning_len = item->reasoning_len};
 }

@@ -2,7 +2,8 @@
  * client sends back.
  *
  * Clients trim, re-wrap and re-join what they were given, so messages are compared without CR
- * before LF and without whitespace at both ends; what else they carry is compared byte for byte.
+ * before LF and without whitespace at both ends; what else they carry is compared byte for byte,
+ * but for thoughts, which are not compared at all.
  * Owner: a conversation or a plan. Thread: loop. */
 #ifndef SERVER_MESSAGE_LOG_H
 #define SERVER_MESSAGE_LOG_H
@@ -19,6 +20,8 @@ struct logged_message {
     size_t len;
     char *extra; /* owned, extra_len bytes; NULL for none */
     size_t extra_len;
+    char *reasoning; /* owned, reasoning_len bytes; NULL for none */
+    size_t reasoning_len;
     uint64_t hash; /* of role, compared content and extra */
 };
 
@@ -26,7 +29,7 @@ struct message_log {
     struct logged_message *items;
     size_t n;
     size_t max;
-    size_t n_bytes; /* of all contents and extras */
+    size_t n_bytes; /* of all contents, extras and thoughts */
 };
 
 void message_log_init(struct message_log *log);

@@ -43,7 +43,8 @@ static struct jinja_limits limits_of(const struct rendering *job)
 {
     size_t n = job->n_messages, n_bytes = job->options->tools_len + job->options->kwargs_len;
     for (size_t i = 0; i < n; i++)
-        n_bytes += job->messages[i].len + job->messages[i].extra_len;
+        n_bytes +=
+            job->messages[i].len + job->messages[i].extra_len + job->messages[i].reasoning_len;
     return (struct jinja_limits){
         .n_steps = BASE_STEPS + (int64_t)(n * STEPS_PER_MESSAGE + n_bytes * STEPS_PER_BYTE),
         .n_memory_bytes = BASE_MEMORY_BYTES + n * MEMORY_PER_MESSAGE + n_bytes * MEMORY_PER_BYTE,

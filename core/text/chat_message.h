@@ -12,9 +12,13 @@ struct chat_message {
     const char *content; /* UTF-8, not NUL-terminated; NULL only with len 0 */
     size_t len;
     /* What else the message carries, as the compact text of one JSON object: "tool_calls",
-     * "tool_call_id", "name", "reasoning_content". NULL and 0 for nothing. */
+     * "tool_call_id", "name". NULL and 0 for nothing. */
     const char *extra;
     size_t extra_len;
+    /* An assistant's thoughts before the content, which templates know as "reasoning_content".
+     * Clients send them back or do not: they are no part of what was said. NULL and 0 for none. */
+    const char *reasoning;
+    size_t reasoning_len;
 };
 
 #endif

@@ -19,7 +19,7 @@ static const int64_t TIME_NS = 10000000000;
 static struct jinja_limits limits_of(const struct chat_message *messages, size_t n, size_t n_bytes)
 {
     for (size_t i = 0; i < n; i++)
-        n_bytes += messages[i].len + messages[i].extra_len;
+        n_bytes += messages[i].len + messages[i].extra_len + messages[i].reasoning_len;
     return (struct jinja_limits){
         .n_steps = BASE_STEPS + (int64_t)(n * STEPS_PER_MESSAGE + n_bytes * 4),
         .n_memory_bytes = BASE_MEMORY_BYTES + n * 4096 + n_bytes * 32,

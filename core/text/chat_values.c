@@ -55,7 +55,10 @@ static bool set_message(struct jinja_run *run, const struct chat_message *messag
     enum jinja_mark extra_mark = message->len > 0 ? JINJA_DATA : mark;
     return set_text(run, dict, "role", role, strlen(role), JINJA_CONTROL) &&
            set_text(run, dict, "content", message->content, message->len, mark) &&
-           set_extra(run, message, extra_mark, dict);
+           set_extra(run, message, extra_mark, dict) &&
+           (message->reasoning_len == 0 ||
+            set_text(run, dict, "reasoning_content", message->reasoning, message->reasoning_len,
+                     JINJA_DATA));
 }
 
 /* ---- the shape ---- */

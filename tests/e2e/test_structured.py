@@ -207,6 +207,21 @@ class Thinking(unittest.TestCase):
             self.assertEqual((message["content"], finish), ("yes", "stop"))
             self.assertNotIn("reasoning_content", message)
 
+    def test_thoughts_come_back_to_the_template_and_change_no_match(self):
+        said = [{"role": "user", "content": "Well?"},
+                {"role": "assistant", "content": "yes", "reasoning_content": "Hm."},
+                {"role": "user", "content": "And?"}]
+        prompt = self.daemon.post("/apply-template", {"messages": said}).json["prompt"]
+        self.assertIn("<|assistant|>\n<think>\nHm.\n</think>\n\nyes</s>", prompt)
+        for i, thought in enumerate(({}, {"reasoning_content": "Hm."}, {"reasoning": "Hm."},
+                                     {"reasoning_content": None, "reasoning": ["no text"]})):
+            headers = {"X-Conversation-Id": f"thoughts-{i}"}
+            body = random_body(1, guided_choice=["yes"], reasoning_effort="none")
+            self.daemon.post(CHAT, {**body, "messages": said[:1]}, headers)
+            back = [said[0], {"role": "assistant", "content": "yes", **thought}, said[2]]
+            reply = self.daemon.post(CHAT, {**body, "messages": back}, headers)
+            self.assertEqual(reply.json["session"]["match"], "append", thought)
+
     def test_a_grammar_is_the_whole_answer(self):
         message, finish = self.message(grammar='root ::= "yes"')
         self.assertEqual((message["content"], finish), ("yes", "stop"))
