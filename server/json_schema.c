@@ -149,22 +149,17 @@ bool schema_add_rule(struct schema_writer *writer, const struct buf *text,
  */
 static bool check_keywords(struct schema_writer *writer, const json_t *schema)
 {
-    static const char *const refused[] = {"not",
-                                          "if",
+    static const char *const refused[] = {"if",
                                           "then",
                                           "else",
                                           "dependentRequired",
                                           "dependentSchemas",
                                           "dependencies",
-                                          "patternProperties",
-                                          "propertyNames",
                                           "unevaluatedProperties",
                                           "unevaluatedItems",
                                           "contains",
                                           "minContains",
                                           "maxContains",
-                                          "uniqueItems",
-                                          "multipleOf",
                                           "$dynamicRef",
                                           "$recursiveRef"};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
@@ -173,8 +168,6 @@ static bool check_keywords(struct schema_writer *writer, const json_t *schema)
                             (json_is_object(value) && json_object_size(value) == 0);
         if (strncmp(refused[i], "unevaluated", 11) == 0 && json_is_false(value))
             continue; /* nothing but what is declared is ever said */
-        if (strcmp(refused[i], "not") == 0)
-            says_nothing = value == NULL;
         if (!says_nothing && !schema_refuse(writer, refused[i]))
             return false;
     }
@@ -221,12 +214,14 @@ static bool has_one_of(const json_t *schema, const char *const *keywords)
 /* A schema without a type means the one that its keywords speak about. */
 static unsigned guess_types(const json_t *schema)
 {
-    static const char *const object[] = {"properties",    "required",      "additionalProperties",
-                                         "minProperties", "maxProperties", NULL};
-    static const char *const array[] = {"items", "prefixItems", "minItems", "maxItems", NULL};
+    static const char *const object[] = {
+        "properties",    "required",      "additionalProperties", "patternProperties",
+        "propertyNames", "minProperties", "maxProperties",        NULL};
+    static const char *const array[] = {"items",    "prefixItems", "minItems",
+                                        "maxItems", "uniqueItems", NULL};
     static const char *const string[] = {"minLength", "maxLength", "pattern", "format", NULL};
-    static const char *const number[] = {"minimum", "maximum", "exclusiveMinimum",
-                                         "exclusiveMaximum", NULL};
+    static const char *const number[] = {"minimum",          "maximum",    "exclusiveMinimum",
+                                         "exclusiveMaximum", "multipleOf", NULL};
     unsigned types = 0;
     types |= has_one_of(schema, object) ? OBJECT : 0;
     types |= has_one_of(schema, array) ? ARRAY : 0;
@@ -394,6 +389,8 @@ static bool write_flat(struct schema_writer *writer, const json_t *schema, struc
         return true;
     }
     if (!check_keywords(writer, schema))
+        return false;
+    if (json_object_get(schema, "not") != NULL && !schema_apply_not(writer, schema, &schema))
         return false;
     if (json_object_get(schema, "anyOf") != NULL)
         return write_branches(writer, schema, "anyOf", out);

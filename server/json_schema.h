@@ -2,11 +2,14 @@
  *
  * Done: type, properties, required, additionalProperties, min/maxProperties, items, prefixItems,
  * min/maxItems, min/maxLength, pattern, format, minimum, maximum and their exclusive forms, enum,
- * const, anyOf, oneOf (like anyOf), allOf, $ref within the document, nullable. An object has the
- * declared properties in their order and others only where additionalProperties says so; there is
- * at most one space after ':' and ','. Keywords that would narrow the value and cannot be done
- * (multipleOf, not, ...) are refused when the schema is strict, else left out. Annotations are
- * ignored. The schema is untrusted: depth, size and work are bounded. Thread: any (pure). */
+ * const, anyOf, oneOf (like anyOf), allOf, $ref within the document, nullable. In part:
+ * multipleOf (between two bounds, from 0, or without), uniqueItems (of up to 8 listed values), not
+ * (of types, of listed values, of strings), patternProperties and propertyNames (where nothing else
+ * is declared). An object has the declared properties in their order and others only where
+ * additionalProperties says so; there is at most one space after ':' and ','. Keywords that would
+ * narrow the value and cannot be done are refused when the schema is strict, else left out.
+ * Annotations are ignored. The schema is untrusted: depth, size and work are bounded. Thread: any
+ * (pure). */
 #ifndef SERVER_JSON_SCHEMA_H
 #define SERVER_JSON_SCHEMA_H
 

@@ -60,7 +60,7 @@ const json_t *schema_resolve(struct schema_writer *writer, const json_t *referen
 
 /* ---- merging ---- */
 
-static json_t *own(struct schema_writer *writer, json_t *made)
+json_t *schema_own(struct schema_writer *writer, json_t *made)
 {
     if (made == NULL || json_array_append_new(writer->made, made) != 0) {
         err_no_memory(writer->err, "a schema");
@@ -175,8 +175,11 @@ static json_t *merge_values(struct schema_writer *writer, const char *key, json_
         return common_values(a, b);
     if (strcmp(key, "required") == 0)
         return all_values(a, b);
-    if (strcmp(key, "items") == 0 || strcmp(key, "additionalProperties") == 0)
+    if (strcmp(key, "items") == 0 || strcmp(key, "additionalProperties") == 0 ||
+        strcmp(key, "propertyNames") == 0)
         return both(a, b);
+    if (strcmp(key, "uniqueItems") == 0)
+        return json_true();
     if (strcmp(key, "nullable") == 0)
         return json_false();
     if ((wants_larger || wants_smaller) && json_is_number(a) && json_is_number(b)) {
@@ -240,7 +243,7 @@ bool schema_merge(struct schema_writer *writer, const json_t *a, const json_t *b
         return schema_fail(writer, "a schema must be an object or a boolean");
     if (++writer->n_merges > SCHEMA_MAX_MERGES)
         return schema_fail(writer, "the schema has too many combinations");
-    json_t *merged = own(writer, json_copy((json_t *)a));
+    json_t *merged = schema_own(writer, json_copy((json_t *)a));
     if (merged == NULL)
         return false;
     const char *key;
@@ -280,7 +283,7 @@ static bool has_siblings(const json_t *schema, const char *keyword)
 
 static json_t *without(struct schema_writer *writer, const json_t *schema, const char *keyword)
 {
-    json_t *copy = own(writer, json_copy((json_t *)schema));
+    json_t *copy = schema_own(writer, json_copy((json_t *)schema));
     if (copy != NULL)
         json_object_del(copy, keyword);
     return copy;

@@ -1,4 +1,4 @@
-/* Objects, arrays, strings and numbers, each as one expression. */
+/* Objects and arrays, each as one expression. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 #include "core/text/grammar_regex.h"
 #include "core/text/utf8.h"
 #include "server/json_schema_writer.h"
-#include "server/number_range.h"
 
 static const char COMMA[] = "\",\" json-space ";
 
@@ -86,6 +85,93 @@ static bool write_tuple_array(struct schema_writer *writer, const json_t *prefix
     return is_good;
 }
 
+/* ---- items that differ ---- */
+
+enum { MAX_UNIQUE = 8 };
+
+/* Few values, each at most once. */
+struct unique {
+    struct schema_writer *writer;
+    struct schema_rule_name values[MAX_UNIQUE];
+    int n;
+    int min, max;
+    struct schema_rule_name *rest; /* [1 << n] by the set of values that are left */
+};
+
+/* The values that items may have; NULL when they are not listed. */
+static const json_t *list_values(struct schema_writer *writer, const json_t *items)
+{
+    const json_t *flat;
+    if (items == NULL || !schema_flatten(writer, items, &flat))
+        return NULL;
+    const json_t *listed = json_object_get(flat, "enum");
+    const char *type = json_string_value(json_object_get(flat, "type"));
+    bool is_boolean = json_object_size(flat) == 1 && type != NULL && strcmp(type, "boolean") == 0;
+    if (is_boolean)
+        return schema_own(writer, json_pack("[b, b]", 1, 0));
+    return json_is_array(listed) && json_array_size(listed) <= MAX_UNIQUE ? listed : NULL;
+}
+
+/* What may follow when the values of a set are left. */
+static bool add_rest(struct unique *unique, unsigned left)
+{
+    struct buf text;
+    int n_said = unique->n - __builtin_popcount(left);
+    bool is_good = true;
+    if (unique->rest[left].text[0] != '\0')
+        return true;
+    buf_init(&text);
+    buf_append_text(&text, n_said >= unique->min ? "\"\"" : "");
+    for (int i = 0; i < unique->n && is_good; i++) {
+        if ((left >> i & 1) == 0 || (unique->max >= 0 && n_said >= unique->max))
+            continue;
+        is_good = add_rest(unique, left & ~(1u << i));
+        buf_append_format(&text, "%s%s%s %s", text.len > 0 ? " | " : "", n_said > 0 ? COMMA : "",
+                          unique->values[i].text, unique->rest[left & ~(1u << i)].text);
+    }
+    is_good = is_good && schema_add_rule(unique->writer, &text, &unique->rest[left]);
+    buf_done(&text);
+    return is_good;
+}
+
+static bool write_unique(struct schema_writer *writer, const json_t *values, int min, int max,
+                         struct buf *out)
+{
+    struct unique unique = {
+        .writer = writer, .n = (int)json_array_size(values), .min = min, .max = max};
+    if (min > unique.n)
+        return schema_fail(writer, "'minItems' is more than there are different items");
+    unique.rest = calloc((size_t)1 << unique.n, sizeof *unique.rest);
+    bool is_good = unique.rest != NULL || err_no_memory(writer->err, "a schema");
+    for (int i = 0; i < unique.n && is_good; i++) {
+        json_t *one =
+            schema_own(writer, json_pack("{s:O}", "const", json_array_get(values, (size_t)i)));
+        is_good = one != NULL && schema_visit(writer, one, &unique.values[i]);
+    }
+    unsigned all = (1u << unique.n) - 1;
+    is_good = is_good && add_rest(&unique, all);
+    if (is_good)
+        buf_append_format(out, "\"[\" %s \"]\"", unique.rest[all].text);
+    free(unique.rest);
+    return is_good;
+}
+
+/* Sets *out_is_done when all is written; else items may be alike, unless that is refused. */
+static bool try_unique(struct schema_writer *writer, const json_t *schema, int min, int max,
+                       struct buf *out, bool *out_is_done)
+{
+    const json_t *items = json_object_get(schema, "items");
+    *out_is_done = false;
+    if (!json_is_true(json_object_get(schema, "uniqueItems")) || (max >= 0 && max <= 1))
+        return true;
+    bool is_plain = json_object_get(schema, "prefixItems") == NULL && !json_is_array(items);
+    const json_t *values = is_plain ? list_values(writer, items) : NULL;
+    if (values == NULL)
+        return schema_refuse(writer, "uniqueItems");
+    *out_is_done = true;
+    return write_unique(writer, values, min, max, out);
+}
+
 bool schema_write_array(struct schema_writer *writer, const json_t *schema, struct buf *out)
 {
     int min, max;
@@ -95,8 +181,12 @@ bool schema_write_array(struct schema_writer *writer, const json_t *schema, stru
         prefix = items;
         items = json_object_get(schema, "additionalItems");
     }
-    if (!read_array(writer, schema, &min, &max))
+    bool is_done;
+    if (!read_array(writer, schema, &min, &max) ||
+        !try_unique(writer, schema, min, max, out, &is_done))
         return false;
+    if (is_done)
+        return true;
     buf_append_text(out, "\"[\" ");
     if (prefix != NULL) {
         if (!json_is_array(prefix))
@@ -161,13 +251,20 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool needs_escape(const char *name)
+bool schema_needs_escape(const char *name)
 {
     for (; *name != '\0'; name++) {
         if ((unsigned char)*name < 0x20 || *name == '"' || *name == '\\')
             return true;
     }
     return false;
+}
+
+bool schema_add_other_string(struct schema_writer *writer, const char **names, size_t n,
+                             struct schema_rule_name *out)
+{
+    qsort(names, n, sizeof *names, compare_names);
+    return write_key_rules(writer, names, n, 0, out);
 }
 
 /* A rule for one more property, whose value fits `additional`. */
@@ -184,12 +281,11 @@ static bool add_other_pair(struct schema_writer *writer, const json_t *propertie
         return err_no_memory(writer->err, "a schema");
     json_object_foreach((json_t *)properties, name, ignored)
     {
-        if (!needs_escape(name))
+        if (!schema_needs_escape(name))
             names[n++] = name;
     }
-    qsort(names, n, sizeof *names, compare_names);
     bool is_good =
-        schema_visit(writer, additional, &value) && write_key_rules(writer, names, n, 0, &key);
+        schema_visit(writer, additional, &value) && schema_add_other_string(writer, names, n, &key);
     free(names);
     if (!is_good)
         return false;
@@ -232,7 +328,9 @@ static bool write_pair(struct schema_writer *writer, const char *name, const jso
 struct object {
     const json_t *properties; /* those that are declared, and those that are required only */
     const json_t *required;
-    const json_t *additional; /* NULL: there are no others */
+    const json_t *additional; /* NULL: there are no others, but those that fit ... */
+    const json_t *patterns;   /* ... these: values by regular expressions of their names, or NULL */
+    const json_t *names;      /* what all names must be; NULL: anything */
     int min, max;             /* of all properties; max -1: any number */
 };
 
@@ -272,23 +370,97 @@ static bool declare_required(struct schema_writer *writer, struct object *object
     return true;
 }
 
+/* Names that are listed are properties that may be missing, and there are no others. */
+static bool declare_names(struct schema_writer *writer, struct object *object)
+{
+    const json_t *names, *listed;
+    if (object->names == NULL)
+        return true;
+    if (!schema_flatten(writer, object->names, &names))
+        return false;
+    listed = json_object_get(names, "enum");
+    bool says_nothing = json_is_true(names) || json_object_size(names) == 0 ||
+                        (json_object_size(names) == 1 && json_object_get(names, "type") != NULL);
+    object->names = says_nothing ? NULL : names;
+    if (says_nothing || !json_is_array(listed))
+        return true;
+    json_t *all = schema_own(writer, json_is_object(object->properties)
+                                         ? json_copy((json_t *)object->properties)
+                                         : json_object());
+    for (size_t i = 0; i < json_array_size(listed) && all != NULL; i++) {
+        const char *name = json_string_value(json_array_get(listed, i));
+        if (name != NULL && json_object_get(all, name) == NULL && object->additional != NULL)
+            json_object_set(all, name, (json_t *)object->additional);
+    }
+    object->properties = all;
+    object->additional = NULL;
+    object->names = NULL;
+    return all != NULL;
+}
+
 static bool read_object(struct schema_writer *writer, const json_t *schema, struct object *out)
 {
     const json_t *additional = json_object_get(schema, "additionalProperties");
     *out = (struct object){.properties = json_object_get(schema, "properties"),
-                           .required = json_object_get(schema, "required")};
+                           .required = json_object_get(schema, "required"),
+                           .patterns = json_object_get(schema, "patternProperties"),
+                           .names = json_object_get(schema, "propertyNames")};
+    if (out->patterns != NULL && !json_is_object(out->patterns))
+        return schema_fail(writer, "'patternProperties' must be an object");
+    if (json_object_size(out->patterns) == 0)
+        out->patterns = NULL;
     if (out->properties != NULL && !json_is_object(out->properties))
         return schema_fail(writer, "'properties' must be an object");
     if (out->required != NULL && !json_is_array(out->required))
         return schema_fail(writer, "'required' must be an array of strings");
-    bool is_open = additional == NULL && json_object_size(out->properties) == 0;
+    bool is_open =
+        additional == NULL && json_object_size(out->properties) == 0 && out->patterns == NULL;
     if (is_open)
         out->additional = json_true();
     else if (additional != NULL && !json_is_false(additional))
         out->additional = additional;
-    return declare_required(writer, out) &&
+    return declare_names(writer, out) && declare_required(writer, out) &&
            schema_get_count(writer, schema, "minProperties", &out->min) &&
            schema_get_count(writer, schema, "maxProperties", &out->max);
+}
+
+/* `key` is a rule with its quotes. */
+static bool append_pair(struct schema_writer *writer, const char *key, const json_t *schema,
+                        struct buf *out)
+{
+    struct schema_rule_name value;
+    if (!schema_visit(writer, schema, &value))
+        return false;
+    buf_append_format(out, "%s%s \":\" json-space %s", out->len > 0 ? " | " : "", key, value.text);
+    return true;
+}
+
+/* A rule for a property whose name fits one of the patterns, or what all names must be. */
+static bool add_named_pair(struct schema_writer *writer, const struct object *object,
+                           struct schema_rule_name *out)
+{
+    struct buf text;
+    struct schema_rule_name key;
+    const char *pattern;
+    json_t *value;
+    bool is_good = true;
+    buf_init(&text);
+    json_object_foreach((json_t *)object->patterns, pattern, value)
+    {
+        json_t *name =
+            schema_own(writer, json_pack("{s:s, s:s}", "type", "string", "pattern", pattern));
+        is_good = is_good && name != NULL && schema_visit(writer, name, &key) &&
+                  append_pair(writer, key.text, value, &text);
+    }
+    if (object->patterns == NULL) {
+        json_t *name = schema_own(
+            writer, json_pack("{s:s, s:[O]}", "type", "string", "allOf", (json_t *)object->names));
+        is_good = name != NULL && schema_visit(writer, name, &key) &&
+                  append_pair(writer, key.text, object->additional, &text);
+    }
+    is_good = is_good && schema_add_rule(writer, &text, out);
+    buf_done(&text);
+    return is_good;
 }
 
 /* Any number of additional properties between the two counts and nothing declared. */
@@ -297,9 +469,13 @@ static bool write_map(struct schema_writer *writer, const struct object *object,
     struct schema_rule_name pair = {"json-pair"};
     if (object->max >= 0 && object->max < object->min)
         return schema_fail(writer, "'maxProperties' is less than 'minProperties'");
-    if (!json_is_true(object->additional) &&
-        !add_other_pair(writer, NULL, object->additional, &pair))
+    if (object->patterns != NULL || object->names != NULL) {
+        if (!add_named_pair(writer, object, &pair))
+            return false;
+    } else if (!json_is_true(object->additional) &&
+               !add_other_pair(writer, NULL, object->additional, &pair)) {
         return false;
+    }
     buf_append_text(out, "\"{\" ");
     write_list(out, pair.text, object->min < 0 ? 0 : object->min, object->max);
     buf_append_text(out, "\"}\"");
@@ -389,8 +565,14 @@ bool schema_write_object(struct schema_writer *writer, const json_t *schema, str
     struct object object;
     if (!read_object(writer, schema, &object))
         return false;
-    if (json_object_size(object.properties) == 0 && object.additional != NULL)
+    bool is_map = json_object_size(object.properties) == 0 &&
+                  (object.additional != NULL) != (object.patterns != NULL) &&
+                  (object.patterns == NULL || object.names == NULL);
+    if (is_map)
         return write_map(writer, &object, out);
+    if ((object.patterns != NULL && !schema_refuse(writer, "patternProperties")) ||
+        (object.names != NULL && !schema_refuse(writer, "propertyNames")))
+        return false;
     bool has_enough = object.min <= (int)count_required(&object);
     bool has_too_many = object.max >= 0 && (object.additional != NULL ||
                                             (int)json_object_size(object.properties) > object.max);
@@ -398,137 +580,4 @@ bool schema_write_object(struct schema_writer *writer, const json_t *schema, str
         (has_too_many && !schema_refuse(writer, "maxProperties")))
         return false;
     return write_record(writer, &object, out);
-}
-
-/* ---- strings ---- */
-
-static const struct {
-    const char *name, *regex;
-} FORMATS[] = {
-    {"date",
-     "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
-     "|02-(0[1-9]|1[0-9]|2[0-8]))$"},
-    {"time", "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):"
-             "[0-5][0-9])$"},
-    {"date-time",
-     "^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0["
-     "1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?(Z|[+-]([01][0-"
-     "9]|2[0-3]):[0-5][0-9])$"},
-    {"duration",
-     "^P([0-9]{1,4}W|[0-9]{1,4}D(T[0-9]{1,2}H([0-9]{1,2}M)?)?|T([0-9]{1,3}H([0-9]{1,2}M("
-     "[0-9]{1,2}S)?)?|[0-9]{1,3}M([0-9]{1,2}S)?|[0-9]{1,4}S))$"},
-    {"uuid", "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"},
-    {"email",
-     "^[A-Za-z0-9_+-]{1,32}(\\.[A-Za-z0-9_+-]{1,32}){0,3}@[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-"
-     "Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?){1,3}$"},
-    {"hostname", "^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-"
-                 "Za-z0-9])?){0,3}$"},
-    {"ipv4",
-     "^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-"
-     "9]?[0-9])$"},
-    {"ipv6",
-     "^([0-9a-fA-F]{1,4}:){7}[0-9a-fA-F]{1,4}$|^([0-9a-fA-F]{1,4}:){1,6}(:[0-9a-fA-F]{1,4})$"
-     "|^::([0-9a-fA-F]{1,4}:){0,5}[0-9a-fA-F]{1,4}$"},
-    {"uri",
-     "^[a-z][a-z0-9+.-]{1,15}://[A-Za-z0-9]([A-Za-z0-9.-]{0,60}[A-Za-z0-9])?(:[0-9]{1,4})?(/[A"
-     "-Za-z0-9._~!$&'()*+,;=:@-]{0,64}){0,12}$"},
-};
-
-static const char *find_format(const json_t *schema)
-{
-    const char *name = json_string_value(json_object_get(schema, "format"));
-    for (size_t i = 0; name != NULL && i < sizeof FORMATS / sizeof FORMATS[0]; i++) {
-        if (strcmp(name, FORMATS[i].name) == 0)
-            return FORMATS[i].regex;
-    }
-    return NULL; /* an annotation */
-}
-
-/* What stands between the quotes. */
-static bool write_characters(struct schema_writer *writer, const char *regex, bool is_pattern,
-                             int min, int max, struct buf *out)
-{
-    if (regex == NULL && max < 0) {
-        buf_append_format(out, "json-char{%d,}", min);
-        return true;
-    }
-    if (regex == NULL) {
-        buf_append_format(out, "json-char{%d,%d}", min, max);
-        return true;
-    }
-    return grammar_regex_write(regex, strlen(regex), GRAMMAR_REGEX_JSON_STRING,
-                               is_pattern ? min : 0, is_pattern ? max : -1, out, writer->err) ||
-           err_prefix(writer->err, "'pattern'");
-}
-
-bool schema_write_string(struct schema_writer *writer, const json_t *schema, struct buf *out)
-{
-    int min, max;
-    const json_t *pattern = json_object_get(schema, "pattern");
-    const char *regex = pattern != NULL ? json_string_value(pattern) : find_format(schema);
-    if (!schema_get_count(writer, schema, "minLength", &min) ||
-        !schema_get_count(writer, schema, "maxLength", &max))
-        return false;
-    if (max >= 0 && max < min)
-        return schema_fail(writer, "'maxLength' is less than 'minLength'");
-    if (pattern != NULL && regex == NULL)
-        return schema_fail(writer, "'pattern' must be a string");
-    if (pattern != NULL && find_format(schema) != NULL && !schema_refuse(writer, "format"))
-        return false;
-    if (regex == NULL && min <= 0 && max < 0) {
-        buf_append_text(out, "json-string");
-        return true;
-    }
-    struct buf text;
-    struct schema_rule_name rule;
-    buf_init(&text);
-    buf_append_text(&text, "\"\\\"\" ");
-    bool is_good = write_characters(writer, regex, pattern != NULL, min < 0 ? 0 : min, max, &text);
-    buf_append_text(&text, " \"\\\"\"");
-    is_good = is_good && schema_add_rule(writer, &text, &rule);
-    buf_append_text(out, is_good ? rule.text : "");
-    buf_done(&text);
-    return is_good;
-}
-
-/* ---- numbers ---- */
-
-static bool read_bound(struct schema_writer *writer, const json_t *schema, const char *keyword,
-                       const char *exclusive, double *out, bool *out_has, bool *out_is_excluded)
-{
-    const json_t *bound = json_object_get(schema, keyword);
-    const json_t *strict = json_object_get(schema, exclusive);
-    bool is_upper = keyword[1] == 'a';
-    if ((bound != NULL && !json_is_number(bound)) ||
-        (strict != NULL && !json_is_number(strict) && !json_is_boolean(strict)))
-        return schema_fail(writer, "'%s' must be a number", bound != NULL ? keyword : exclusive);
-    *out_has = bound != NULL;
-    *out = json_number_value(bound);
-    *out_is_excluded = json_is_true(strict); /* draft 4 */
-    if (!json_is_number(strict))
-        return true;
-    double limit = json_number_value(strict);
-    bool is_tighter = !*out_has || (is_upper ? limit <= *out : limit >= *out);
-    if (is_tighter) {
-        *out = limit;
-        *out_is_excluded = true;
-    }
-    *out_has = true;
-    return true;
-}
-
-bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
-                         struct buf *out)
-{
-    struct number_range range = {.is_integer = is_integer};
-    if (!read_bound(writer, schema, "minimum", "exclusiveMinimum", &range.min, &range.has_min,
-                    &range.is_min_excluded) ||
-        !read_bound(writer, schema, "maximum", "exclusiveMaximum", &range.max, &range.has_max,
-                    &range.is_max_excluded))
-        return false;
-    if (!range.has_min && !range.has_max) {
-        buf_append_text(out, is_integer ? "json-integer" : "json-number");
-        return true;
-    }
-    return number_range_write(&range, out, writer->err);
 }

@@ -66,6 +66,21 @@ bool schema_write_string(struct schema_writer *writer, const json_t *schema, str
 bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
                          struct buf *out);
 
+/* Multiples of a number within a range. */
+struct number_range;
+bool schema_write_multiple(struct schema_writer *writer, const json_t *step,
+                           const struct number_range *range, struct buf *out);
+/* Sets *out to a rule: any string but these, of which there are n, sorted; none needs an
+ * escape. From behind its opening quote on. */
+bool schema_add_other_string(struct schema_writer *writer, const char **names, size_t n,
+                             struct schema_rule_name *out);
+/* True when the text cannot stand in a JSON string as it is. */
+bool schema_needs_escape(const char *text);
+/* What "not" leaves of a schema; where a grammar cannot say that, it is refused if strict. */
+bool schema_apply_not(struct schema_writer *writer, const json_t *schema, const json_t **out);
+/* Makes the writer the owner of `made`; NULL with an error when there is no memory. */
+json_t *schema_own(struct schema_writer *writer, json_t *made);
+
 /* A non-negative whole number, -1 when the keyword is absent. */
 bool schema_get_count(struct schema_writer *writer, const json_t *schema, const char *keyword,
                       int *out);

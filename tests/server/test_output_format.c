@@ -88,7 +88,7 @@ static void what_is_wrong_is_a_400_that_says_why(void **state)
          "\"strict\":\"yes\",\"schema\":{}}}}",
          "response_format.json_schema", "invalid_type", "'strict'"},
         {"{\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
-         "\"strict\":true,\"schema\":{\"type\":\"integer\",\"multipleOf\":2}}}}",
+         "\"strict\":true,\"schema\":{\"type\":\"integer\",\"multipleOf\":997}}}}",
          "response_format", "invalid_json_schema", "'n': 'multipleOf' is not supported"},
         {"{\"grammar\":\"x ::= 1\"}", "grammar", "invalid_value", "root"},
         {"{\"grammar\":1}", "grammar", "invalid_type", "a string"},

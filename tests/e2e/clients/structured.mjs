@@ -60,6 +60,78 @@ test("openai: tools whose arguments keep to their schema", async () => {
   }
 });
 
+// What zod writes for its types, as the helper adapts it and as it is; zod itself judges the answers.
+const node = z.object({
+  value: z.boolean(),
+  get next() {
+    return node.nullable();
+  },
+});
+const generated = {
+  unions: z.object({
+    name: z.string().max(3).nullable(),
+    size: z.union([z.literal("x"), z.int().min(0).max(9)]),
+    shape: z.discriminatedUnion("kind", [
+      z.object({ kind: z.literal("circle"), radius: z.int().min(1).max(9) }),
+      z.object({ kind: z.literal("square"), filled: z.boolean() }),
+    ]),
+    both: z.intersection(z.object({ a: z.boolean() }), z.object({ b: z.boolean() })),
+  }),
+  formats: z.object({
+    ...{ at: z.iso.datetime(), on: z.iso.date(), time: z.iso.time() },
+    ...{ id: z.uuid(), ip: z.ipv4(), ip6: z.ipv6(), phone: z.e164() },
+  }),
+  duration: z.object({ lasts: z.iso.duration() }),
+  patterns: z.object({
+    code: z.string().regex(/^[A-Z]{2}\d{1,3}$/),
+    version: z.templateLiteral(["v", z.enum(["1", "2"])]),
+  }),
+  numbers: z.object({
+    ...{ safe: z.int(), small: z.int32(), float: z.float32(), part: z.number().gt(0).lt(1) },
+    ...{ fives: z.number().multipleOf(5), cents: z.number().multipleOf(0.01) },
+    thirds: z.int().multipleOf(3).min(0).max(30),
+  }),
+  recursive: node,
+  optional: z.object({ a: z.boolean().optional().nullable(), b: z.boolean().default(true) }),
+  literals: z.object({ one: z.literal([1, "a", null]), tags: z.array(z.enum(["a", "b"])).max(2) }),
+};
+const records = {
+  tuple: z.object({ pair: z.tuple([z.boolean(), z.enum(["a"])]) }),
+  record: z.object({ all: z.record(z.enum(["x", "y"]), z.boolean()) }),
+  partial: z.object({ some: z.partialRecord(z.enum(["x", "y"]), z.boolean()) }),
+  named: z.object({ any: z.record(z.string().regex(/^[ab]$/), z.boolean()) }),
+};
+
+async function checkSchema(schema, response_format) {
+  let n_whole = 0;
+  for (const seed of [1, 2]) {
+    const asked = { ...request, max_tokens: 600, seed, response_format };
+    const [choice] = (await client.chat.completions.create(asked)).choices;
+    if (choice.finish_reason !== "stop") continue;
+    schema.parse(JSON.parse(choice.message.content));
+    n_whole++;
+  }
+  assert.ok(n_whole > 0, "no answer came to its end");
+}
+
+for (const [name, schema] of Object.entries({ ...generated, ...records })) {
+  test(`zod: ${name}`, async () => {
+    const plain = { name, strict: true, schema: z.toJSONSchema(schema) };
+    await checkSchema(schema, { type: "json_schema", json_schema: plain });
+    if (name in generated) await checkSchema(schema, zodResponseFormat(schema, name));
+  });
+}
+
+test("zod: an e-mail address, of which this model finds no end", async () => {
+  const schema = z.object({ mail: z.email() });
+  const json_schema = { name: "mail", strict: true, schema: z.toJSONSchema(schema) };
+  for (const response_format of [zodResponseFormat(schema, "mail"), { type: "json_schema", json_schema }]) {
+    const asked = { ...request, max_tokens: 20, response_format };
+    const [choice] = (await client.chat.completions.create(asked)).choices;
+    assert.match(choice.message.content, /^\{"mail": ?"[\w'+.-]+/);
+  }
+});
+
 const providers = {
   compatible: createOpenAICompatible({ name: "sinkd", baseURL, supportsStructuredOutputs: true })(
     "default",
