@@ -38,7 +38,7 @@ void response_reply_write(const struct response_row *row, struct buf *out)
         buf_append_text(out, "null");
     else
         buf_append_format(out, "%lld", (long long)row->completed);
-    buf_append_format(out, ",\"status\":\"%s\",\"access_programs\":null",
+    buf_append_format(out, ",\"access_programs\":null,\"status\":\"%s\"",
                       response_status_name(row->status));
     write_object("error", &row->error, out);
     write_wrapped("incomplete_details", "reason", row->incomplete_reason, out);
