@@ -10,15 +10,23 @@
 #include "core/engine/engine.h"
 #include "server/event_loop.h"
 #include "server/sd_notify.h"
+#include "server/stateful_api.h"
+#include "server/store.h"
 
 enum { STATUS_TICK_MS = 10000, MIN_TICK_MS = 10 };
 
+/* What must get on while it has something to do. */
+enum part { PART_ENGINE, PART_SAVER, PART_STORE, N_PARTS };
+static const char *const PART_NAMES[] = {"the engine", "the thread that saves sessions",
+                                         "the thread of the database"};
+
 struct sd_watch {
     const struct engine *engine;
+    const struct stateful_api *stateful;
     struct event_timer *tick;
     bool has_watchdog;
-    uint64_t n_steps; /* of the engine, at the last tick */
-    char status[160]; /* as it was sent last */
+    uint64_t n_moves[N_PARTS]; /* at the last tick */
+    char status[160];          /* as it was sent last */
 };
 
 /* Time between two signs of life, 0 when systemd wants none (sd_watchdog_enabled(3)). */
@@ -31,14 +39,26 @@ static int watchdog_ms(void)
     return ms <= 0 ? 0 : ms > 3600 * 1000 ? 3600 * 1000 : (int)ms;
 }
 
-/* That this runs shows that the loop does. The engine works when it has made a step since the last
- * time, and when it has nothing to do. */
-static bool is_alive(struct sd_watch *watch, const struct engine_counters *counters)
+/* False when a part has something to do, and has not moved since the last time. */
+static bool moves(struct sd_watch *watch, enum part part, bool is_busy, uint64_t n_moves)
 {
-    bool is_busy = counters->n_active > 0 || counters->n_waiting > 0;
-    bool has_moved = counters->n_steps != watch->n_steps;
-    watch->n_steps = counters->n_steps;
+    bool has_moved = n_moves != watch->n_moves[part];
+    watch->n_moves[part] = n_moves;
+    if (is_busy && !has_moved)
+        log_warning("%s has not moved for a while", PART_NAMES[part]);
     return has_moved || !is_busy;
+}
+
+/* That this runs shows that the loop does. */
+static bool is_alive(struct sd_watch *watch, const struct engine_counters *engine)
+{
+    struct store_counters store;
+    stateful_api_read_counters(watch->stateful, &store);
+    bool is_speaking = engine->n_active > 0 || engine->n_waiting > 0;
+    bool engine_moves = moves(watch, PART_ENGINE, is_speaking, engine->n_steps);
+    bool saver_moves = moves(watch, PART_SAVER, engine->n_disk_jobs > 0, engine->n_disk_moves);
+    bool store_moves = moves(watch, PART_STORE, store.n_pending > 0, store.n_done);
+    return engine_moves && saver_moves && store_moves;
 }
 
 static void send_status(struct sd_watch *watch, const struct engine_counters *counters)
@@ -58,20 +78,20 @@ static void on_tick(void *arg)
     struct sd_watch *watch = arg;
     struct engine_counters counters;
     engine_read_counters(watch->engine, &counters);
-    if (!is_alive(watch, &counters))
-        log_warning("the engine has not moved for a while");
-    else if (watch->has_watchdog)
+    bool alive = is_alive(watch, &counters);
+    if (alive && watch->has_watchdog)
         sd_notify_send("WATCHDOG=1");
     send_status(watch, &counters);
 }
 
 bool sd_watch_open(struct sd_watch **out, struct event_loop *loop, const struct engine *engine,
-                   struct err *err)
+                   const struct stateful_api *stateful, struct err *err)
 {
     struct sd_watch *watch = calloc(1, sizeof *watch);
     if (watch == NULL)
         return err_no_memory(err, "the watchdog");
     watch->engine = engine;
+    watch->stateful = stateful;
     if (!event_timer_open(&watch->tick, loop, on_tick, watch, err)) {
         free(watch);
         return false;

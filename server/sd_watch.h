@@ -1,5 +1,5 @@
-/* sd_watch.h - keeps systemd informed: WATCHDOG=1 while loop and engine make progress, and a line
- * of STATUS. Silent where systemd asked for neither.
+/* sd_watch.h - keeps systemd informed: WATCHDOG=1 while loop, engine and the threads that write to
+ * the disk make progress, and a line of STATUS. Silent where systemd asked for neither.
  *
  * Owner: the daemon. Thread: loop. */
 #ifndef SERVER_SD_WATCH_H
@@ -11,10 +11,11 @@ struct engine;
 struct err;
 struct event_loop;
 struct sd_watch;
+struct stateful_api;
 
-/* `engine` is borrowed. */
+/* `engine` and `stateful` are borrowed. */
 bool sd_watch_open(struct sd_watch **out, struct event_loop *loop, const struct engine *engine,
-                   struct err *err);
+                   const struct stateful_api *stateful, struct err *err);
 void sd_watch_close(struct sd_watch **watch);
 
 #endif

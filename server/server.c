@@ -460,7 +460,7 @@ static bool open_signals(struct server *server, struct err *err)
         .options = &server->options,
     };
     return drain_open(&server->drain, &parts, err) &&
-           sd_watch_open(&server->watch, server->loop, server->engine, err) &&
+           sd_watch_open(&server->watch, server->loop, server->engine, server->stateful, err) &&
            event_loop_on_signal(server->loop, SIGTERM, drain_signal, server->drain, err) &&
            event_loop_on_signal(server->loop, SIGINT, drain_signal, server->drain, err) &&
            event_loop_on_signal(server->loop, SIGHUP, on_hangup, server, err);

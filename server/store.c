@@ -25,7 +25,8 @@ struct store {
     struct job_list done;    /* under lock */
     bool is_stopping;        /* under lock */
     struct event_wake *wake;
-    int n_pending; /* the loop's */
+    int n_pending; /* the loop's ... */
+    uint64_t n_done;
 };
 
 static void list_init(struct job_list *list)
@@ -129,6 +130,7 @@ static void on_wake(void *arg)
         if (job == NULL)
             return;
         store->n_pending--;
+        store->n_done++;
         job->done(job->arg);
     }
 }
@@ -216,5 +218,6 @@ void store_run(struct store *store, struct store_job *job)
 void store_read_counters(const struct store *store, struct store_counters *out)
 {
     out->n_pending = store->n_pending;
+    out->n_done = store->n_done;
     store_db_read_counters(store->db, &out->n_commits, &out->n_failures);
 }

@@ -40,7 +40,8 @@ void store_run(struct store *store, struct store_job *job);
 
 /* For /metrics. */
 struct store_counters {
-    int n_pending; /* jobs that are not done */
+    int n_pending; /* jobs that are not done ... */
+    uint64_t n_done;
     uint64_t n_commits;
     uint64_t n_failures; /* of writes, by the disk */
 };

@@ -219,6 +219,8 @@ struct engine_counters {
     uint64_t n_restored;      /* brought back */
     uint64_t n_lost_sessions; /* that could not be, or made room on the disk */
     uint64_t n_save_errors;   /* of the disk */
+    int n_disk_jobs;          /* sessions on their way to files and back */
+    uint64_t n_disk_moves;    /* grows while that goes on */
     uint64_t kv_memory_bytes; /* in use, or promised to running turns */
     uint64_t kv_file_bytes;
     struct histogram step_seconds;

@@ -375,6 +375,11 @@ void residence_read_counters(const struct residence *residence, struct engine_co
     out->n_save_errors = residence->counters.n_save_errors;
     if (residence->store != NULL)
         out->n_save_errors += snapshot_store_n_lost(residence->store);
+    struct snapshot_progress progress = {0};
+    if (residence->store != NULL)
+        progress = snapshot_store_progress(residence->store);
+    out->n_disk_jobs = progress.n_jobs;
+    out->n_disk_moves = progress.n_moves;
 }
 
 /* ---- opening and closing ---- */

@@ -32,6 +32,14 @@ struct snapshot_store {
     bool is_finishing;
     atomic_int_fast64_t deadline_ns; /* of saves, once it finishes */
     atomic_uint_fast64_t n_lost;
+    atomic_uint_fast64_t n_moves;
+    atomic_int n_jobs;
+};
+
+/* The argument of write_all and read_all. */
+struct open_file {
+    struct snapshot_store *store;
+    int fd;
 };
 
 /* ---- files ---- */
@@ -44,13 +52,15 @@ static void name_file(const struct snapshot_store *store, uint64_t name, char *o
 
 static bool write_all(void *arg, const void *bytes, size_t len, struct err *err)
 {
+    struct open_file *file = arg;
     const char *at = bytes;
     while (len > 0) {
-        ssize_t n = write(*(int *)arg, at, len);
+        ssize_t n = write(file->fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             return err_set(err, ERR_IO, "cannot save a conversation: %s", strerror(errno));
+        atomic_fetch_add(&file->store->n_moves, 1);
         at += n;
         len -= (size_t)n;
     }
@@ -59,15 +69,17 @@ static bool write_all(void *arg, const void *bytes, size_t len, struct err *err)
 
 static bool read_all(void *arg, void *bytes, size_t len, struct err *err)
 {
+    struct open_file *file = arg;
     char *at = bytes;
     while (len > 0) {
-        ssize_t n = read(*(int *)arg, at, len);
+        ssize_t n = read(file->fd, at, len);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return err_set(err, ERR_IO, "cannot read a saved conversation: %s", strerror(errno));
         if (n == 0)
             return err_set(err, ERR_FORMAT, "a saved conversation is cut short");
+        atomic_fetch_add(&file->store->n_moves, 1);
         at += n;
         len -= (size_t)n;
     }
@@ -116,7 +128,9 @@ static void save(struct snapshot_store *store, struct snapshot_job *job)
     struct snapshot_id id = id_of(store, job->name);
     uint64_t n_bytes = snapshot_bytes(job->session);
     int fd = create(store, temporary, &job->err);
-    bool is_written = fd >= 0 && snapshot_write(job->session, &id, write_all, &fd, &job->err);
+    struct open_file file_open = {store, fd};
+    bool is_written =
+        fd >= 0 && snapshot_write(job->session, &id, write_all, &file_open, &job->err);
     job->n_bytes = is_written ? n_bytes : 0;
     session_close(&job->session);
     give_back(store, job);
@@ -164,7 +178,8 @@ static void load(struct snapshot_store *store, struct snapshot_job *job)
     uint64_t n_bytes;
     int fd = open_file(store, file, &n_bytes, &job->err);
     if (fd >= 0) {
-        snapshot_read(job->session, &id, n_bytes, read_all, &fd, &job->err);
+        struct open_file file_open = {store, fd};
+        snapshot_read(job->session, &id, n_bytes, read_all, &file_open, &job->err);
         close(fd);
     }
     unlinkat(store->folder_fd, file, 0);
@@ -215,8 +230,12 @@ static void *store_main(void *arg)
 {
     struct snapshot_store *store = arg;
     struct snapshot_job *job;
-    while ((job = next_job(store)) != NULL)
-        do_job(store, job);
+    while ((job = next_job(store)) != NULL) {
+        do_job(store, job); /* which is its owner's from now on */
+        atomic_fetch_add(&store->n_moves, 1);
+        atomic_fetch_sub(&store->n_jobs, 1);
+        store->options.on_done(store->options.arg);
+    }
     return NULL;
 }
 
@@ -227,6 +246,7 @@ void snapshot_store_put(struct snapshot_store *store, struct snapshot_job *job)
         return;
     }
     job->next = NULL;
+    atomic_fetch_add(&store->n_jobs, 1);
     pthread_mutex_lock(&store->lock);
     *store->last = job;
     store->last = &job->next;
@@ -242,6 +262,13 @@ struct snapshot_job *snapshot_store_take(struct snapshot_store *store)
     store->last_done = &store->done;
     pthread_mutex_unlock(&store->lock);
     return done;
+}
+
+struct snapshot_progress snapshot_store_progress(const struct snapshot_store *store_const)
+{
+    struct snapshot_store *store = (struct snapshot_store *)store_const; /* for the atomics only */
+    return (struct snapshot_progress){.n_jobs = atomic_load(&store->n_jobs),
+                                      .n_moves = atomic_load(&store->n_moves)};
 }
 
 uint64_t snapshot_store_n_lost(const struct snapshot_store *store)
@@ -328,7 +355,8 @@ static void tell(struct snapshot_store *store, const struct found *one, snapshot
     uint64_t n_bytes;
     struct err err;
     int fd = open_file(store, file, &n_bytes, &err);
-    bool is_good = fd >= 0 && snapshot_read_note(&id, n_bytes, read_all, &fd, &note, &err);
+    struct open_file file_open = {store, fd};
+    bool is_good = fd >= 0 && snapshot_read_note(&id, n_bytes, read_all, &file_open, &note, &err);
     if (fd >= 0)
         close(fd);
     if (is_good)

@@ -60,6 +60,16 @@ void snapshot_store_put(struct snapshot_store *store, struct snapshot_job *job);
 /* Jobs that are done, in order; NULL for none. */
 struct snapshot_job *snapshot_store_take(struct snapshot_store *store);
 
+/* Whether the thread gets on: jobs that it has not finished, and a number that grows while it
+ * works, with each piece of a file and each job. Any thread; on_done is called after each change of
+ * n_jobs.
+ */
+struct snapshot_progress {
+    int n_jobs;
+    uint64_t n_moves;
+};
+struct snapshot_progress snapshot_store_progress(const struct snapshot_store *store);
+
 /* Saves that failed after their job was given back: the file is not there. Any thread. */
 uint64_t snapshot_store_n_lost(const struct snapshot_store *store);
 

@@ -45,6 +45,13 @@ static int n_pending(const struct testing *testing)
     return counters.n_pending;
 }
 
+static uint64_t n_done(const struct testing *testing)
+{
+    struct store_counters counters;
+    store_read_counters(testing->store, &counters);
+    return counters.n_done;
+}
+
 static void work(struct store_db *db, void *arg)
 {
     struct numbered *one = arg;
@@ -92,6 +99,7 @@ static void jobs_are_done_once_and_in_order(void **state)
     assert_int_equal(n_pending(&testing), N_JOBS);
     event_loop_run(testing.loop);
     assert_int_equal(n_pending(&testing), 0);
+    assert_int_equal(n_done(&testing), N_JOBS);
     assert_true(testing.is_worked_in_order);
     assert_true(testing.is_in_order);
     assert_int_equal(testing.n_worked, N_JOBS);
