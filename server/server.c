@@ -143,9 +143,6 @@ static bool open_engine(struct server *server, struct err *err)
         .kv_file_bytes = options->kv_disk_bytes,
         .kv_meaning = options->chat_template,
     };
-    if (options->model[0] == '\0')
-        return err_set(err, ERR_INVALID,
-                       "which model? Give a GGUF file with --model FILE (see --help)");
     return mailbox_open(&server->mailbox, server->loop, on_event, server, err) &&
            engine_open(&server->engine, &engine_options, mailbox_post, server->mailbox, err);
 }
@@ -466,6 +463,20 @@ static bool open_signals(struct server *server, struct err *err)
            event_loop_on_signal(server->loop, SIGHUP, on_hangup, server, err);
 }
 
+/* The file is untrusted, and so far nothing is open that it could reach. */
+static bool check_model(const struct options *options, struct err *err)
+{
+    bool is_confined = true;
+    if (options->model[0] == '\0')
+        return err_set(err, ERR_INVALID,
+                       "which model? Give a GGUF file with --model FILE (see --help)");
+    if (!engine_check(options->model, &is_confined, err))
+        return false;
+    if (!is_confined)
+        log_warning("this system has no seccomp for us: the model file was checked without it");
+    return true;
+}
+
 /* What can be refused is refused before the model is read. */
 static bool open_access(struct server *server, struct err *err)
 {
@@ -483,9 +494,9 @@ bool server_open(struct server **out, const struct options *options, struct err 
         return err_no_memory(err, "the server");
     server->options = *options;
     server->inherited_fd = -1;
-    /* The model is checked before the network opens. */
+    /* The model is checked before a thread starts and before the network opens. */
     if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
-        !open_access(server, err) ||
+        !open_access(server, err) || !check_model(options, err) ||
         !stateful_api_open(&server->stateful, server->loop, &server->options, server->auth, err) ||
         !open_engine(server, err) || !open_conversations(server, err) ||
         !open_generations(server, err) || !open_http(server, err) || !open_signals(server, err)) {
@@ -547,9 +558,7 @@ bool server_check(const struct options *options, struct err *err)
     bool is_good = read_listen(options, -1, &listen, err) &&
                    open_auth(options, &listen, &auth, err) && read_lists(options, &lists, err);
     auth_close(&auth);
-    if (is_good && (options->model[0] == '\0' || access(options->model, R_OK) != 0))
-        return err_set(err, ERR_INVALID, "--model: cannot read \"%.200s\"", options->model);
-    return is_good;
+    return is_good && check_model(options, err);
 }
 
 bool server_ask(const struct options *options, struct err *err)

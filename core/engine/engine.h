@@ -155,6 +155,11 @@ struct engine_event {
  * engine thread: hand over and return, never block. */
 typedef void engine_events_fn(void *arg, struct engine_event *events);
 
+/* Reads what is parsed of a model file, in a child process that can do nothing else: false, with
+ * one sentence, for a file that engine_open would refuse, and for one that harms its reader. Where
+ * the system allows no such process *out_is_confined is false. For the only thread of a process. */
+bool engine_check(const char *model_path, bool *out_is_confined, struct err *err);
+
 /* Loads the model and starts the engine thread. Chooses the kernels (kernels_select). */
 bool engine_open(struct engine **out, const struct engine_options *options,
                  engine_events_fn *on_events, void *arg, struct err *err);

@@ -40,7 +40,7 @@ bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, stru
 }
 
 /* O_NONBLOCK: a FIFO must be refused, not waited for. */
-static bool map_file(const char *path, void **out_bytes, size_t *out_n, struct err *err)
+static bool map_file(const char *path, struct gguf_bytes *out, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
@@ -62,22 +62,32 @@ static bool map_file(const char *path, void **out_bytes, size_t *out_n, struct e
     else if ((bytes = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
         err_set(err, ERR_IO, "cannot map it into memory: %s", strerror(errno));
     else {
-        *out_bytes = bytes;
-        *out_n = (size_t)info.st_size;
+        *out = (struct gguf_bytes){bytes, (size_t)info.st_size};
         ok = true;
     }
     close(fd);
     return ok;
 }
 
+bool gguf_map(struct gguf_bytes *out, const char *path, struct err *err)
+{
+    return map_file(path, out, err) || err_prefix(err, "model file %s", path);
+}
+
+void gguf_unmap(struct gguf_bytes *bytes)
+{
+    if (bytes->data != NULL)
+        munmap((void *)bytes->data, bytes->n);
+    *bytes = (struct gguf_bytes){0};
+}
+
 bool gguf_open(struct gguf **out, const char *path, struct err *err)
 {
-    void *bytes = NULL;
-    size_t n_bytes = 0;
-    if (!map_file(path, &bytes, &n_bytes, err))
-        return err_prefix(err, "model file %s", path);
-    if (!open_bytes(out, bytes, n_bytes, true, err)) {
-        munmap(bytes, n_bytes);
+    struct gguf_bytes bytes = {0};
+    if (!gguf_map(&bytes, path, err))
+        return false;
+    if (!open_bytes(out, bytes.data, bytes.n, true, err)) {
+        gguf_unmap(&bytes);
         return err_prefix(err, "model file %s", path);
     }
     return true;

@@ -62,6 +62,14 @@ struct gguf_tensor {
 
 /* Opens, maps and checks. The sentence in *err names the file and what to do about it. */
 bool gguf_open(struct gguf **out, const char *path, struct err *err);
+/* In two steps: the file's bytes, mapped and not looked at, to be given to gguf_open_memory and
+ * unmapped after gguf_close. */
+struct gguf_bytes {
+    const void *data;
+    size_t n;
+};
+bool gguf_map(struct gguf_bytes *out, const char *path, struct err *err);
+void gguf_unmap(struct gguf_bytes *bytes);
 /* The same from memory that the caller keeps (tests, fuzzing). Tensors lie as aligned as it does.
  */
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);

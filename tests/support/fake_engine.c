@@ -404,6 +404,14 @@ void engine_event_free(struct engine_event *event)
     free(event);
 }
 
+bool engine_check(const char *model_path, bool *out_is_confined, struct err *err)
+{
+    (void)model_path;
+    (void)err;
+    *out_is_confined = true;
+    return true;
+}
+
 void engine_read_counters(const struct engine *engine, struct engine_counters *out)
 {
     (void)engine;
