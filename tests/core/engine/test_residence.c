@@ -160,7 +160,7 @@ static void many_conversations_in_little_memory_miss_nothing(void **state)
     assert_int_equal(counters.n_lost_sessions, 0);
     assert_int_equal(counters.n_save_errors, 0);
     assert_true(counters.n_disk_moves > counters.n_restored); /* what the watchdog looks at */
-    while (read_counters(engine).n_disk_jobs != 0) /* it gets there by itself */
+    while (read_counters(engine).n_disk_jobs != 0)            /* it gets there by itself */
         usleep(1000);
     engine_close(&engine);
     assert_int_equal(each_file(NULL), n); /* closing saves what was still in memory */
