@@ -178,6 +178,10 @@ $(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(SUPPORT) $(CORE)
 $(BUILD)/tests/server/%: $(BUILD)/tests/server/%.o $(SUPPORT) $(SERVER) $(CORE)
 	$(call QUIET,LD)$(call link_test,-lcmocka $(SERVER_LIBS) $(CORE_LIBS))
 
+# Allocations of our own code go through tests/support/failing_memory.c.
+$(BUILD)/tests/server/test_out_of_memory: LDFLAGS += \
+    $(foreach name,malloc calloc realloc reallocarray aligned_alloc strdup asprintf mmap,-Wl,--wrap=$(name))
+
 # Sanitizers: the whole tree once more, in a folder of its own.
 ASAN := BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
         EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all' \
