@@ -27,6 +27,12 @@ static enum log_level level_of(int status, const char *endpoint)
     return status < 400 && is_probe(endpoint) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
 }
 
+void access_log_on_sent(void *log_arg, int64_t delay_ns)
+{
+    struct access_log *log = log_arg;
+    metrics_sent(log->metrics, delay_ns);
+}
+
 void access_log_on_done(void *log_arg, struct http_exchange *exchange)
 {
     struct access_log *log = log_arg;

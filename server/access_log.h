@@ -5,6 +5,8 @@
 #ifndef SERVER_ACCESS_LOG_H
 #define SERVER_ACCESS_LOG_H
 
+#include <stdint.h>
+
 #include "core/base/log.h"
 
 struct generation_end;
@@ -16,7 +18,8 @@ struct access_log {
     struct log_limit refusals;
 };
 
-/* An http_exchange_fn; `log` is a struct access_log. */
+/* The http_server's on_sent and on_done; `log` is a struct access_log. */
+void access_log_on_sent(void *log, int64_t delay_ns);
 void access_log_on_done(void *log, struct http_exchange *exchange);
 
 /* Notes on an exchange how its answer was made. */

@@ -34,6 +34,7 @@ struct event_loop {
     struct signal_hook signals[MAX_SIGNALS];
     int n_signals;
     int n_works; /* under way on other threads */
+    int64_t cause_ns;
 };
 
 struct event_timer {
@@ -105,6 +106,16 @@ void event_loop_run(struct event_loop *loop)
 void event_loop_stop(struct event_loop *loop)
 {
     uv_stop(&loop->uv);
+}
+
+void event_loop_set_cause(struct event_loop *loop, int64_t cause_ns)
+{
+    loop->cause_ns = cause_ns;
+}
+
+int64_t event_loop_cause_ns(const struct event_loop *loop)
+{
+    return loop->cause_ns;
 }
 
 static void on_http_timer(uv_timer_t *timer);

@@ -7,6 +7,7 @@
 #define SERVER_EVENT_LOOP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 struct MHD_Daemon;
@@ -33,6 +34,11 @@ void event_loop_detach_http(struct event_loop *loop);
 /* Gives the HTTP daemon a turn before the loop sleeps again. Must follow every resume, because in
  * external polling mode nothing else wakes it. */
 void event_loop_kick(struct event_loop *loop);
+
+/* When that came about which is being handled now, in clock_now_ns(); 0: not known. Whoever hands
+ * on an event of another thread says so, before and (with 0) after. */
+void event_loop_set_cause(struct event_loop *loop, int64_t cause_ns);
+int64_t event_loop_cause_ns(const struct event_loop *loop);
 
 /* Calls fn once for each delivery of `signal_number`. Lives as long as the loop. */
 bool event_loop_on_signal(struct event_loop *loop, int signal_number, event_fn *fn, void *arg,

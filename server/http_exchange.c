@@ -297,6 +297,8 @@ bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes
             buf_drop_front(&exchange->out, exchange->out_begin);
             exchange->out_begin = 0;
         }
+        if (exchange->unsent_ns == 0)
+            exchange->unsent_ns = event_loop_cause_ns(exchange->all->loop);
         buf_append(&exchange->out, bytes->data, bytes->len);
         http_exchange_wake(exchange);
         if (!exchange->out.failed) {

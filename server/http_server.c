@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "server/api_error.h"
@@ -49,6 +50,15 @@ struct http_server {
 };
 /* ---- libmicrohttpd's callbacks ---- */
 
+/* What a slow client leaves unread is its own delay. */
+static void tell_sent(struct http_exchange *exchange)
+{
+    const struct http_server_options *options = &exchange->server->options;
+    if (exchange->unsent_ns != 0 && !exchange->is_full && options->on_sent != NULL)
+        options->on_sent(options->done_arg, clock_now_ns() - exchange->unsent_ns);
+    exchange->unsent_ns = 0;
+}
+
 static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
 {
     (void)position;
@@ -62,6 +72,7 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     if (n > 0) {
         memcpy(out, exchange->out.data + exchange->out_begin, n);
         exchange->out_begin += n;
+        tell_sent(exchange);
         http_exchange_check_pressure(exchange);
         return (ssize_t)n;
     }

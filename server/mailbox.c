@@ -11,6 +11,7 @@ struct mailbox {
     pthread_mutex_t lock;
     struct engine_event *first; /* under lock */
     struct engine_event **end;  /* under lock: where the next event is linked */
+    struct event_loop *loop;
     struct event_wake *wake;
     mailbox_event_fn *on_event;
     void *arg;
@@ -33,9 +34,11 @@ static void on_wake(void *arg)
     while (event != NULL) {
         struct engine_event *next = event->next;
         event->next = NULL;
+        event_loop_set_cause(mailbox->loop, event->made_ns);
         mailbox->on_event(mailbox->arg, event);
         event = next;
     }
+    event_loop_set_cause(mailbox->loop, 0);
 }
 
 bool mailbox_open(struct mailbox **out, struct event_loop *loop, mailbox_event_fn *on_event,
@@ -50,6 +53,7 @@ bool mailbox_open(struct mailbox **out, struct event_loop *loop, mailbox_event_f
     }
     pthread_mutex_init(&mailbox->lock, NULL);
     mailbox->end = &mailbox->first;
+    mailbox->loop = loop;
     mailbox->on_event = on_event;
     mailbox->arg = arg;
     *out = mailbox;

@@ -21,6 +21,9 @@ static const double wait_bounds[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,   2.5
 static const double gap_bounds[] = {0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08,
                                     0.1,   0.15,  0.2,  0.3,  0.5,  1,    2.5,  10};
 
+static const double sent_bounds[] = {0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01,
+                                     0.02,    0.05,   0.1,   0.2,   0.5,   1,     5};
+
 struct endpoint {
     const char *path;
     struct histogram seconds;
@@ -46,7 +49,7 @@ struct metrics {
     int n_matches;
     uint64_t n_ends[GENERATION_N_OUTCOMES];
     uint64_t n_disconnects[METRICS_N_PHASES];
-    struct histogram queue_wait, first_token, token_gap;
+    struct histogram queue_wait, first_token, token_gap, sent;
 };
 
 #define INIT(histogram, bounds) \
@@ -60,6 +63,7 @@ bool metrics_open(struct metrics **out, struct err *err)
     INIT(&metrics->queue_wait, wait_bounds);
     INIT(&metrics->first_token, wait_bounds);
     INIT(&metrics->token_gap, gap_bounds);
+    INIT(&metrics->sent, sent_bounds);
     *out = metrics;
     return true;
 }
@@ -157,6 +161,12 @@ void metrics_generation(struct metrics *metrics, enum generation_outcome outcome
         metrics->n_ends[outcome]++;
 }
 
+void metrics_sent(struct metrics *metrics, int64_t delay_ns)
+{
+    if (metrics != NULL)
+        histogram_add(&metrics->sent, seconds(delay_ns), 1);
+}
+
 void metrics_queue_wait(struct metrics *metrics, int64_t wait_ns)
 {
     if (metrics != NULL)
@@ -219,6 +229,9 @@ static void write_generations(const struct metrics *metrics, struct buf *out)
     prometheus_head(out, "sinkd_inter_token_latency_seconds", "histogram",
                     "Between the tokens of one answer.");
     prometheus_histogram(out, "sinkd_inter_token_latency_seconds", NULL, &metrics->token_gap);
+    prometheus_head(out, "sinkd_send_delay_seconds", "histogram",
+                    "From the engine, which has the text, to its client's socket.");
+    prometheus_histogram(out, "sinkd_send_delay_seconds", NULL, &metrics->sent);
 }
 
 static void write_now(const struct metrics_now *now, struct buf *out)

@@ -30,6 +30,8 @@ void metrics_request(struct metrics *metrics, const char *endpoint, int status,
 void metrics_first_token(struct metrics *metrics, int64_t wait_ns);
 /* Some more tokens came together, `gap_ns` after the last ones. */
 void metrics_more_tokens(struct metrics *metrics, int n_tokens, int64_t gap_ns);
+/* Text went to its client's socket, `delay_ns` after the engine gave it away. */
+void metrics_sent(struct metrics *metrics, int64_t delay_ns);
 /* How its session was found ("append"), when that is known. */
 void metrics_match(struct metrics *metrics, const char *match);
 

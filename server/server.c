@@ -385,6 +385,7 @@ static bool open_http(struct server *server, struct err *err)
         .on_head = routes_on_head,
         .on_request = routes_on_request,
         .arg = &server->routes,
+        .on_sent = access_log_on_sent,
         .on_done = access_log_on_done,
         .done_arg = &server->access_log,
     };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/checksum.h"
+#include "core/base/clock.h"
 #include "core/base/cpu_quota.h"
 #include "core/base/thread_pool.h"
 #include "core/engine/batcher.h"
@@ -98,8 +99,11 @@ static void send_events(struct engine *engine)
     if (events == NULL)
         return;
     int n_finals = 0;
-    for (const struct engine_event *event = events; event != NULL; event = event->next)
+    int64_t now_ns = clock_now_ns();
+    for (struct engine_event *event = events; event != NULL; event = event->next) {
         n_finals += event->kind != ENGINE_EVENT_TEXT;
+        event->made_ns = now_ns;
+    }
     atomic_fetch_sub(&engine->n_unfinished, n_finals);
     engine->on_events(engine->on_events_arg, events);
 }

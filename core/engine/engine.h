@@ -141,6 +141,7 @@ struct engine_event {
     struct engine_event *next;
     uint64_t request;
     enum engine_event_kind kind;
+    int64_t made_ns; /* clock_now_ns() when the engine gave it away */
     struct buf text; /* ENGINE_EVENT_TEXT */
     int n_tokens;    /* ENGINE_EVENT_TEXT: tokens chosen since the last text event */
     struct token_report_list reports; /* ENGINE_EVENT_TEXT: of the tokens whose text ends in it */

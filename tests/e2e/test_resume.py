@@ -64,7 +64,9 @@ class SlowReaders(unittest.TestCase):
             got = slow.read_all()
             self.assertEqual(got[-1], "[DONE]")
             self.assertEqual(text_of(got), text_of(fast))
-            self.assertEqual(daemon.metrics()["sinkd_requests_parked"], 0)
+            metrics = daemon.metrics()
+            self.assertEqual(metrics["sinkd_requests_parked"], 0)
+            self.assertGreater(metrics["sinkd_send_delay_seconds_count"], 50)
 
 
 class Returning(unittest.TestCase):

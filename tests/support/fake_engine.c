@@ -73,6 +73,7 @@ static struct engine_event *make_event(const struct request *request, enum engin
         abort(); /* a test without memory is no test */
     event->request = request->id;
     event->kind = kind;
+    event->made_ns = clock_now_ns();
     buf_init(&event->text);
     return event;
 }
