@@ -40,7 +40,20 @@ static double per_second(int n, int64_t ns)
     return ns > 0 ? n * 1e9 / (double)ns : 0;
 }
 
-/* Our own words about the session, and the timings that other servers report in this form. */
+/* As other servers report them. */
+static void append_timings(const struct engine_usage *usage, struct buf *out)
+{
+    buf_append_format(out,
+                      ",\"timings\":{\"cache_n\":%lld,\"prompt_n\":%d,\"prompt_ms\":%.3f,"
+                      "\"prompt_per_second\":%.3f,\"predicted_n\":%d,\"predicted_ms\":%.3f,"
+                      "\"predicted_per_second\":%.3f}",
+                      (long long)usage->n_cached, usage->n_prompt, (double)usage->prefill_ns / 1e6,
+                      per_second(usage->n_prompt, usage->prefill_ns), usage->n_generated,
+                      (double)usage->decode_ns / 1e6,
+                      per_second(usage->n_generated, usage->decode_ns));
+}
+
+/* Our own words about the session, and the timings. */
 void chat_reply_session(const struct generation_end *end, struct buf *out)
 {
     const struct engine_usage *usage = &end->usage;
@@ -51,14 +64,7 @@ void chat_reply_session(const struct generation_end *end, struct buf *out)
                       "\"evicted_tokens\":%lld}",
                       end->match, end->n_window, end->n_sinks, (long long)usage->position,
                       (long long)usage->n_evicted);
-    buf_append_format(out,
-                      ",\"timings\":{\"cache_n\":%lld,\"prompt_n\":%d,\"prompt_ms\":%.3f,"
-                      "\"prompt_per_second\":%.3f,\"predicted_n\":%d,\"predicted_ms\":%.3f,"
-                      "\"predicted_per_second\":%.3f}",
-                      (long long)usage->n_cached, usage->n_prompt, (double)usage->prefill_ns / 1e6,
-                      per_second(usage->n_prompt, usage->prefill_ns), usage->n_generated,
-                      (double)usage->decode_ns / 1e6,
-                      per_second(usage->n_generated, usage->decode_ns));
+    append_timings(usage, out);
 }
 
 static void begin_chunk(const struct chat_reply *reply, struct buf *out)
@@ -147,9 +153,27 @@ void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *
     }
     append_logprobs(reply, delta->reports, delta->n_reports, &text, out);
     buf_append_text(out, ",\"finish_reason\":null}]");
+    if (reply->has_timings)
+        append_timings(delta->usage, out);
     end_chunk(reply, out);
     choice->n_bytes += delta->len;
     choice->n_characters += logprobs_count_characters(delta->text, delta->len);
+}
+
+/* Of those tokens that the session had, all are processed. */
+void chat_reply_progress(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                         int n_read, const struct engine_usage *usage, struct buf *out)
+{
+    long long n_cached = (long long)usage->n_cached;
+    begin_chunk(reply, out);
+    buf_append_format(out,
+                      ",\"choices\":[{\"index\":%d,%s,\"logprobs\":null,\"finish_reason\":null}],"
+                      "\"prompt_progress\":{\"total\":%lld,\"cache\":%lld,\"processed\":%lld,"
+                      "\"time_ms\":%.0f}",
+                      choice->index, reply->is_chat ? "\"delta\":{}" : "\"text\":\"\"",
+                      n_cached + usage->n_prompt, n_cached, n_cached + n_read,
+                      (double)usage->prefill_ns / 1e6);
+    end_chunk(reply, out);
 }
 
 void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,

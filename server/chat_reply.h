@@ -11,6 +11,7 @@
 
 struct api_error;
 struct buf;
+struct engine_usage;
 struct generation_delta;
 struct generation_end;
 struct tokenizer;
@@ -25,6 +26,7 @@ struct chat_reply {
     bool is_chat;                      /* chat.completion, else text_completion */
     bool include_usage;                /* a stream: all chunks carry "usage" */
     bool has_logprobs;
+    bool has_timings; /* in each chunk of a stream, not in the last alone */
 };
 
 /* Tokens, of all choices. */
@@ -49,6 +51,9 @@ void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *
                       struct buf *out);
 void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *choice,
                       const struct generation_delta *delta, struct buf *out);
+/* ... before any delta, how much of the prompt is read, ... */
+void chat_reply_progress(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                         int n_read, const struct engine_usage *usage, struct buf *out);
 /* ... the last one why it ended. */
 void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,
                        const struct generation_end *end, struct buf *out);

@@ -30,6 +30,7 @@ struct choice {
 struct chat_turn {
     struct chat_turns *turns;
     bool is_streaming;
+    int ping_after_s; /* 0: as all turns */
     struct chat_reply reply;
     struct followers followers;
     struct resumable resumable;
@@ -139,7 +140,17 @@ static void on_delta(void *arg, const struct generation_delta *delta)
 static void on_tick(void *arg)
 {
     struct chat_turn *turn = ((struct choice *)arg)->turn;
-    followers_ping(&turn->followers, turn->turns->ping_after_s);
+    int after_s = turn->ping_after_s != 0 ? turn->ping_after_s : turn->turns->ping_after_s;
+    followers_ping(&turn->followers, after_s);
+}
+
+static void on_progress(void *arg, int n_read, const struct engine_usage *usage)
+{
+    struct choice *choice = arg;
+    struct buf chunk;
+    buf_init(&chunk);
+    chat_reply_progress(&choice->turn->reply, &choice->place, n_read, usage, &chunk);
+    followers_send(&choice->turn->followers, &chunk);
 }
 
 /* A prompt counts once, however many answers it has. */
@@ -243,8 +254,8 @@ static void on_fail(void *arg, const struct api_error *error)
     fail(choice->turn, error);
 }
 
-static const struct generation_listener listener = {on_start, on_delta, on_tick, on_finish,
-                                                    on_fail};
+static const struct generation_listener listener = {on_start,  on_delta, on_tick,
+                                                    on_finish, on_fail,  on_progress};
 
 /* ---- from the request to the generations ---- */
 
@@ -308,6 +319,7 @@ static void name_reply(struct chat_turn *turn, const struct chat_request *reques
         .is_chat = request->is_chat,
         .include_usage = request->generation.include_usage,
         .has_logprobs = request->generation.wants_logprobs,
+        .has_timings = request->generation.wants_timings,
     };
     snprintf(turn->reply.id, sizeof turn->reply.id, "%s-%s", request->is_chat ? "chatcmpl" : "cmpl",
              random);
@@ -349,6 +361,7 @@ static struct chat_turn *turn_new(struct chat_turns *turns, const struct order *
     }
     turn->turns = turns;
     turn->is_streaming = request->generation.is_streaming;
+    turn->ping_after_s = request->generation.ping_after_s;
     turn->n_choices = turn->n_open = n_prompts * request->n_choices;
     turn->n_per_prompt = request->n_choices;
     name_reply(turn, request);

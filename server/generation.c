@@ -51,8 +51,9 @@ struct generation {
     struct answer_parser parser;
     bool has_begun_answer;
     struct token_report_list reports;
-    size_t n_told; /* of the reports */
-    int n_thought; /* tokens */
+    size_t n_told;             /* of the reports */
+    int n_thought;             /* tokens */
+    struct engine_usage usage; /* so far */
     struct generation_meter meter;
 };
 
@@ -434,6 +435,7 @@ static void tell_delta(void *arg, const struct answer_delta *piece)
         .call = piece->call,
         .call_id = piece->call_id,
         .n_reports = one->reports.n - one->n_told,
+        .usage = &one->usage,
     };
     if (delta.n_reports > 0)
         delta.reports = &one->reports.items[one->n_told];
@@ -451,6 +453,7 @@ static void on_text(struct generation *one, const struct engine_event *event)
 {
     buf_append(&one->text, event->text.data, event->text.len);
     generation_meter_text(&one->meter, event->n_tokens);
+    one->usage = event->usage;
     if (!token_report_list_append(&one->reports, event->reports.items, event->reports.n))
         one->text.failed = true;
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
@@ -459,6 +462,12 @@ static void on_text(struct generation *one, const struct engine_event *event)
     if (answer_parser_is_thinking(&one->parser))
         one->n_thought += event->n_tokens;
     answer_parser_push(&one->parser, buf_text(&event->text), event->text.len);
+}
+
+static void on_progress(struct generation *one, const struct engine_event *event)
+{
+    if (one->listener != NULL && one->listener->on_progress != NULL)
+        one->listener->on_progress(one->arg, event->n_read, &event->usage);
 }
 
 static void tell_end(struct generation *one, const struct engine_event *event)
@@ -578,6 +587,8 @@ void generations_on_event(void *all_arg, struct engine_event *event)
     struct generation *one = find(all, event->request);
     if (one != NULL && event->kind == ENGINE_EVENT_TEXT)
         on_text(one, event);
+    else if (one != NULL && event->kind == ENGINE_EVENT_PROGRESS)
+        on_progress(one, event);
     else if (one != NULL && event->kind == ENGINE_EVENT_FINISHED)
         on_finished(one, event);
     else if (one != NULL)

@@ -49,6 +49,7 @@ struct generation_delta {
     const char *call_id; /* ANSWER_CALL */
     const struct token_report *reports; /* [n_reports] tokens whose text ends in it, if wanted */
     size_t n_reports;
+    const struct engine_usage *usage; /* so far: tokens and times alone */
 };
 
 /* How it ended. */
@@ -80,6 +81,8 @@ struct generation_listener {
     void (*on_finish)(void *arg, const struct generation_end *end);
     /* Also before on_start: a refusal. The error is the client's to read. */
     void (*on_fail)(void *arg, const struct api_error *error);
+    /* So many of usage->n_prompt tokens are read, if the request wants progress; may be NULL. */
+    void (*on_progress)(void *arg, int n_read, const struct engine_usage *usage);
 };
 
 /* What is asked for. */

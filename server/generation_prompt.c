@@ -242,6 +242,7 @@ static void move_settings(struct generation_prompt *prompt)
     out->grammar = asked->grammar;
     out->wants_reports = asked->wants_logprobs;
     out->n_top = asked->n_top;
+    out->wants_progress = asked->wants_progress;
     out->n_shown = prompt->is_raw ? 0 : asked->tools.n == 0 ? style->n_think : style->n_shown;
     memcpy(out->shown, style->shown, sizeof out->shown);
 

@@ -20,6 +20,7 @@
 enum {
     MAX_TOKENS = 1 << 30,
     MAX_STOP_BYTES = 1024,
+    MAX_PING_S = 86400,
 };
 
 static bool says_nothing(const json_t *value)
@@ -131,6 +132,20 @@ static bool read_stream(const json_t *body, struct generation_request *request,
     if (!json_is_object(options))
         return json_fields_wrong_type(options, "stream_options", "an object", error);
     return json_fields_bool(options, "include_usage", &request->include_usage, error);
+}
+
+/* Of a stream, by llama.cpp's names. No ping at all is one after a day. */
+static bool read_stream_extras(const json_t *body, struct generation_request *request,
+                               struct api_error *error)
+{
+    long long ping = 0;
+    if (!json_fields_bool(body, "timings_per_token", &request->wants_timings, error) ||
+        !json_fields_bool(body, "return_progress", &request->wants_progress, error) ||
+        !json_fields_integer(body, "sse_ping_interval", -1, MAX_PING_S, &ping, error))
+        return false;
+    request->wants_progress = request->wants_progress && request->is_streaming;
+    request->ping_after_s = ping < 0 ? MAX_PING_S : (int)ping;
+    return true;
 }
 
 static bool read_max_tokens(const json_t *body, struct generation_request *request,
@@ -337,8 +352,8 @@ bool generation_request_read(const json_t *body, const struct generation_default
     struct generation_request request = {.max_tokens = defaults->max_tokens,
                                          .sampling = defaults->sampling};
     if (!check_model(body, defaults, error) || !read_stream(body, &request, error) ||
-        !read_max_tokens(body, &request, error) || !read_min_tokens(body, &request, error) ||
-        !read_sampling(body, &request, error) ||
+        !read_stream_extras(body, &request, error) || !read_max_tokens(body, &request, error) ||
+        !read_min_tokens(body, &request, error) || !read_sampling(body, &request, error) ||
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
         !read_biases(body, defaults->n_vocab, &request, error) ||
         !refuse_unsupported(body, error) || !tool_request_read(body, &request.tools, error) ||

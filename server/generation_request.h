@@ -31,7 +31,10 @@ struct generation_defaults {
 
 struct generation_request {
     bool is_streaming;
-    bool include_usage; /* one more chunk with the token counts */
+    bool include_usage;  /* one more chunk with the token counts */
+    bool wants_timings;  /* in each chunk, not in the last alone */
+    bool wants_progress; /* chunks that say how much of the prompt is read */
+    int ping_after_s;    /* of silence; 0: the daemon's choice */
     bool ignore_end;
     int max_tokens;                   /* >= 1 */
     int min_tokens;                   /* 0 .. max_tokens */

@@ -295,8 +295,8 @@ static void on_fail(void *arg, const struct api_error *error)
     fail(arg, error);
 }
 
-static const struct generation_listener listener = {on_start, on_delta, on_tick, on_finish,
-                                                    on_fail};
+static const struct generation_listener listener = {on_start,  on_delta, on_tick,
+                                                    on_finish, on_fail,  NULL};
 
 /* ---- from the request to the generation ---- */
 

@@ -232,6 +232,7 @@ static bool begin_turn(struct batcher *batcher, struct turn *turn,
                        const struct admission_start *start, struct err *err)
 {
     struct session_entry *entry = start->entry;
+    turn->n_prompt = (int)turn->request.tokens.n - (int)start->n_copied;
     if (!begin_in(entry, &turn->request, start, err)) {
         bool is_claimed = entry->turn == NULL; /* else another turn is in it */
         if (is_claimed)
@@ -241,6 +242,7 @@ static bool begin_turn(struct batcher *batcher, struct turn *turn,
     entry->turn = turn;
     turn->entry = entry;
     turn->n_evicted_before = kv_cache_evicted(session_cache(entry->session));
+    turn->n_cached = start->keep;
     turn->admitted_ns = clock_now_ns();
     batcher->turns[batcher->n_turns++] = turn;
     batcher->counters.n_cached_tokens += (uint64_t)start->keep;
@@ -433,6 +435,8 @@ static void mark_fed(struct batcher *batcher)
         if (plan->is_speaking)
             continue;
         batcher->counters.n_prompt_tokens += (uint64_t)plan->n_granted;
+        batcher->turns[i]->n_read += plan->n_granted;
+        push_events(batcher, turn_take_progress(batcher->turns[i]));
         fairness_charge(&batcher->fairness, batcher->turns[i]->share,
                         (int64_t)plan->n_granted * FAIRNESS_READ);
     }
@@ -455,6 +459,7 @@ static void choose_tokens(struct batcher *batcher)
     int64_t now = clock_now_ns();
     for (int i = 0; i < batcher->n_choosers; i++) {
         fairness_charge(&batcher->fairness, batcher->choosers[i]->share, FAIRNESS_SAID);
+        batcher->choosers[i]->n_generated++;
         if (batcher->choosers[i]->first_token_ns == 0)
             batcher->choosers[i]->first_token_ns = now;
     }

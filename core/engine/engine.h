@@ -99,8 +99,9 @@ struct engine_request {
     int n_stops;        /* 0 .. DETOKENIZER_MAX_STOPS */
     int32_t shown[DETOKENIZER_MAX_SHOWN]; /* [n_shown] control tokens that read as their names */
     int n_shown;
-    bool wants_reports; /* text events say how likely each token was, and ... */
-    int n_top;          /* ... the so many most likely ones: 0 .. TOKEN_REPORT_MAX_TOP */
+    bool wants_reports;  /* text events say how likely each token was, and ... */
+    int n_top;           /* ... the so many most likely ones: 0 .. TOKEN_REPORT_MAX_TOP */
+    bool wants_progress; /* an event for each step in which tokens of the prompt were fed */
 };
 
 enum engine_finish {
@@ -112,6 +113,7 @@ enum engine_finish {
 enum engine_event_kind {
     ENGINE_EVENT_TEXT,     /* some text is ready; whole UTF-8 sequences. Empty only when the last
                               tokens of a turn have reports but no text */
+    ENGINE_EVENT_PROGRESS, /* more of the prompt is read; only if wanted */
     ENGINE_EVENT_FINISHED, /* final: the turn is over; `usage` and `finish` are set */
     ENGINE_EVENT_FAILED,   /* final: the turn could not begin (the session is as it was; also when
                               it was cancelled while it waited) or ran out of memory.
@@ -144,12 +146,14 @@ struct engine_event {
     int64_t made_ns; /* clock_now_ns() when the engine gave it away */
     struct buf text; /* ENGINE_EVENT_TEXT */
     int n_tokens;    /* ENGINE_EVENT_TEXT: tokens chosen since the last text event */
+    int n_read;      /* ENGINE_EVENT_PROGRESS: of usage.n_prompt tokens */
     struct token_report_list reports; /* ENGINE_EVENT_TEXT: of the tokens whose text ends in it */
     enum engine_finish finish;        /* ENGINE_EVENT_FINISHED */
-    struct engine_usage usage;        /* ENGINE_EVENT_FINISHED */
-    struct err err;                   /* ENGINE_EVENT_FAILED */
-    struct engine_request returned;   /* the same, when it could not begin: what was asked for; its
-                                         tokens may lack those found in another session */
+    struct engine_usage usage; /* ENGINE_EVENT_FINISHED. Before: so far, and only n_cached, n_prompt
+                                  (all that must be fed), n_generated and the times */
+    struct err err;            /* ENGINE_EVENT_FAILED */
+    struct engine_request returned; /* the same, when it could not begin: what was asked for; its
+                                       tokens may lack those found in another session */
 };
 
 /* All events of one step, in order; the receiver frees each with engine_event_free. Called on the

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "core/base/clock.h"
+
 static struct engine_event *event_new(uint64_t request)
 {
     struct engine_event *event = calloc(1, sizeof *event);
@@ -51,8 +53,21 @@ void turn_free(struct turn **turn_ptr)
     *turn_ptr = NULL;
 }
 
+/* What is known before the end. */
+static struct engine_usage usage_so_far(const struct turn *turn)
+{
+    int64_t now = clock_now_ns();
+    int64_t first = turn->first_token_ns != 0 ? turn->first_token_ns : now;
+    return (struct engine_usage){.n_cached = turn->n_cached,
+                                 .n_prompt = turn->n_prompt,
+                                 .n_generated = turn->n_generated,
+                                 .prefill_ns = first - turn->admitted_ns,
+                                 .decode_ns = now - first};
+}
+
 static void move_text(struct turn *turn, struct engine_event *event)
 {
+    event->usage = usage_so_far(turn);
     event->kind = ENGINE_EVENT_TEXT;
     event->text = turn->text;
     event->n_tokens = turn->n_text_tokens;
@@ -69,6 +84,17 @@ struct engine_event *turn_take_text(struct turn *turn)
     struct engine_event *event = event_new(turn->request.id);
     if (event != NULL)
         move_text(turn, event);
+    return event;
+}
+
+struct engine_event *turn_take_progress(struct turn *turn)
+{
+    struct engine_event *event = turn->request.wants_progress ? event_new(turn->request.id) : NULL;
+    if (event == NULL)
+        return NULL;
+    event->kind = ENGINE_EVENT_PROGRESS;
+    event->n_read = turn->n_read;
+    event->usage = usage_so_far(turn);
     return event;
 }
 

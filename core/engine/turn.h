@@ -28,6 +28,9 @@ struct turn {
     struct engine_event *final;
 
     int64_t n_evicted_before; /* of the session, when the turn began */
+    int64_t n_cached;         /* tokens that need not be fed ... */
+    int n_prompt, n_read;     /* ... those that must, and those that are */
+    int n_generated;
     int64_t admitted_ns;
     int64_t first_token_ns; /* 0 before the first token */
 };
@@ -39,6 +42,9 @@ void turn_free(struct turn **turn);
 /* The text said since the last call as an event; NULL when there is none, or no memory for an event
  * now (the text then waits for the next call). */
 struct engine_event *turn_take_text(struct turn *turn);
+
+/* How much of the prompt is read; NULL when nobody wants to know, or no memory. */
+struct engine_event *turn_take_progress(struct turn *turn);
 
 /* The last text (if any) and the final event, in order; the turn is then only to be freed. */
 struct engine_event *turn_finish(struct turn *turn, enum engine_finish finish,

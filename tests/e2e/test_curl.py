@@ -97,6 +97,7 @@ class Curl(unittest.TestCase):
                 process.stdout.close()
                 process.wait(client.PATIENCE_S)
         wait_until(lambda: daemon.metrics()["sinkd_generations_open"] == n_others, "it is gone")
+        wait_until(lambda: daemon.metrics()[gone] > before, f"it is counted as gone in {phase}")
         self.assertEqual(daemon.metrics()[gone], before + 1)
 
     def test_in_the_middle_of_a_stream(self):

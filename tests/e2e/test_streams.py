@@ -5,6 +5,7 @@ import unittest
 
 import client
 import sse
+import sse_responses
 from client import chat_body
 
 CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
@@ -73,6 +74,63 @@ class Checker(unittest.TestCase):
                     sse.check_stream(stream)
 
 
+def response_events():
+    """Of a small answer, whole and right."""
+    response = {"id": "resp_1", "status": "in_progress", "output": []}
+    item = {"id": "msg_1", "type": "message", "status": "in_progress", "content": []}
+    done = {**item, "status": "completed"}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    return [{"type": "response.created", "response": response},
+            {"type": "response.output_item.added", "output_index": 0, "item": item},
+            {"type": "response.content_part.added", **place, "part": {}},
+            {"type": "response.output_text.delta", **place, "delta": "x"},
+            {"type": "response.output_text.done", **place, "text": "x"},
+            {"type": "response.output_item.done", "output_index": 0, "item": done},
+            {"type": "response.completed",
+             "response": {**response, "status": "completed", "output": [done]}}]
+
+
+def raw_events(events):
+    return "".join(f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': i})}\n\n"
+                   for i, event in enumerate(events)).encode()
+
+
+class ResponseChecker(unittest.TestCase):
+    """Each mistake that made openai-node 7 fail is found, and one at which it does not even say so."""
+
+    def test_a_good_stream_passes(self):
+        sse_responses.check_stream(b": ping\n\n" + raw_events(response_events()))
+
+    def test_each_mistake_is_found(self):
+        def changed(place, **fields):
+            return raw_events([{**event, **(fields if i == place else {})}
+                               for i, event in enumerate(response_events())])
+
+        def without(*places):
+            return raw_events([event for i, event in enumerate(response_events())
+                               if i not in places])
+
+        open_item = [event for i, event in enumerate(response_events()) if i != 5]
+        mistakes = {
+            "no content_part.added": without(2),
+            "a delta with another item_id": changed(3, item_id="other"),
+            "the first event is not created": without(0),
+            "an unknown event": changed(4, type="unknown"),
+            "completed with an item open": raw_events(open_item[:-1] + [
+                {"type": "response.completed", "response": {"id": "resp_1", "output": []}}]),
+            "another response": changed(6, response={"id": "resp_2", "output": [{"id": "msg_1"}]}),
+            "no end": without(6),
+            "an event without data": b"event: x\n\n" + raw_events(response_events()),
+            "a delta before its item": without(1),
+            "an item that is not the next": changed(1, output_index=1),
+            "text that is not the sum": changed(4, text="y"),
+        }
+        for name, stream in mistakes.items():
+            with self.subTest(name):
+                with self.assertRaises(AssertionError):
+                    sse_responses.check_stream(stream)
+
+
 class Streams(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -128,6 +186,15 @@ class Streams(unittest.TestCase):
         self.assertEqual({call["function"]["name"] for call in message["tool_calls"]},
                          {"get_weather"})
 
+    def test_responses(self):
+        tool = {"type": "function", "name": "f", "parameters": {"enum": [{}]}}
+        for fields in ({}, {"text": {"format": {"type": "json_object"}}},
+                       {"tools": [tool], "tool_choice": "required", "max_output_tokens": 100},
+                       {"store": False, "include": ["message.output_text.logprobs"]}):
+            body = {"input": "Hello", "max_output_tokens": 20, **fields}
+            events = sse_responses.check_stream(self.stream("/v1/responses", body))
+            self.assertIn(events[-1]["type"], ("response.completed", "response.incomplete"))
+
     def test_one_token(self):
         sse.check_stream(self.stream(CHAT, chat_body("Hello", max_tokens=1)))
 
@@ -145,6 +212,29 @@ class Streams(unittest.TestCase):
         for seed in range(4):
             sse.check_stream(self.stream(CHAT, chat_body("é漢🙂", max_tokens=80, temperature=2,
                                                          top_k=0, top_p=1, min_p=0, seed=seed)))
+
+    def test_progress_and_timings_only_for_those_who_ask(self):
+        body = chat_body("word " * 600, max_tokens=4)
+        chunks = sse.check_stream(self.stream(CHAT, body))
+        self.assertFalse(any("prompt_progress" in chunk for chunk in chunks))
+        self.assertEqual(["timings" in chunk for chunk in chunks],
+                         [False] * (len(chunks) - 1) + [True])
+        body = {**chat_body("other " * 600, max_tokens=4), "return_progress": True,
+                "timings_per_token": True, "sse_ping_interval": 1}
+        chunks = [json.loads(frame) for frame in sse.frames(self.stream(CHAT, body))[:-1]]
+        progress = [chunk["prompt_progress"] for chunk in chunks if "prompt_progress" in chunk]
+        self.assertGreater(len(progress), 1)
+        processed = [one["processed"] for one in progress]
+        self.assertEqual(processed, sorted(set(processed)))
+        usage = chunks[-1]["timings"]
+        self.assertEqual({one["total"] for one in progress}, {processed[-1]})
+        self.assertEqual(processed[-1], usage["cache_n"] + usage["prompt_n"])
+        said = [chunk["timings"]["predicted_n"] for chunk in chunks
+                if chunk["choices"][0]["delta"].get("content")]
+        self.assertEqual(said, sorted(said))
+        self.assertTrue(said and 0 < said[-1] <= 4)
+        for fields in ({"return_progress": 1}, {"timings_per_token": "yes"}, {"sse_ping_interval": "x"}):
+            self.assertEqual(self.daemon.post(CHAT, {**body, **fields}).status, 400)
 
     def test_an_error_after_the_headers_is_an_event(self):
         with client.Daemon("--drain-seconds", "0") as daemon:
