@@ -153,7 +153,9 @@ bool resumable_wait(struct resumable *one)
 
 void resumable_take_up(struct resumable *one)
 {
-    if (!one->is_over)
+    if (one->is_over)
+        resumable_wait(one); /* its client may break off once more */
+    else
         one->expires_ns = 0;
 }
 
