@@ -27,12 +27,12 @@ async function errorOf(response) {
 }
 
 // Paths are relative, so that the page works below any path of a proxy.
-async function call(path, { body, headers, signal } = {}) {
+async function call(path, { method, body, headers, signal } = {}) {
   const key = apiKey.get();
   let response;
   try {
     response = await fetch(path, {
-      method: body ? "POST" : "GET",
+      method: method ?? (body ? "POST" : "GET"),
       headers: {
         ...(body && { "Content-Type": "application/json" }),
         ...(key && { Authorization: `Bearer ${key}` }),
@@ -129,7 +129,13 @@ async function streamAnswer(chat, messages, { signal, onText }) {
     signal,
   });
   const reply = {};
+  let id;
+  // Who has stopped an answer does not come back for it.
+  signal?.addEventListener("abort", () => {
+    if (id) call(`v1/chat/completions/${id}`, { method: "DELETE" }).catch(() => {});
+  });
   for await (const chunk of eventsOf(response)) {
+    id ??= chunk.id;
     if (chunk.error) throw new ApiError(chunk.error.message, 200, 0);
     const choice = chunk.choices?.[0];
     const text = choice?.delta?.content ?? "";
