@@ -1,6 +1,7 @@
 #include "server/response_routes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/api_error.h"
 #include "server/http_exchange.h"
@@ -117,7 +118,9 @@ static bool read_stream(const struct http_exchange *exchange, bool *out_is_strea
 {
     const char *stream = http_exchange_query(exchange, "stream");
     const char *after = http_exchange_query(exchange, "starting_after");
-    *out_is_stream = stream != NULL && (stream[0] == 't' || stream[0] == '1');
+    /* Of a HEAD libmicrohttpd would send the end of a stream. */
+    bool is_head = strcmp(http_exchange_method(exchange), "HEAD") == 0;
+    *out_is_stream = !is_head && stream != NULL && (stream[0] == 't' || stream[0] == '1');
     *out_after = -1;
     const char *seen = http_exchange_header(exchange, "Last-Event-ID");
     size_t len;
