@@ -7,6 +7,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "server/item_list.h"
+#include "server/json_load.h"
 #include "server/message_extra.h"
 #include "server/message_log.h"
 
@@ -129,7 +130,8 @@ bool item_messages_append(const struct item_list *items, struct message_log *out
     bool is_good = open.calls != NULL;
     buf_init(&open.content);
     for (size_t i = 0; is_good && i < items->n; i++) {
-        json_t *item = json_loadb(items->items[i].json, items->items[i].len, JSON_ALLOW_NUL, NULL);
+        json_t *item =
+            json_load_text(items->items[i].json, items->items[i].len, JSON_ALLOW_NUL, NULL);
         is_good = item != NULL && add_item(&open, item, out);
         json_decref(item);
     }

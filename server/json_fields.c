@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/api_error.h"
+#include "server/json_load.h"
 
 /* Building a value costs about 0.3 us, so this is some 30 ms at worst; a chat message needs six. */
 enum { MAX_STRUCTURE = 100000 };
@@ -31,7 +32,9 @@ bool json_fields_parse(const char *body, size_t len, json_t **out, struct api_er
         return api_error_set(error, 400, "invalid_json", NULL,
                              "the request body has more than %d values", (int)MAX_STRUCTURE);
     json_error_t failure;
-    json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &failure);
+    json_t *root = json_load_text(body, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &failure);
+    if (root == NULL && json_load_lacked_memory())
+        return api_error_no_memory(error);
     if (root == NULL)
         return api_error_set(error, 400, "invalid_json", NULL,
                              "the request body is not valid JSON: %s (line %d, column %d)",

@@ -6,13 +6,14 @@
 #include "server/answer_parser.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
+#include "server/json_load.h"
 
 enum { PARAM_SIZE = 96 };
 
 /* A JSON object's text becomes the object; what is none stays a string. */
 static json_t *make_arguments(const char *text, size_t len)
 {
-    json_t *object = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    json_t *object = json_load_text(text, len, JSON_ALLOW_NUL, NULL);
     if (json_is_object(object))
         return object;
     json_decref(object);

@@ -11,6 +11,7 @@
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/json_fields.h"
+#include "server/json_load.h"
 #include "server/json_schema.h"
 
 enum { MAX_GRAMMAR_TEXT = 256 * 1024, MAX_CHOICES = 1024, PARAM_SIZE = 96 };
@@ -206,8 +207,8 @@ static bool read_json(const json_t *value, const char *param, struct context *co
     if (!json_is_string(value))
         return from_schema(value, false, param, param, context, out, error);
     json_error_t failure;
-    json_t *schema = json_loadb(json_string_value(value), json_string_length(value),
-                                JSON_REJECT_DUPLICATES, &failure);
+    json_t *schema = json_load_text(json_string_value(value), json_string_length(value),
+                                    JSON_REJECT_DUPLICATES, &failure);
     if (schema == NULL)
         return api_error_set(error, 400, "invalid_value", param, "'%s' is not valid JSON: %s.",
                              param, failure.text);

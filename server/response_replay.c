@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "server/json_load.h"
 #include "server/response_output.h"
 #include "server/store_responses.h"
 
@@ -56,7 +57,7 @@ static bool say_call(struct response_output *output, const json_t *item)
 
 static bool say_item(struct response_output *output, const struct item *stored)
 {
-    json_t *item = json_loadb(stored->json, stored->len, JSON_ALLOW_NUL, NULL);
+    json_t *item = json_load_text(stored->json, stored->len, JSON_ALLOW_NUL, NULL);
     const char *type = text_of(item, "type");
     bool is_complete = strcmp(text_of(item, "status"), "completed") == 0;
     bool is_good;

@@ -7,6 +7,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "server/free_text.h"
+#include "server/json_load.h"
 #include "server/json_schema.h"
 #include "server/tool_format.h"
 #include "server/tool_request.h"
@@ -37,7 +38,7 @@ static bool write_arguments(const json_t *function, size_t i, struct buf *out, s
 /* Of each tool. */
 static bool write_all_arguments(const struct tool_request *tools, struct buf *out, struct err *err)
 {
-    json_t *list = json_loadb(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
+    json_t *list = json_load_text(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
     bool is_good = list != NULL || err_no_memory(err, "the tools");
     for (size_t i = 0; i < tools->n && is_good; i++)
         is_good = write_arguments(find_function(list, tools->names[i]), i, out, err);

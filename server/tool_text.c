@@ -1,4 +1,5 @@
 #include "server/tool_text.h"
+#include "server/json_load.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,14 +43,14 @@ static json_t *read_arguments(const json_t *call)
     if (arguments == NULL)
         return json_object();
     if (json_is_string(arguments))
-        return json_loadb(json_string_value(arguments), json_string_length(arguments),
-                          JSON_ALLOW_NUL, NULL);
+        return json_load_text(json_string_value(arguments), json_string_length(arguments),
+                              JSON_ALLOW_NUL, NULL);
     return json_incref(arguments);
 }
 
 json_t *tool_text_read_json(const char *text, size_t len)
 {
-    json_t *root = json_loadb(text, len, JSON_ALLOW_NUL, NULL);
+    json_t *root = json_load_text(text, len, JSON_ALLOW_NUL, NULL);
     if (root == NULL)
         return NULL;
     json_t *calls = json_array();
@@ -108,7 +109,7 @@ static json_t *read_value(struct text value)
     }
     if (value.len > 0 && value.at[value.len - 1] == '\n')
         value.len--;
-    json_t *json = json_loadb(value.at, value.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    json_t *json = json_load_text(value.at, value.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
     if (json != NULL && !json_is_string(json))
         return json;
     json_decref(json);
