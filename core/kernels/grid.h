@@ -1,7 +1,7 @@
 /* grid.h - block formats that look their numbers up in a grid, read 32 elements at a time.
  *
  * Layouts: the GGUF block formats, as defined by the format's reference. Inline, for a type that
- * the compiler knows: what reads them is scalar code here and vectors elsewhere. Thread: any. */
+ * the compiler knows. Thread: any. */
 #ifndef CORE_KERNELS_GRID_H
 #define CORE_KERNELS_GRID_H
 
@@ -21,12 +21,6 @@ struct grid_group {
     uint64_t masks[4];
     float scale[2];
 };
-
-static inline bool grid_has(enum tensor_type type)
-{
-    return type == TENSOR_IQ2_XXS || type == TENSOR_IQ2_XS || type == TENSOR_IQ2_S ||
-           type == TENSOR_IQ3_XXS || type == TENSOR_IQ3_S || type == TENSOR_IQ1_S;
-}
 
 static inline uint64_t even_mask(uint32_t seven)
 {
@@ -116,6 +110,12 @@ static inline __attribute__((always_inline)) void read_iq3_s(const uint8_t *bloc
     }
 }
 
+static inline uint32_t iq1_s_index(const uint8_t *block, int group, int i)
+{
+    uint32_t high = load_u16(block + 34 + 2 * group) >> (3 * i) & 7;
+    return block[2 + 4 * group + i] | high << 8;
+}
+
 /* Lower bytes of indices; then for each 32 elements four times three higher bits, a scale of 3 bits
  * and the sign of what is added to all: an eighth. */
 static inline __attribute__((always_inline)) void read_iq1_s(const uint8_t *block, int group,
@@ -127,14 +127,14 @@ static inline __attribute__((always_inline)) void read_iq1_s(const uint8_t *bloc
     for (int i = 0; i < 4; i++) {
         /* -9, -1, 7 in the table; two more change no sign but that of -1, which 1 has: no byte
          * carries into the next when both are added without the top bits. */
-        uint64_t grid = iq1_s_grid[block[2 + 4 * group + i] | (bits >> (3 * i) & 7) << 8];
+        uint64_t grid = iq1_s_grid[iq1_s_index(block, group, i)];
         uint64_t two = bits >> 15 == 0 ? 0x0202020202020202 : 0, top = 0x8080808080808080;
         out->sizes[i] = ((grid & ~top) + two) ^ (grid & top);
         out->masks[i] = 0;
     }
 }
 
-/* Group 0 .. 7 of a block, for a type that grid_has. */
+/* Group 0 .. 7 of a block of one of these types. */
 static inline __attribute__((always_inline)) void
 grid_read(enum tensor_type type, const uint8_t *block, int group, struct grid_group *out)
 {

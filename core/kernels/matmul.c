@@ -152,7 +152,7 @@ void matmul_rows(const struct matrix *w, const float *bias, const struct activat
     const struct matmul_isa *isa = isa_now();
     if ((isa == NULL || is_float(w->type)) && in->n_tokens >= blas_min_tokens())
         blas_rows(&job);
-    else if (isa == NULL || (matmul_wants_stripes(w->type) && w->stripes == NULL))
+    else if (isa == NULL || (!is_float(w->type) && w->stripes == NULL))
         plain_rows(&job);
     else if (is_float(w->type))
         isa->floats(&job);

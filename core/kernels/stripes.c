@@ -2,12 +2,12 @@
 
 #include <string.h>
 
+#include "core/kernels/grid_weave.h"
 #include "core/kernels/half.h"
 #include "core/kernels/matmul_isa.h"
 
 /* One block of each of 16 rows. */
 typedef const uint8_t *const blocks[STRIPE_ROWS];
-typedef void weave_fn(uint8_t *head, uint8_t *body, blocks rows);
 
 /* [16] halves from one place of each block. */
 static uint8_t *weave_halves(uint8_t *to, blocks rows, size_t offset)
@@ -200,14 +200,26 @@ static void weave_iq4_xs(uint8_t *head, uint8_t *body, blocks rows)
 
 static const struct {
     struct stripe_format format;
-    weave_fn *weave;
+    stripes_weave_fn *weave;
 } formats[] = {
-    [TENSOR_Q4_0] = {{32, 256}, weave_q4_0},   [TENSOR_Q4_1] = {{64, 256}, weave_q4_1},
-    [TENSOR_Q5_0] = {{32, 320}, weave_q5_0},   [TENSOR_Q5_1] = {{64, 320}, weave_q5_1},
-    [TENSOR_Q8_0] = {{32, 512}, weave_q8_0},   [TENSOR_Q2_K] = {{320, 1024}, weave_q2_k},
-    [TENSOR_Q3_K] = {{224, 1536}, weave_q3_k}, [TENSOR_Q4_K] = {{256, 2048}, weave_q4_k},
-    [TENSOR_Q5_K] = {{256, 2560}, weave_q5_k}, [TENSOR_Q6_K] = {{288, 3072}, weave_q6_k},
-    [TENSOR_IQ4_NL] = {{32, 256}, weave_q4_0}, [TENSOR_IQ4_XS] = {{160, 2048}, weave_iq4_xs},
+    [TENSOR_Q4_0] = {{32, 256}, weave_q4_0},
+    [TENSOR_Q4_1] = {{64, 256}, weave_q4_1},
+    [TENSOR_Q5_0] = {{32, 320}, weave_q5_0},
+    [TENSOR_Q5_1] = {{64, 320}, weave_q5_1},
+    [TENSOR_Q8_0] = {{32, 512}, weave_q8_0},
+    [TENSOR_Q2_K] = {{320, 1024}, weave_q2_k},
+    [TENSOR_Q3_K] = {{224, 1536}, weave_q3_k},
+    [TENSOR_Q4_K] = {{256, 2048}, weave_q4_k},
+    [TENSOR_Q5_K] = {{256, 2560}, weave_q5_k},
+    [TENSOR_Q6_K] = {{288, 3072}, weave_q6_k},
+    [TENSOR_IQ4_NL] = {{32, 256}, weave_q4_0},
+    [TENSOR_IQ4_XS] = {{160, 2048}, weave_iq4_xs},
+    [TENSOR_IQ1_S] = {{96, 1024}, grid_weave_iq1_s},
+    [TENSOR_IQ2_XXS] = {{96, 1536}, grid_weave_iq2_xxs},
+    [TENSOR_IQ2_XS] = {{160, 1536}, grid_weave_iq2_xs},
+    [TENSOR_IQ2_S] = {{160, 1536}, grid_weave_iq2_s},
+    [TENSOR_IQ3_XXS] = {{96, 2048}, grid_weave_iq3_xxs},
+    [TENSOR_IQ3_S] = {{96, 2048}, grid_weave_iq3_s},
 };
 
 const struct stripe_format *stripe_format(enum tensor_type type)

@@ -1,9 +1,10 @@
-/* stripes.h - quantized weights woven for products: the same bits, 16 rows side by side.
+/* stripes.h - quantized weights woven for products: the same numbers, 16 rows side by side.
  *
  * A stripe holds 16 rows of a matrix. Where a row has four bytes, its stripe has 64: those four of
  * each row, so that a vector of them meets four inputs and gives 16 sums, none of which must be
- * added across lanes. Weaving moves bits and changes no number; it is done once, when a model is
- * loaded. Thread: any; calls for different stripes may run at once.
+ * added across lanes. Weaving changes no number, only where its bits are (of formats with a grid,
+ * also how many: grid_weave.h); it is done once, when a model is loaded. Thread: any; calls for
+ * different stripes may run at once.
  *
  * A stripe is the heads of its units (scales), padded to 64 bytes, then their bodies. A unit is one
  * block of each row. Heads and bodies are described in stripes.c, where they are written;
@@ -13,17 +14,21 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/kernels/matmul.h"
 
 enum { STRIPE_ROWS = 16, STRIPE_ALIGNMENT = 64 };
+
+/* Writes head and body of one unit from one block of each row. */
+typedef void stripes_weave_fn(uint8_t *head, uint8_t *body, const uint8_t *const rows[STRIPE_ROWS]);
 
 struct stripe_format {
     size_t head_bytes; /* of a unit; a multiple of 32 */
     size_t body_bytes; /* a multiple of 64 */
 };
 
-/* NULL for types that are not woven: floats, and formats that look their numbers up in a grid. */
+/* NULL for floats, which are not woven. */
 const struct stripe_format *stripe_format(enum tensor_type type);
 
 /* Bytes of all stripes of a matrix whose type has a format; the last one is filled up with rows of

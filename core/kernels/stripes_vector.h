@@ -18,6 +18,14 @@ struct traits {
     int n_groups;
 };
 
+/* The numbers that the codes of IQ2_* and IQ3_XXS stand for, and how much less they are. */
+enum { IQ2_OFFSET = 43, IQ3_OFFSET = 62 };
+static const uint8_t iq2_numbers[16] = {43 + 8, 43 + 25, 43 + 43, 0, 43 - 8, 43 - 25, 43 - 43};
+static const uint8_t iq3_numbers[16] = {
+    62 + 4, 62 + 12, 62 + 20, 62 + 28, 62 + 36, 62 + 44, 62 + 52, 62 + 62,
+    62 - 4, 62 - 12, 62 - 20, 62 - 28, 62 - 36, 62 - 44, 62 - 52, 62 - 62,
+};
+
 SIMD struct traits stripe_traits(enum tensor_type type)
 {
     switch (type) {
@@ -27,11 +35,21 @@ SIMD struct traits stripe_traits(enum tensor_type type)
     case TENSOR_Q5_0:
     case TENSOR_Q5_1:
         return (struct traits){31, 1, 1, 1};
+    case TENSOR_IQ1_S:
+        return (struct traits){2, 1, 2, 4};
+    case TENSOR_IQ2_XXS:
+        return (struct traits){2 * IQ2_OFFSET, 1, 2, 4};
+    case TENSOR_IQ2_XS:
+    case TENSOR_IQ2_S:
+        return (struct traits){2 * IQ2_OFFSET, 2, 2, 4};
+    case TENSOR_IQ3_XXS:
+        return (struct traits){2 * IQ3_OFFSET, 1, 4, 2};
     case TENSOR_Q2_K:
         return (struct traits){3, 2, 2, 4};
     case TENSOR_Q3_K:
         return (struct traits){7, 2, 2, 4};
     case TENSOR_Q4_K:
+    case TENSOR_IQ3_S:
         return (struct traits){15, 1, 4, 2};
     case TENSOR_Q5_K:
         return (struct traits){31, 1, 4, 2};
@@ -59,6 +77,13 @@ SIMD struct u8x64 nibbles(struct u8x64 a, int is_high)
     return bits(a, 4 * is_high, 15);
 }
 
+/* Codes of 3 bits, in Q3_K's places. */
+SIMD struct u8x64 threes(const uint8_t *body, int part, int g, int k)
+{
+    return u8x64_or(bits(word(body, 8 + 8 * part + k), 2 * g, 3),
+                    bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2, 4));
+}
+
 /* Word k of group g of a part. */
 SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int part, int g, int k)
 {
@@ -71,11 +96,18 @@ SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int pa
     case TENSOR_Q5_1:
         return u8x64_or(nibbles(word(body, 1 + k % 4), k / 4), bits(word(body, 0), k - 4, 16));
     case TENSOR_Q2_K:
+    case TENSOR_IQ1_S:
         return bits(word(body, at), 2 * g, 3);
     case TENSOR_Q3_K:
-        return u8x64_or(bits(word(body, 8 + at), 2 * g, 3),
-                        bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2, 4));
+        return threes(body, part, g, k);
+    case TENSOR_IQ2_XXS:
+    case TENSOR_IQ2_XS:
+    case TENSOR_IQ2_S:
+        return u8x64_look_up(u8x64_repeat16(iq2_numbers), threes(body, part, g, k));
+    case TENSOR_IQ3_XXS:
+        return u8x64_look_up(u8x64_repeat16(iq3_numbers), nibbles(word(body, at), g));
     case TENSOR_Q4_K:
+    case TENSOR_IQ3_S:
         return nibbles(word(body, at), g);
     case TENSOR_Q5_K:
         return u8x64_or(nibbles(word(body, 8 + at), g),
@@ -116,7 +148,15 @@ SIMD struct f32x16 six_bits(const uint8_t *p, int i)
         i32x16_or(low, i32x16_or(i32x16_shift_left(middle, 2), i32x16_shift_left(high, 4))));
 }
 
-/* base = offset * scale for all 16 groups of 16. */
+/* base = offset * scale for all groups of 32 ... */
+SIMD void fill_bases(struct unit_scales *out, float offset)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++)
+        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(offset));
+}
+
+/* ... and of 16. */
 SIMD void fill_offset_bases(struct unit_scales *out, float offset)
 {
 #pragma GCC unroll 16
@@ -159,7 +199,33 @@ SIMD void read_scales_iq4_xs(const uint8_t *head, struct unit_scales *out)
     for (int i = 0; i < 8; i++) {
         struct f32x16 six = f32x16_sub(six_bits(head + 32, i), f32x16_set(32));
         out->scale[i] = f32x16_mul(six, halves(head, 0));
-        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(-SIGNED_OFFSET));
+    }
+    fill_bases(out, -SIGNED_OFFSET);
+}
+
+/* d (s + 1/2) size: n scales of 4 bits. */
+SIMD void read_grid_scales(const uint8_t *head, int n, float size, struct unit_scales *out)
+{
+    struct f32x16 d = f32x16_mul(halves(head, 0), f32x16_set(size));
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) {
+        struct i32x16 four = i32x16_bits(i32x16_load(head + 32 + 64 * (i / 8)), i % 8 * 4, 4);
+        out->scale[i] = f32x16_mul(f32x16_add(i32x16_to_f32(four), f32x16_set(0.5f)), d);
+    }
+}
+
+/* d (2s + 1) with s of 3 bits; the fourth chooses between -9/8 and -7/8 of it. */
+SIMD void read_scales_iq1_s(const uint8_t *head, struct unit_scales *out)
+{
+    struct i32x16 words = i32x16_load(head + 32);
+    struct f32x16 d = halves(head, 0);
+#pragma GCC unroll 16
+    for (int i = 0; i < 8; i++) {
+        struct f32x16 s = i32x16_to_f32(i32x16_bits(words, 4 * i, 3));
+        struct f32x16 is_less = i32x16_to_f32(i32x16_bits(words, 4 * i + 3, 1));
+        out->scale[i] = f32x16_mul(f32x16_fma(s, f32x16_set(2), f32x16_set(1)), d);
+        out->base[i] =
+            f32x16_mul(out->scale[i], f32x16_fma(is_less, f32x16_set(-0.25f), f32x16_set(-0.875f)));
     }
 }
 
@@ -189,6 +255,26 @@ SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_sc
         return;
     case TENSOR_IQ4_XS:
         read_scales_iq4_xs(head, out);
+        return;
+    case TENSOR_IQ1_S:
+        read_scales_iq1_s(head, out);
+        return;
+    case TENSOR_IQ2_XXS:
+        read_grid_scales(head, 8, 0.25f, out);
+        fill_bases(out, -IQ2_OFFSET);
+        return;
+    case TENSOR_IQ2_XS:
+    case TENSOR_IQ2_S:
+        read_grid_scales(head, 16, 0.25f, out);
+        fill_offset_bases(out, -IQ2_OFFSET);
+        return;
+    case TENSOR_IQ3_XXS:
+        read_grid_scales(head, 8, 0.5f, out);
+        fill_bases(out, -IQ3_OFFSET);
+        return;
+    case TENSOR_IQ3_S: /* 2u - 15 */
+        read_grid_scales(head, 8, 4, out);
+        fill_bases(out, -7.5f);
         return;
     default:
         break;

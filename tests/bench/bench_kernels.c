@@ -11,6 +11,7 @@
 #include "core/base/err.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul.h"
+#include "core/kernels/stripes.h"
 
 enum { N_OUT = 2048, N_IN = 5632, N_PROMPT = 512, N_MATRICES = 16 };
 
@@ -100,7 +101,10 @@ static void measure_type(enum tensor_type type)
     static const char *const ways[] = {"decode", "batch", "prefill", "attention"};
     static const int batches[] = {2, 4, 8, 16, 32, 64, 128};
     const struct tensor_format *format = tensor_format(type);
+    struct matrix any = {type, N_OUT, N_IN, NULL, NULL};
     size_t bytes = (size_t)N_OUT * N_IN / format->block_len * format->block_bytes;
+    if (matmul_wants_stripes(type))
+        bytes = stripes_bytes(&any);
     double n_operations = 2.0 * N_OUT * N_IN;
     uint8_t *data = take(bytes * N_MATRICES + (1 << 20));
     printf("%-7s %-8s", kernels->name, format->name);

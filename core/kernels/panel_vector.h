@@ -1,0 +1,139 @@
+/* panel_vector.h - a stripe unpacked: what many tokens read needs to be unpacked but once.
+ *
+ * Included after a simd_*.h. */
+#ifndef CORE_KERNELS_PANEL_VECTOR_H
+#define CORE_KERNELS_PANEL_VECTOR_H
+
+#include "core/kernels/tile_vector.h"
+
+/* Batches from which on unpacking apart pays. */
+enum { PANEL_LEAST_TOKENS = 2 * SIMD_TILE_TOKENS };
+
+/* Words, scales and bases of 16 rows, as stripe_word and read_scales have them. */
+struct panel {
+    uint8_t *u;   /* [n_groups, 8, 16 rows, 4] */
+    float *scale; /* [n_groups, n_scales, 16 rows] */
+    float *base;  /* the same */
+};
+
+/* With two scales to each group. */
+SIMD size_t panel_bytes(int n_in)
+{
+    return (size_t)group_count(n_in) * STRIPE_ROWS * (GROUP + 4 * sizeof(float));
+}
+
+SIMD struct panel panel_at(void *scratch, int n_in, int i)
+{
+    size_t n = (size_t)group_count(n_in) * STRIPE_ROWS;
+    uint8_t *u = (uint8_t *)scratch + (size_t)i * panel_bytes(n_in);
+    float *scale = (float *)(void *)(u + n * GROUP);
+    return (struct panel){u, scale, scale + n * 2};
+}
+
+/* What the inner loop must know: how large u may be, and whether halves of groups have scales. */
+enum panel_kind {
+    PANEL_FOUR_BITS,
+    PANEL_FOUR_BITS_HALVES,
+    PANEL_FIVE_BITS,
+    PANEL_SIX_BITS_HALVES,
+    PANEL_SEVEN_BITS,
+    PANEL_SEVEN_BITS_HALVES,
+    PANEL_SIGNED,
+};
+
+SIMD enum panel_kind panel_kind(enum tensor_type type)
+{
+    const struct traits traits = stripe_traits(type);
+    if (traits.max == 0)
+        return PANEL_SIGNED;
+    if (traits.n_scales == 2)
+        return traits.max <= 15   ? PANEL_FOUR_BITS_HALVES
+               : traits.max <= 63 ? PANEL_SIX_BITS_HALVES
+                                  : PANEL_SEVEN_BITS_HALVES;
+    return traits.max <= 15   ? PANEL_FOUR_BITS
+           : traits.max <= 31 ? PANEL_FIVE_BITS
+                              : PANEL_SEVEN_BITS;
+}
+
+SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *stripe, int n_in)
+{
+    const struct traits traits = stripe_traits(type);
+    const struct stripe_format *format = stripe_format(type);
+    const int n_units = n_in / (int)tensor_format(type)->block_len;
+    const int n_scales = traits.n_parts * traits.n_groups * traits.n_scales;
+    const uint8_t *head = stripe;
+    const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
+    uint8_t *u = panel->u;
+    for (int unit = 0; unit < n_units; unit++) {
+        struct unit_scales scales;
+        read_scales(type, head, &scales);
+        for (int i = 0; i < n_scales; i++) {
+            f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
+            f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
+        }
+        for (int part = 0; part < traits.n_parts; part++)
+#pragma GCC unroll 16
+            for (int g = 0; g < traits.n_groups; g++)
+#pragma GCC unroll 16
+                for (int k = 0; k < 8; k++, u += 64)
+                    u8x64_store(u, stripe_word(type, body, part, g, k));
+        head += format->head_bytes;
+        body += format->body_bytes;
+    }
+}
+
+typedef void panel_fn(struct panel *panel, const uint8_t *stripe, int n_in);
+
+#define PANEL_FN(name, type)                                               \
+    static void name(struct panel *panel, const uint8_t *stripe, int n_in) \
+    {                                                                      \
+        fill_panel(type, panel, stripe, n_in);                             \
+    }
+PANEL_FN(panel_q4_0, TENSOR_Q4_0)
+PANEL_FN(panel_q4_1, TENSOR_Q4_1)
+PANEL_FN(panel_q5_0, TENSOR_Q5_0)
+PANEL_FN(panel_q5_1, TENSOR_Q5_1)
+PANEL_FN(panel_q8_0, TENSOR_Q8_0)
+PANEL_FN(panel_q2_k, TENSOR_Q2_K)
+PANEL_FN(panel_q3_k, TENSOR_Q3_K)
+PANEL_FN(panel_q4_k, TENSOR_Q4_K)
+PANEL_FN(panel_q5_k, TENSOR_Q5_K)
+PANEL_FN(panel_q6_k, TENSOR_Q6_K)
+PANEL_FN(panel_iq4_nl, TENSOR_IQ4_NL)
+PANEL_FN(panel_iq4_xs, TENSOR_IQ4_XS)
+PANEL_FN(panel_iq1_s, TENSOR_IQ1_S)
+PANEL_FN(panel_iq2_xxs, TENSOR_IQ2_XXS)
+PANEL_FN(panel_iq2_xs, TENSOR_IQ2_XS) /* and IQ2_S */
+PANEL_FN(panel_iq3_xxs, TENSOR_IQ3_XXS)
+PANEL_FN(panel_iq3_s, TENSOR_IQ3_S)
+#undef PANEL_FN
+
+static panel_fn *const panel_fns[] = {
+    [TENSOR_Q4_0] = panel_q4_0,    [TENSOR_Q4_1] = panel_q4_1,       [TENSOR_Q5_0] = panel_q5_0,
+    [TENSOR_Q5_1] = panel_q5_1,    [TENSOR_Q8_0] = panel_q8_0,       [TENSOR_Q2_K] = panel_q2_k,
+    [TENSOR_Q3_K] = panel_q3_k,    [TENSOR_Q4_K] = panel_q4_k,       [TENSOR_Q5_K] = panel_q5_k,
+    [TENSOR_Q6_K] = panel_q6_k,    [TENSOR_IQ4_NL] = panel_iq4_nl,   [TENSOR_IQ4_XS] = panel_iq4_xs,
+    [TENSOR_IQ1_S] = panel_iq1_s,  [TENSOR_IQ2_XXS] = panel_iq2_xxs, [TENSOR_IQ2_XS] = panel_iq2_xs,
+    [TENSOR_IQ2_S] = panel_iq2_xs, [TENSOR_IQ3_XXS] = panel_iq3_xxs, [TENSOR_IQ3_S] = panel_iq3_s,
+};
+
+SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, struct block x,
+                     int n_groups, struct f32x16 *acc)
+{
+    const uint8_t *u = panel->u;
+    const float *scale = panel->scale, *base = panel->base;
+    for (int group = 0; group < n_groups; group++) {
+#pragma GCC unroll 16
+        for (int half = 0; half < traits.n_scales; half++) {
+            struct block here = {x.q + half * 16, x.scale, x.sum + half * T};
+            struct words words = {true, TENSOR_F32, u, 0, 0, half * 4};
+            tile_step(traits, T, words, f32x16_load(scale), f32x16_load(base), &here, acc);
+            scale += STRIPE_ROWS;
+            base += STRIPE_ROWS;
+        }
+        u += 64 * 8;
+        block_next_group(&x, T);
+    }
+}
+
+#endif
