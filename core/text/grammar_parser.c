@@ -194,7 +194,7 @@ static struct grammar_part parse_class(struct parser *parser)
             fail(parser, "a character class has too many ranges");
             break;
         }
-        struct grammar_range *range = &ranges[n++];
+        struct grammar_range *range = &ranges[n];
         if (!take_char(parser, &range->first))
             break;
         range->last = range->first;
@@ -207,6 +207,7 @@ static struct grammar_part parse_class(struct parser *parser)
         }
         if (range->first > range->last)
             fail(parser, "a range of characters goes backwards");
+        n++; /* whole */
     }
     return grammar_builder_class(&parser->builder, ranges, n, is_negated);
 }
