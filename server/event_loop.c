@@ -69,6 +69,23 @@ static bool fail(struct err *err, const char *what, int status)
                    uv_strerror(status));
 }
 
+static void on_nothing(uv_work_t *request)
+{
+    (void)request;
+}
+
+/* libuv starts its workers with the first piece of work and aborts when it cannot: better now than
+ * when a request brings it, and memory has run out. */
+static bool start_workers(struct event_loop *loop, struct err *err)
+{
+    uv_work_t nothing;
+    int status = uv_queue_work(&loop->uv, &nothing, on_nothing, NULL);
+    if (status != 0)
+        return fail(err, "start the workers", status);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    return true;
+}
+
 bool event_loop_open(struct event_loop **out, struct err *err)
 {
     struct event_loop *loop = calloc(1, sizeof *loop);
@@ -78,6 +95,10 @@ bool event_loop_open(struct event_loop **out, struct err *err)
     if (status != 0) {
         free(loop);
         return fail(err, "start the event loop", status);
+    }
+    if (!start_workers(loop, err)) {
+        event_loop_close(&loop);
+        return false;
     }
     *out = loop;
     return true;

@@ -5,7 +5,9 @@ What fails at the N-th allocation is tests/server/test_out_of_memory.c, at the N
 test_store_db.c and test_residence.c.
 """
 import glob
+import http.client
 import os
+import resource
 import subprocess
 import tempfile
 import unittest
@@ -50,6 +52,41 @@ class Disk(unittest.TestCase):
             os.remove(filler)
             wait_until(lambda: store().status == 200, "it goes on when there is room")
             self.assertEqual(daemon.get("/v1/responses/" + kept).status, 200)
+
+
+@unittest.skipIf(client.SHORT, "sanitizers map terabytes")
+class Memory(unittest.TestCase):
+    def limit(self, daemon, n_bytes):
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_AS, (n_bytes, resource.RLIM_INFINITY))
+
+    def mapped(self, daemon):
+        with open(f"/proc/{daemon.process.pid}/statm") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+
+    def ask(self, daemon, size):
+        """True when it was answered; a refusal and a connection that is cut are others' luck."""
+        try:
+            reply = daemon.post(CHAT, {"messages": [{"role": "user", "content": "x" * size}],
+                                       "max_tokens": 1})
+            self.assertIn(reply.status, (200, 500, 503))
+            return reply.status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def test_address_space_that_ends_costs_requests_not_the_daemon(self):
+        with client.Daemon() as daemon:
+            # A float model without AVX-512 multiplies with OpenBLAS, which takes 128 MiB for a
+            # thread at its first product, and asks for ever when it is refused.
+            self.assertTrue(self.ask(daemon, 10000))
+            n_refused = 0
+            for room in (0, 1 << 20, 4 << 20, 12 << 20):
+                self.limit(daemon, self.mapped(daemon) + room)
+                for size in (10, 1000, 1 << 20, 4 << 20):
+                    n_refused += not self.ask(daemon, size)
+                    self.assertIsNone(daemon.process.poll(), "".join(daemon.log[-5:]))
+            self.assertGreater(n_refused, 0)
+            self.limit(daemon, resource.RLIM_INFINITY)
+            self.assertTrue(self.ask(daemon, 1000))
 
 
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
