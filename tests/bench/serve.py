@@ -70,12 +70,13 @@ def measure_window(sinkd_flags, model):
 
 
 def measure_restart(flags, model):
-    """The same next turn, with the session on the disk and with its text alone."""
+    """The same next turn of a window that is nearly full, with the session on the disk and with its
+    text alone."""
     question = {"role": "user", "content": "And then?"}
     with tempfile.TemporaryDirectory() as folder:
         state = ["--state-dir", folder, *flags]
         with client.Daemon(*state, model=model) as daemon:
-            messages = [{"role": "user", "content": PROMPT}]
+            messages = [{"role": "user", "content": PROMPT * 4}]
             timings(daemon, messages, "kept", 16)
         messages.append(question)
         with client.Daemon(*state, model=model) as daemon:
