@@ -85,26 +85,27 @@ void grid_weave_iq2_xxs(uint8_t *head, uint8_t *body, const uint8_t *const rows[
     }
 }
 
-void grid_weave_iq2_xs(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
+/* With eight bytes of scales at `scales_at` of a block. */
+static void weave_iq2(enum tensor_type type, int scales_at, uint8_t *head, uint8_t *body,
+                      const uint8_t *const rows[])
 {
     codes c;
     for (int r = 0; r < STRIPE_ROWS; r++) {
-        put_head(head, r, rows[r], load_u32(rows[r] + 66));
-        put(head + HALVES, 1, r, load_u32(rows[r] + 70));
-        read_iq2(TENSOR_IQ2_XS, rows[r], c);
+        put_head(head, r, rows[r], load_u32(rows[r] + scales_at));
+        put(head + HALVES, 1, r, load_u32(rows[r] + scales_at + 4));
+        read_iq2(type, rows[r], c);
         put_threes(body, r, c);
     }
 }
 
+void grid_weave_iq2_xs(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
+{
+    weave_iq2(TENSOR_IQ2_XS, 66, head, body, rows);
+}
+
 void grid_weave_iq2_s(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
 {
-    codes c;
-    for (int r = 0; r < STRIPE_ROWS; r++) {
-        put_head(head, r, rows[r], load_u32(rows[r] + 74));
-        put(head + HALVES, 1, r, load_u32(rows[r] + 78));
-        read_iq2(TENSOR_IQ2_S, rows[r], c);
-        put_threes(body, r, c);
-    }
+    weave_iq2(TENSOR_IQ2_S, 74, head, body, rows);
 }
 
 /* 4, 12, 20 .. 52 and 62, of which bits 3 to 5 are 0 .. 7; the fourth bit is the sign. */

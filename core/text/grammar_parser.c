@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/hex.h"
 #include "core/text/grammar.h"
 #include "core/text/grammar_builder.h"
 #include "core/text/text_map.h"
@@ -107,20 +108,11 @@ static struct rule_name *take_name(struct parser *parser)
 
 /* ---- characters ---- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool take_hex(struct parser *parser, int n_digits, uint32_t *out)
 {
     uint32_t point = 0;
     for (int i = 0; i < n_digits; i++) {
-        int digit = parser->at < parser->end ? hex_digit(*parser->at) : -1;
+        int digit = parser->at < parser->end ? hex_value(*parser->at) : -1;
         if (digit < 0)
             return fail(parser, "an escape needs 2 hexadecimal digits after \\x, 4 after \\u, 8 "
                                 "after \\U");

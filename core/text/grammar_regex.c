@@ -5,6 +5,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/base/hex.h"
 #include "core/text/utf8.h"
 
 enum {
@@ -121,22 +122,13 @@ static bool add_named(struct regex *regex, struct class *class, char name)
     return !is_opposite || add_range(regex, class, next, LAST_POINT);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool take_hex(struct regex *regex, int n_digits, uint32_t *out)
 {
     bool is_braced = n_digits == 4 && take(regex, '{');
     uint32_t point = 0;
     int n = 0;
     for (; n < (is_braced ? 6 : n_digits) && regex->at < regex->end; n++, regex->at++) {
-        int digit = hex_digit(*regex->at);
+        int digit = hex_value(*regex->at);
         if (digit < 0)
             break;
         point = point << 4 | (uint32_t)digit;

@@ -3,17 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/hex.h"
 #include "core/text/jinja_parser.h"
 #include "core/text/jinja_run.h"
 #include "core/text/jinja_string.h"
 #include "core/text/utf8.h"
-
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'                     ? c - '0'
-           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
-                                                    : -1;
-}
 
 /* A code point in hex or octal digits, at most max of them; how many there were. */
 static size_t read_point(const char *text, size_t len, size_t max, int base, uint32_t *out)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/hex.h"
 #include "core/text/jinja_dict.h"
 #include "core/text/jinja_run.h"
 #include "core/text/utf8.h"
@@ -55,11 +56,10 @@ static bool read_unit(struct reader *reader, uint32_t *out)
 {
     uint32_t unit = 0;
     for (int i = 0; i < 4; i++, reader->at++) {
-        char c = peek(reader);
-        bool is_digit = c >= '0' && c <= '9', is_letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'f';
-        if (!is_digit && !is_letter)
+        int digit = hex_value(peek(reader));
+        if (digit < 0)
             return false;
-        unit = unit << 4 | (uint32_t)(is_digit ? c - '0' : (c | 0x20) - 'a' + 10);
+        unit = unit << 4 | (uint32_t)digit;
     }
     *out = unit;
     return true;

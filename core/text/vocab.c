@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/hex.h"
 #include "core/gguf/gguf.h"
 #include "core/text/utf8.h"
 
@@ -85,22 +86,13 @@ static size_t decode_spaces(const char *name, size_t len, char *out)
     return n;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that "<0xNN>" names, -1 for any other name. */
 static int byte_of_name(const char *name, size_t len)
 {
     if (len != 6 || memcmp(name, "<0x", 3) != 0 || name[5] != '>')
         return -1;
-    int high = hex_digit(name[3]);
-    int low = hex_digit(name[4]);
+    int high = hex_value(name[3]);
+    int low = hex_value(name[4]);
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
