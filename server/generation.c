@@ -453,7 +453,7 @@ static void on_text(struct generation *one, const struct engine_event *event)
 {
     buf_append(&one->text, event->text.data, event->text.len);
     generation_meter_text(&one->meter, event->n_tokens);
-    one->usage = event->usage;
+    one->usage = usage_of_text(one, event);
     if (!token_report_list_append(&one->reports, event->reports.items, event->reports.n))
         one->text.failed = true;
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
@@ -466,8 +466,9 @@ static void on_text(struct generation *one, const struct engine_event *event)
 
 static void on_progress(struct generation *one, const struct engine_event *event)
 {
+    struct engine_usage usage = usage_of_text(one, event);
     if (one->listener != NULL && one->listener->on_progress != NULL)
-        one->listener->on_progress(one->arg, event->n_read, &event->usage);
+        one->listener->on_progress(one->arg, event->n_read, &usage);
 }
 
 static void tell_end(struct generation *one, const struct engine_event *event)

@@ -9,6 +9,7 @@ import unittest
 import client
 
 WINDOW = 64
+CHAT = "/v1/chat/completions"
 
 
 def answer_of(reply):
@@ -248,6 +249,19 @@ class Endless(unittest.TestCase):
                 replies.append((usage["prompt_tokens"], first.json["session"]["evicted_tokens"]))
         self.assertGreater(replies[0][0], 10 * WINDOW)
         self.assertEqual(replies[0], replies[1])  # what is not read counts, as evicted
+
+    def test_a_stream_counts_what_is_not_read_as_its_end_does(self):
+        messages = [{"role": "user" if i % 2 == 0 else "assistant", "content": f"Line {i} of many."}
+                    for i in range(61)]
+        with client.Daemon("--window", str(WINDOW), "--reread-windows", "2") as daemon:
+            chunks = daemon.open_stream(CHAT, {
+                "messages": messages, "max_tokens": 8, "stream": True, "return_progress": True,
+                "timings_per_token": True}).chunks()
+            cached = [chunk[key][field] for chunk in chunks
+                      for key, field in (("timings", "cache_n"), ("prompt_progress", "cache"))
+                      if key in chunk]
+        self.assertGreater(cached[-1], WINDOW)
+        self.assertEqual(set(cached), {cached[-1]})
 
     def test_a_prompt_longer_than_the_window_streams_through(self):
         with client.Daemon("--window", str(WINDOW)) as daemon:
