@@ -208,7 +208,7 @@ class Soak:
                              "--kv-disk", "16M", "--log-level", "info")
 
     def idle_files(self):
-        for name, value in (("sinkd_connections", 1), ("sinkd_requests_active", 0)):
+        for name, value in (("sinkd_connections", 1), ("sinkd_generations_open", 0)):
             client.wait_until(lambda: self.daemon.metrics()[name] == value, f"{name} is {value}")
         return len(os.listdir(f"/proc/{self.daemon.process.pid}/fd"))
 

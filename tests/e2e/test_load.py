@@ -16,8 +16,8 @@ class Load(unittest.TestCase):
         self.daemon = client.Daemon()
         self.addCleanup(self.daemon.__exit__)
 
-    def n_active(self):
-        return self.daemon.metrics()["sinkd_requests_active"]
+    def n_open(self):
+        return self.daemon.metrics()["sinkd_generations_open"]
 
     def test_64_conversations_at_once_all_complete(self):
         n_conversations = 16 if client.SHORT else 64
@@ -50,7 +50,7 @@ class Load(unittest.TestCase):
     def test_a_short_request_is_served_beside_a_long_one(self):
         long = self.daemon.open_stream(CHAT, ENDLESS)
         self.assertEqual(self.daemon.chat("Quickly").status, 200)
-        self.assertEqual(self.n_active(), 1)
+        self.assertEqual(self.n_open(), 1)
         long.close()
 
     def test_a_killed_client_frees_its_slot(self):
@@ -58,18 +58,18 @@ class Load(unittest.TestCase):
         body = client.json.dumps({**ENDLESS, "stream": True})
         curl = subprocess.Popen(["curl", "-sN", url, "-d", body], stdout=subprocess.PIPE)
         self.assertTrue(curl.stdout.readline())  # the stream has begun
-        wait_until(lambda: self.n_active() == 1, "the request is active")
+        wait_until(lambda: self.n_open() == 1, "the request is active")
         curl.kill()
         curl.wait()
         curl.stdout.close()
-        wait_until(lambda: self.n_active() == 0, "the slot is free")
+        wait_until(lambda: self.n_open() == 0, "the slot is free")
 
     def test_a_client_that_leaves_before_the_whole_reply_frees_its_slot(self):
         connection = self.daemon.connect()
         connection.request("POST", CHAT, client.json.dumps(ENDLESS))
-        wait_until(lambda: self.n_active() == 1, "the request is active")
+        wait_until(lambda: self.n_open() == 1, "the request is active")
         connection.close()
-        wait_until(lambda: self.n_active() == 0, "the slot is free")
+        wait_until(lambda: self.n_open() == 0, "the slot is free")
 
     def test_a_conversation_survives_a_client_that_left(self):
         headers = {"X-Conversation-Id": "left"}
@@ -77,7 +77,7 @@ class Load(unittest.TestCase):
         next(iter(stream))
         stream.close()
         wait_until(lambda: self.daemon.chat("Are you there?", "left").status == 200, "it goes on")
-        wait_until(lambda: self.n_active() == 0, "the slot is free")
+        wait_until(lambda: self.n_open() == 0, "the slot is free")
 
     def test_health_answers_while_the_engine_is_busy(self):
         streams = [self.daemon.open_stream(CHAT, ENDLESS) for _ in range(4)]

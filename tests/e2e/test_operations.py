@@ -20,11 +20,11 @@ class Metrics(unittest.TestCase):
             stream = daemon.open_stream(CHAT, chat_body("Never stop", max_tokens=1000000))
             events = iter(stream)
             next(events), next(events)  # the role, and some text
-            self.assertEqual(daemon.metrics()["sinkd_requests_active"], 1)
+            self.assertEqual(daemon.metrics()["sinkd_generations_open"], 1)
             stream.close()
             gone = REQUEST % 499
             wait_until(lambda: daemon.metrics().get(gone) == 1, "the client that left is counted")
-            wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 0, "it has stopped")
+            wait_until(lambda: daemon.metrics()["sinkd_generations_open"] == 0, "it has stopped")
             values = daemon.metrics()
             self.assertEqual(values[REQUEST % 200], 1)
             self.assertEqual(values[REQUEST % 400], 1)

@@ -79,9 +79,9 @@ class Proxy:
         events = iter(stream)
         for _ in range(5):
             next(events)
-        self.assertEqual(self.daemon.metrics()["sinkd_requests_active"], 1)
+        self.assertEqual(self.daemon.metrics()["sinkd_generations_open"], 1)
         stream.close()
-        wait_until(lambda: self.daemon.metrics()["sinkd_requests_active"] == 0,
+        wait_until(lambda: self.daemon.metrics()["sinkd_generations_open"] == 0,
                    "who leaves the proxy leaves the daemon")
 
     def test_a_conversation_goes_on(self):

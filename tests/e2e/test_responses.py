@@ -232,7 +232,7 @@ class Background(unittest.TestCase):
             self.assertEqual(cancelled.json["status"], "cancelled")
             self.assertEqual(daemon.get(path).json["status"], "cancelled")
             self.assertEqual(daemon.post(path + "/cancel", {}).status, 200)
-            client.wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 0, "it stops")
+            client.wait_until(lambda: daemon.metrics()["sinkd_generations_open"] == 0, "it stops")
 
 
 class OnDisk(unittest.TestCase):

@@ -42,7 +42,7 @@ class Sockets(Folder):
             stream = daemon.open_stream(CHAT, chat_body("Hi", max_tokens=1000000))
             next(iter(stream))
             stream.close()
-            wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 0, "it has stopped")
+            wait_until(lambda: daemon.metrics()["sinkd_generations_open"] == 0, "it has stopped")
             status, _, _ = run_once("--healthcheck", "--listen", "unix:" + path)
             self.assertEqual(status, 0)
         self.assertFalse(os.path.exists(path))
