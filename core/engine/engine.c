@@ -15,6 +15,7 @@
 #include "core/engine/inbox.h"
 #include "core/engine/turn.h"
 #include "core/gguf/gguf.h"
+#include "core/kernels/blas.h"
 #include "core/model/model.h"
 #include "core/text/detokenizer.h"
 
@@ -278,6 +279,7 @@ static bool load(struct engine *engine, const struct engine_options *options, st
             tokenizer_n_vocab(engine->tokenizer), engine->model->shape.n_vocab);
     if (!thread_pool_open(&engine->pool, n_threads, err) || !describe(engine, options, err))
         return false;
+    blas_reserve(engine->pool);
     uint64_t saved_under = fingerprint(engine, options); /* of the file, so before it is let go */
     if (!model_weave(engine->model, engine->file, engine->pool, err))
         return false;

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct thread_pool;
+
 /* y[t, r] = sum_i w[r, i] x[t, i] */
 struct blas_product {
     const float *w; /* [n_rows, n_in] */
@@ -29,7 +31,13 @@ void blas_open(void);
 /* False: there is no library, blas_multiply must not be called. */
 bool blas_is_open(void);
 
-/* Thread: any. */
+/* Takes the buffers of all threads of `pool` now, while they can be had: the library takes one for
+ * each thread at its first product and asks for ever when it is refused. Without room for them (or
+ * with a library that has no such buffers to give) blas_is_open is false from now on. Before the
+ * first product. */
+void blas_reserve(struct thread_pool *pool);
+
+/* Thread: any of those of blas_reserve's pool, at the same time. */
 void blas_multiply(const struct blas_product *product);
 
 #endif
