@@ -56,15 +56,30 @@ static void on_disconnect(void *arg)
     http_exchange_wake(exchange);
 }
 
-/* The daemon does not see a suspended client leave, so the loop watches the socket. */
-void http_exchange_suspend(struct http_exchange *exchange)
+static bool watch_client(struct http_exchange *exchange)
 {
+    return exchange->watch != NULL ||
+           event_watch_open(&exchange->watch, exchange->all->loop, exchange->deadline->fd,
+                            on_disconnect, exchange, NULL);
+}
+
+bool http_exchange_suspend(struct http_exchange *exchange)
+{
+    if (!watch_client(exchange))
+        return false;
     MHD_suspend_connection(exchange->connection);
     exchange->is_suspended = true;
-    if (exchange->watch == NULL &&
-        !event_watch_open(&exchange->watch, exchange->all->loop, exchange->deadline->fd,
-                          on_disconnect, exchange, NULL))
-        on_disconnect(exchange);
+    return true;
+}
+
+/* What was to be the reply cannot be: the server has one of its own for that. */
+static void reply_no_memory(struct http_exchange *exchange)
+{
+    exchange->on_gone = NULL;
+    exchange->on_pressure = NULL;
+    exchange->has_reply = true;
+    exchange->lacks_memory = true;
+    http_exchange_wake(exchange);
 }
 
 static bool is_sane_id(const char *id)
@@ -243,11 +258,12 @@ void http_exchange_add_header(struct http_exchange *exchange, const char *name, 
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
                          struct buf *body)
 {
-    exchange->on_gone = NULL;
     if (body->failed) {
         buf_done(body);
-        status = 503;
+        reply_no_memory(exchange);
+        return;
     }
+    exchange->on_gone = NULL;
     http_exchange_add_header(exchange, "Content-Type", content_type);
     exchange->status = status;
     exchange->has_reply = true;
@@ -277,6 +293,7 @@ void http_exchange_begin_stream(struct http_exchange *exchange, const char *cont
     exchange->status = 200;
     exchange->has_reply = true;
     exchange->is_stream = true;
+    exchange->lacks_memory = !watch_client(exchange); /* told when it is written to */
     http_exchange_wake(exchange);
 }
 
@@ -289,24 +306,34 @@ void http_exchange_cut(struct http_exchange *exchange)
     http_exchange_wake(exchange);
 }
 
+/* False without memory. */
+static bool append(struct http_exchange *exchange, const struct buf *bytes)
+{
+    if (exchange->out_begin > exchange->out.len / 2) {
+        buf_drop_front(&exchange->out, exchange->out_begin);
+        exchange->out_begin = 0;
+    }
+    if (exchange->unsent_ns == 0)
+        exchange->unsent_ns = event_loop_cause_ns(exchange->all->loop);
+    buf_append(&exchange->out, bytes->data, bytes->len);
+    return !bytes->failed && !exchange->out.failed && !exchange->lacks_memory;
+}
+
 bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
 {
-    size_t unsent = exchange->out.len - exchange->out_begin;
-    if (!bytes->failed && unsent <= exchange->all->max_unsent_bytes) {
-        if (exchange->out_begin > exchange->out.len / 2) {
-            buf_drop_front(&exchange->out, exchange->out_begin);
-            exchange->out_begin = 0;
-        }
-        if (exchange->unsent_ns == 0)
-            exchange->unsent_ns = event_loop_cause_ns(exchange->all->loop);
-        buf_append(&exchange->out, bytes->data, bytes->len);
-        http_exchange_wake(exchange);
-        if (!exchange->out.failed) {
-            http_exchange_check_pressure(exchange);
-            return true;
-        }
+    if (exchange->out.len - exchange->out_begin > exchange->all->max_unsent_bytes) {
+        http_exchange_cut(exchange);
+        return false;
     }
-    http_exchange_cut(exchange);
+    if (append(exchange, bytes)) {
+        http_exchange_wake(exchange);
+        http_exchange_check_pressure(exchange);
+        return true;
+    }
+    if (exchange->is_queued && !exchange->lacks_memory)
+        http_exchange_cut(exchange);
+    else
+        reply_no_memory(exchange);
     return false;
 }
 

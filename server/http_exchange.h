@@ -54,7 +54,8 @@ void http_exchange_on_pressure(struct http_exchange *exchange, void (*fn)(void *
 
 void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
 
-/* The whole reply; takes the bytes of `body` and leaves it empty. */
+/* The whole reply; takes the bytes of `body` and leaves it empty. Of a body that lacks memory (here
+ * and in the calls below, before a byte is sent) it is the server's 503 for that. */
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
                          struct buf *body);
 /* The whole reply, from an error, with Retry-After where it has one. */
@@ -62,8 +63,8 @@ void http_exchange_reply_error(struct http_exchange *exchange, const struct api_
 
 /* A 200 whose body is written piece by piece. */
 void http_exchange_begin_stream(struct http_exchange *exchange, const char *content_type);
-/* Appends. False when too much lies unread: the stream is cut, and the exchange is gone for the
- * caller (on_gone is not called). */
+/* Appends. False when too much lies unread or memory lacks: the stream is cut, and the exchange is
+ * gone for the caller (on_gone is not called). */
 bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes);
 void http_exchange_end(struct http_exchange *exchange);
 /* Breaks the connection; the exchange is gone for the caller (on_gone is not called). */

@@ -51,6 +51,8 @@ struct http_exchange {
     bool is_waking;     /* in the server's list */
     bool is_gone;       /* nobody will read more of the reply */
     bool has_reply;     /* status and headers are known */
+    bool lacks_memory;  /* what was to be the reply cannot be */
+    bool is_queued;     /* libmicrohttpd has the reply, or the stream's beginning */
     bool is_stream;
     bool is_ended; /* a stream: nothing will be appended */
 
@@ -90,8 +92,9 @@ void http_exchange_name(struct http_exchange *exchange);
 
 /* Resumes the connection before the daemon's next turn, if it is suspended. */
 void http_exchange_wake(struct http_exchange *exchange);
-/* May be called only from the access handler or the content reader of this very connection. */
-void http_exchange_suspend(struct http_exchange *exchange);
+/* False without memory to see the client leave. May be called only from the access handler or the
+ * content reader of this very connection. */
+bool http_exchange_suspend(struct http_exchange *exchange);
 /* Some of a stream has been written or read. */
 void http_exchange_check_pressure(struct http_exchange *exchange);
 /* Nobody will read more of the reply: calls on_gone, once. */

@@ -42,6 +42,7 @@ struct http_server {
     struct http_server_options options;
     struct event_loop *loop;
     struct MHD_Daemon *daemon;
+    struct MHD_Response *no_memory; /* made in good time */
     struct event_timer *sweep;
     struct http_deadlines deadlines;
     struct http_exchanges exchanges;
@@ -79,8 +80,28 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     if (exchange->is_ended)
         return MHD_CONTENT_READER_END_OF_STREAM;
     /* Zero without suspending would make the daemon ask again for ever. */
-    http_exchange_suspend(exchange);
-    return 0;
+    return http_exchange_suspend(exchange) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static bool make_no_memory(struct http_server *server, struct err *err)
+{
+    struct api_error error;
+    struct buf body;
+    char seconds[16];
+    buf_init(&body);
+    api_error_no_memory(&error);
+    api_error_write(&error, &body);
+    snprintf(seconds, sizeof seconds, "%d", error.retry_after_s);
+    if (!body.failed)
+        server->no_memory =
+            MHD_create_response_from_buffer(body.len, body.data, MHD_RESPMEM_MUST_COPY);
+    buf_done(&body);
+    bool is_made =
+        server->no_memory != NULL &&
+        MHD_add_response_header(server->no_memory, "Content-Type", "application/json") == MHD_YES &&
+        MHD_add_response_header(server->no_memory, "Retry-After", seconds) == MHD_YES &&
+        MHD_add_response_header(server->no_memory, "Connection", "close") == MHD_YES;
+    return is_made || err_no_memory(err, "the HTTP server");
 }
 
 static struct MHD_Response *make_response(struct http_exchange *exchange)
@@ -97,17 +118,37 @@ static struct MHD_Response *make_response(struct http_exchange *exchange)
     return response;
 }
 
-static enum MHD_Result queue_reply(struct http_exchange *exchange)
+/* NULL without memory. */
+static struct MHD_Response *make_reply(struct http_exchange *exchange)
 {
+    if (exchange->lacks_memory)
+        return NULL;
     struct MHD_Response *response = make_response(exchange);
     if (response == NULL)
-        return MHD_NO;
+        return NULL;
     for (int i = 0; i < exchange->n_headers; i++)
         MHD_add_response_header(response, exchange->headers[i].name, exchange->headers[i].value);
     MHD_add_response_header(response, "X-Request-Id", exchange->request_id);
     MHD_add_response_header(response, "Server", "sinkd/" SINKD_VERSION);
     if (exchange->server->is_quiet)
         MHD_add_response_header(response, "Connection", "close");
+    return response;
+}
+
+static enum MHD_Result queue_no_memory(const struct http_server *server,
+                                       struct MHD_Connection *connection)
+{
+    return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, server->no_memory);
+}
+
+static enum MHD_Result queue_reply(struct http_exchange *exchange)
+{
+    struct MHD_Response *response = make_reply(exchange);
+    exchange->is_queued = true;
+    if (response == NULL) {
+        exchange->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        return queue_no_memory(exchange->server, exchange->connection);
+    }
     enum MHD_Result result =
         MHD_queue_response(exchange->connection, (unsigned)exchange->status, response);
     MHD_destroy_response(response);
@@ -232,7 +273,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
     if (exchange == NULL) {
         exchange = http_exchange_new(&server->exchanges, connection);
         if (exchange == NULL)
-            return MHD_NO;
+            return queue_no_memory(server, connection);
         exchange->server = server;
         *request_ctx = exchange;
         exchange->method = method;
@@ -250,8 +291,11 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
         return MHD_NO;
     if (exchange->has_reply)
         return queue_reply(exchange);
-    http_exchange_suspend(exchange);
-    return MHD_YES;
+    if (http_exchange_suspend(exchange))
+        return MHD_YES;
+    http_exchange_tell_gone(exchange); /* to who works on the reply */
+    exchange->lacks_memory = true;
+    return queue_reply(exchange);
 }
 
 /* Of a path, and of names and values in a query. A %00 would end the text before its end, and make
@@ -399,7 +443,7 @@ bool http_server_open(struct http_server **out, struct event_loop *loop,
     server->exchanges.loop = loop;
     server->exchanges.max_unsent_bytes = server->options.max_unsent_bytes;
 
-    if (!start_daemon(server, err) ||
+    if (!make_no_memory(server, err) || !start_daemon(server, err) ||
         !event_timer_open(&server->sweep, loop, on_sweep, server, err) ||
         !event_loop_attach_http(loop, server->daemon, http_exchanges_resume, &server->exchanges,
                                 err))
@@ -443,6 +487,8 @@ void http_server_close(struct http_server **server_ptr)
         event_loop_detach_http(server->loop);
         MHD_stop_daemon(server->daemon);
     }
+    if (server->no_memory != NULL)
+        MHD_destroy_response(server->no_memory);
     event_timer_close(&server->sweep);
     http_deadlines_done(&server->deadlines);
     listener_close(&server->listener);

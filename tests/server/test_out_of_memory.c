@@ -114,7 +114,9 @@ static int ask(const struct server *server, const char *path, const char *body)
     }
     close(fd);
     reply[len] = '\0';
-    return sscanf(reply, "HTTP/1.1 %d", &status) == 1 ? status : 0;
+    if (sscanf(reply, "HTTP/1.1 %d", &status) == 1 && status != 200)
+        assert_non_null(strstr(reply, "{\"error\":{\"message\":\""));
+    return status;
 }
 
 struct question {
@@ -153,6 +155,7 @@ static void torture(const struct server *server, const struct question *question
     print_message("%s: %d answered, %d refused, %d closed\n", question->path, outcome.n_good,
                   outcome.n_bad, outcome.n_silent);
     assert_true(outcome.n_good > 0 && outcome.n_bad > 0);
+    assert_int_equal(outcome.n_silent, 0); /* there is a reply for that, made in good time */
 }
 
 static void a_request_may_fail_and_the_daemon_does_not(void **state)
