@@ -295,6 +295,25 @@ static json_t *echo_reasoning(const json_t *body)
     return reasoning;
 }
 
+/* Each tool with the members that clients' types require; NULL without memory. */
+static json_t *echo_tools(const json_t *body)
+{
+    json_t *tools = json_array(), *tool;
+    size_t i;
+    json_array_foreach((json_t *)json_fields_get(body, "tools"), i, tool)
+    {
+        json_t *whole = json_pack("{s:n, s:n, s:b}", "description", "parameters", "strict", 0);
+        bool is_added =
+            json_object_update(whole, tool) == 0 && json_array_append(tools, whole) == 0;
+        json_decref(whole);
+        if (!is_added) {
+            json_decref(tools);
+            return NULL;
+        }
+    }
+    return tools;
+}
+
 static bool make_echo(const json_t *body, const char *model, const struct response_request *request,
                       json_t *out)
 {
@@ -308,9 +327,12 @@ static bool make_echo(const json_t *body, const char *model, const struct respon
         echo(out, body, "parallel_tool_calls", json_true()) &&
         echo(out, body, "temperature", json_real((double)sampling->temperature)) &&
         echo(out, body, "top_p", json_real((double)sampling->top_p)) &&
+        echo(out, body, "presence_penalty", json_real((double)sampling->presence_penalty)) &&
+        echo(out, body, "frequency_penalty", json_real((double)sampling->frequency_penalty)) &&
         echo(out, body, "top_logprobs", json_integer(0)) &&
         echo(out, body, "tool_choice", json_string("auto")) &&
-        echo(out, body, "tools", json_array()) && json_object_set(out, "text", text) == 0 &&
+        json_object_set_new(out, "tools", echo_tools(body)) == 0 &&
+        json_object_set(out, "text", text) == 0 &&
         json_object_set(out, "reasoning", reasoning) == 0 &&
         echo(out, body, "metadata", json_object()) && echo(out, body, "user", json_null()) &&
         echo(out, body, "safety_identifier", json_null()) &&

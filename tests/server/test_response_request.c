@@ -79,14 +79,40 @@ static void generation_fields_have_their_own_names_here(void **state)
     response_request_done(&request);
 }
 
+static void a_tool_comes_back_with_every_key_of_its_type(void **state)
+{
+    (void)state;
+    parse_good("{\"input\":\"a\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},"
+               "{\"type\":\"function\",\"name\":\"g\",\"strict\":true,\"parameters\":{}}]}");
+    const char *echo = buf_text(&request.echo);
+    assert_non_null(strstr(echo, "{\"description\":null,\"parameters\":null,\"strict\":false,"
+                                 "\"type\":\"function\",\"name\":\"f\"}"));
+    assert_non_null(strstr(echo, "\"parameters\":{},\"strict\":true,"));
+    response_request_done(&request);
+}
+
 static void the_echo_has_every_key_that_clients_read(void **state)
 {
     (void)state;
-    static const char *const keys[] = {
-        "instructions", "model",       "tools", "parallel_tool_calls", "metadata",
-        "tool_choice",  "temperature", "top_p", "max_output_tokens",   "truncation",
-        "text",         "reasoning",   "user",  "service_tier",        "store",
-        "background",   "top_logprobs"};
+    static const char *const keys[] = {"instructions",
+                                       "model",
+                                       "tools",
+                                       "parallel_tool_calls",
+                                       "metadata",
+                                       "tool_choice",
+                                       "temperature",
+                                       "top_p",
+                                       "max_output_tokens",
+                                       "truncation",
+                                       "text",
+                                       "reasoning",
+                                       "user",
+                                       "service_tier",
+                                       "store",
+                                       "background",
+                                       "top_logprobs",
+                                       "presence_penalty",
+                                       "frequency_penalty"};
     parse_good("{\"input\":\"a\",\"instructions\":\"be brief\",\"metadata\":{\"k\":\"v\"},"
                "\"model\":\"gpt\"}");
     json_t *echo = json_loads(buf_text(&request.echo), 0, NULL);
@@ -143,6 +169,7 @@ int main(void)
         cmocka_unit_test(a_string_is_a_users_message),
         cmocka_unit_test(places_are_read_in_all_their_shapes),
         cmocka_unit_test(generation_fields_have_their_own_names_here),
+        cmocka_unit_test(a_tool_comes_back_with_every_key_of_its_type),
         cmocka_unit_test(the_echo_has_every_key_that_clients_read),
         cmocka_unit_test(what_is_wrong_is_named),
     };
