@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Real clients from npm, unchanged: each script in clients/ drives one of them."""
+"""Real clients from npm, unchanged: each script in clients/ drives one of them.
+
+OPENAPI names openapi.json of github.com/openai/openai-openapi, to hold all replies against it as well.
+"""
 import os
 import subprocess
 import unittest
@@ -7,6 +10,7 @@ import unittest
 import client
 
 KEY = "client-key-0123456789"
+OPENAPI = os.environ.get("OPENAPI")
 NODE22 = os.path.join(client.E2E, "node22")
 
 
@@ -53,6 +57,10 @@ class Clients(unittest.TestCase):
 
     def test_types(self):
         self.run_cases("types.mjs", self.daemon.url)
+
+    @unittest.skipUnless(OPENAPI, "OPENAPI names no document")
+    def test_openapi(self):
+        self.run_cases("openapi.mjs", self.daemon.url, OPENAPI)
 
     def test_schemas(self):
         self.run_cases("schemas.mjs", self.daemon.url)
