@@ -354,23 +354,22 @@ static void test_inputs_that_are_not_finite_count_as_zero(void **state)
     free_matrix(&w);
 }
 
-/* Two threads, each with its own rows: what a thread pool does. */
+/* Two threads, each with its own rows: what a thread pool does. Only the main one may take(). */
 struct half {
     const struct matrix *w;
     const struct activations *in;
     float *y;
     int row_begin, row_end;
+    void *scratch;
 };
 
 static void *multiply_half(void *arg)
 {
     enum { N_ROUNDS = 20 };
     const struct half *half = arg;
-    void *scratch = take(matmul_scratch_bytes(half->w->n_in, half->in->n_tokens));
     for (int i = 0; i < N_ROUNDS; i++)
         matmul_rows(half->w, NULL, half->in, half->y, (size_t)half->w->n_out + 3, half->row_begin,
-                    half->row_end, scratch);
-    give(scratch);
+                    half->row_end, half->scratch);
     return NULL;
 }
 
@@ -386,11 +385,15 @@ static void test_two_threads(void **state)
         fill_exact(&in);
         if (matmul_wants_quantized(w.type))
             activations_quantize(&in, 0, N_TOKENS);
-        struct half first = {&w, &in, y, 0, N_OUT / 2}, second = {&w, &in, y, N_OUT / 2, N_OUT};
+        size_t n_scratch = matmul_scratch_bytes(N_IN, N_TOKENS);
+        struct half first = {&w, &in, y, 0, N_OUT / 2, take(n_scratch)};
+        struct half second = {&w, &in, y, N_OUT / 2, N_OUT, take(n_scratch)};
         pthread_t thread;
         assert_int_equal(pthread_create(&thread, NULL, multiply_half, &first), 0);
         multiply_half(&second);
         pthread_join(thread, NULL);
+        give(first.scratch);
+        give(second.scratch);
         check_against_double(&w, NULL, &in, y);
         free_matrix(&w);
         give(y);
