@@ -5,7 +5,7 @@
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "server/event_loop.h"
-#include "server/generation.h"
+#include "server/generations.h"
 #include "server/http_server.h"
 #include "server/options.h"
 #include "server/routes.h"

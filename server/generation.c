@@ -3,131 +3,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "core/base/log.h"
 #include "server/answer_style.h"
 #include "server/api_error.h"
 #include "server/conversations.h"
-#include "server/event_loop.h"
-#include "server/generation_meter.h"
-#include "server/generation_prompt.h"
+#include "server/generation_state.h"
+#include "server/generations.h"
 #include "server/message_extra.h"
-#include "server/metrics.h"
 #include "server/tool_format.h"
-#include "server/turnover.h"
 
 enum {
-    MAX_GENERATIONS = 65536, /* a place in the table is the low 16 bits of an id */
     MAX_ANSWER_BYTES = 64 * 1024 * 1024,
-    TICK_MS = 1000,
     LOCKED_RETRY_S = 1,
 };
 
-enum generation_state {
-    GENERATION_IS_NEW,
-    GENERATION_AWAITS_CONVERSATION, /* whose last listener has left and which is about to stop */
-    GENERATION_TOKENIZES,           /* a worker thread makes tokens of the prompt */
-    GENERATION_SPEAKS,              /* the engine has it, and owes a final event */
-};
-
-struct generation {
-    struct generation *next, *previous; /* in order of arrival */
-    struct generations *all;
-    uint64_t id;
-    enum generation_state state;
-    const struct generation_listener *listener; /* NULL: it has left, or had its last call */
-    void *arg;
-    char request_id[65];
-    struct generation_prompt prompt;
-
-    bool is_parked;    /* as wished, and ... */
-    bool is_park_told; /* ... as the engine knows */
-    bool has_started;  /* on_start was called */
-    struct buf text;
-    bool has_parser;
-    struct answer_parser parser;
-    bool has_begun_answer;
-    struct token_report_list reports;
-    size_t n_told;             /* of the reports */
-    int n_thought;             /* tokens */
-    struct engine_usage usage; /* so far */
-    struct generation_meter meter;
-};
-
-struct generations {
-    struct generations_options options;
-    struct generation *first, *last;
-    struct generation **table; /* [max] */
-    int n;
-    uint64_t n_started;
-    struct turnover turnover;
-    bool has_ended;              /* some generation has: others may go on */
-    bool is_walking;             /* some function goes through the list ... */
-    struct generation *upcoming; /* ... and comes to this one next */
-    struct event_timer *tick;
-    void (*on_empty)(void *arg);
-    void *on_empty_arg;
-};
-
-/* ---- the table ---- */
-
-static struct generation *find(const struct generations *all, uint64_t id)
-{
-    uint64_t slot = id & (MAX_GENERATIONS - 1);
-    struct generation *one = slot < (uint64_t)all->options.max ? all->table[slot] : NULL;
-    return one != NULL && one->id == id ? one : NULL;
-}
-
-static void link_last(struct generations *all, struct generation *one)
-{
-    one->previous = all->last;
-    if (all->last != NULL)
-        all->last->next = one;
-    else
-        all->first = one;
-    all->last = one;
-}
-
-static void unlink_one(struct generations *all, struct generation *one)
-{
-    if (all->upcoming == one)
-        all->upcoming = one->next;
-    if (one->next != NULL)
-        one->next->previous = one->previous;
-    else
-        all->last = one->previous;
-    if (one->previous != NULL)
-        one->previous->next = one->next;
-    else
-        all->first = one->next;
-}
-
-static struct generation *walk_next(struct generations *all)
-{
-    struct generation *one = all->upcoming;
-    if (one != NULL)
-        all->upcoming = one->next;
-    return one;
-}
-
-/* Goes through all, though any may be freed on the way. One walk at a time. */
-static struct generation *walk_first(struct generations *all)
-{
-    all->upcoming = all->first;
-    return walk_next(all);
-}
-
 static void generation_free(struct generation *one)
 {
-    struct generations *all = one->all;
-    all->table[one->id & (MAX_GENERATIONS - 1)] = NULL;
-    all->n--;
-    all->has_ended = true;
-    unlink_one(all, one);
-
+    generations_remove(one);
     generation_prompt_done(&one->prompt);
     buf_done(&one->text);
     token_report_list_done(&one->reports);
@@ -136,65 +30,25 @@ static void generation_free(struct generation *one)
     free(one);
 }
 
-void generations_limit_owners(struct generations *all, int max_per_owner)
-{
-    all->options.max_per_owner = max_per_owner;
-}
-
-/* One of its own must end, and these are n of all. */
-static bool owner_may_have_another(const struct generations *all, int owner,
-                                   struct api_error *error)
-{
-    int n = 0;
-    for (const struct generation *one = all->first; one != NULL; one = one->next)
-        n += one->prompt.owner == owner;
-    if (all->options.max_per_owner == 0 || n < all->options.max_per_owner)
-        return true;
-    api_error_set(error, 429, "rate_limit_exceeded", NULL,
-                  "This key has %d answers in the making, as many as it may; wait for one to end.",
-                  n);
-    error->retry_after_s =
-        turnover_wait_s(&all->turnover, clock_now_ns(), n == 0 ? 1 : (double)all->n / n);
-    return false;
-}
-
-/* Who comes again when all that wait now have begun finds room, and need not wait long. */
-static bool refuse_for_all(const struct generations *all, struct api_error *error)
-{
-    struct engine_counters counters;
-    engine_read_counters(all->options.engine, &counters);
-    int n_ahead = 1 + counters.n_waiting + generations_count_waiting(all);
-    api_error_set(error, 503, "server_busy", NULL,
-                  "The server has as many requests as it can take, %d; try again later.", all->n);
-    error->retry_after_s = turnover_wait_s(&all->turnover, clock_now_ns(), n_ahead);
-    return false;
-}
-
 struct generation *generation_new(struct generations *all, struct generation_ask *ask,
                                   struct api_error *error)
 {
-    if (!owner_may_have_another(all, ask->owner, error))
+    const struct generations_options *options = generations_options_of(all);
+    if (!generations_admit(all, ask->owner, error))
         return NULL;
-    int slot = 0;
-    while (slot < all->options.max && all->table[slot] != NULL)
-        slot++;
-    struct generation *one = slot < all->options.max ? calloc(1, sizeof *one) : NULL;
-    if (one == NULL || !generation_prompt_init(&one->prompt, &all->options, ask)) {
+    struct generation *one = calloc(1, sizeof *one);
+    if (one == NULL || !generation_prompt_init(&one->prompt, options, ask)) {
         free(one);
-        refuse_for_all(all, error);
+        generations_refuse(all, error);
         return NULL;
     }
-    one->all = all;
-    one->id = ++all->n_started << 16 | (uint64_t)slot;
+    one->options = options;
     one->listener = ask->listener;
     one->arg = ask->arg;
     snprintf(one->request_id, sizeof one->request_id, "%s", ask->request_id);
     buf_init(&one->text);
-    generation_meter_begin(&one->meter, all->options.metrics);
-
-    all->table[slot] = one;
-    all->n++;
-    link_last(all, one);
+    generation_meter_begin(&one->meter, options->metrics);
+    generations_add(all, one);
     return one;
 }
 
@@ -234,7 +88,7 @@ static bool is_tool(void *arg, const char *name, size_t len)
 /* A prompt without a template is answered in raw text. */
 static void open_parser(struct generation *one)
 {
-    const struct answer_style *style = one->all->options.style;
+    const struct answer_style *style = one->options->style;
     struct answer_parser_options options = {.is_tool = is_tool, .emit = tell_delta, .arg = one};
     const struct generation_prompt *prompt = &one->prompt;
     if (!prompt->is_raw && !prompt->plan.is_continuation) {
@@ -277,7 +131,7 @@ static void tell_start(struct generation *one)
     one->has_started = true;
     /* A token sees the window's other tokens and itself; what lies further back is evicted. */
     int64_t n_evicted = one->prompt.plan.keep + one->prompt.n_fed -
-                        (engine_info(one->all->options.engine)->n_window - 1);
+                        (engine_info(one->options->engine)->n_window - 1);
     struct generation_start start = {
         .conversation_id = conversation_plan_id(&one->prompt.plan),
         .match = conversation_match_name(one->prompt.plan.match),
@@ -301,7 +155,7 @@ static void wind_up(struct generation *one)
         return;
     case GENERATION_SPEAKS:
         conversations_leave(&one->prompt.plan);
-        engine_cancel(one->all->options.engine, one->id);
+        engine_cancel(one->options->engine, one->id);
         return;
     }
 }
@@ -312,7 +166,7 @@ static void wind_up(struct generation *one)
 static void tell_park(struct generation *one)
 {
     if (one->state == GENERATION_SPEAKS && one->is_parked != one->is_park_told &&
-        engine_park(one->all->options.engine, one->id, one->is_parked))
+        engine_park(one->options->engine, one->id, one->is_parked))
         one->is_park_told = one->is_parked;
 }
 
@@ -323,7 +177,7 @@ static void speak(struct generation *one)
         struct api_error error;
         api_error_from(&error, &err);
         if (err.code == ERR_LIMIT)
-            refuse_for_all(one->all, &error);
+            generations_refuse(one->all, &error);
         refuse(one, &error);
         return;
     }
@@ -334,8 +188,6 @@ static void speak(struct generation *one)
     tell_start(one);
 }
 
-static void settle(struct generations *all);
-
 static void on_tokens(void *arg)
 {
     struct generation *one = arg;
@@ -344,7 +196,7 @@ static void on_tokens(void *arg)
         generation_free(one);
     else
         speak(one);
-    settle(all);
+    generations_settle(all);
 }
 
 static void make_tokens(struct generation *one)
@@ -355,7 +207,7 @@ static void make_tokens(struct generation *one)
         refuse_err(one, &err);
 }
 
-static void begin(struct generation *one)
+void generation_begin(struct generation *one)
 {
     struct err err;
     struct api_error error;
@@ -379,30 +231,11 @@ static void begin(struct generation *one)
     }
 }
 
-/* After generations have ended: lets those that waited for it go on, first come first served. What
- * ends during a walk, in a listener's call, is settled after it. */
-static void settle(struct generations *all)
-{
-    if (!all->has_ended || all->is_walking)
-        return;
-    all->is_walking = true;
-    while (all->has_ended) {
-        all->has_ended = false;
-        for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
-            if (one->state == GENERATION_AWAITS_CONVERSATION)
-                begin(one);
-        }
-    }
-    all->is_walking = false;
-    if (all->n == 0 && all->on_empty != NULL)
-        all->on_empty(all->on_empty_arg);
-}
-
 void generation_run(struct generation *one)
 {
     struct generations *all = one->all;
-    begin(one);
-    settle(all);
+    generation_begin(one);
+    generations_settle(all);
 }
 
 void generation_park(struct generation *one, bool is_parked)
@@ -411,13 +244,26 @@ void generation_park(struct generation *one, bool is_parked)
     tell_park(one);
 }
 
+void generation_tick(struct generation *one)
+{
+    tell_park(one);
+    if (one->listener != NULL)
+        one->listener->on_tick(one->arg);
+}
+
+void generation_stop(struct generation *one, const struct api_error *error)
+{
+    tell_failure(one, error);
+    wind_up(one);
+}
+
 void generation_leave(struct generation *one)
 {
     struct generations *all = one->all;
     one->listener = NULL;
     generation_meter_left(&one->meter);
     wind_up(one);
-    settle(all);
+    generations_settle(all);
 }
 
 /* ---- from the engine to the listener ---- */
@@ -457,7 +303,7 @@ static void on_text(struct generation *one, const struct engine_event *event)
     if (!token_report_list_append(&one->reports, event->reports.items, event->reports.n))
         one->text.failed = true;
     if (one->text.failed || one->text.len > MAX_ANSWER_BYTES)
-        engine_cancel(one->all->options.engine, one->id);
+        engine_cancel(one->options->engine, one->id);
     begin_answer(one);
     if (answer_parser_is_thinking(&one->parser))
         one->n_thought += event->n_tokens;
@@ -473,7 +319,7 @@ static void on_progress(struct generation *one, const struct engine_event *event
 
 static void tell_end(struct generation *one, const struct engine_event *event)
 {
-    const struct engine_info *info = engine_info(one->all->options.engine);
+    const struct engine_info *info = engine_info(one->options->engine);
     struct generation_end end = {
         .finish = event->finish,
         .usage = usage_of_text(one, event),
@@ -517,7 +363,7 @@ static bool is_plain(const struct generation *one)
 
 static void end_conversation(struct generation *one, const struct engine_event *event)
 {
-    struct conversations *conversations = one->all->options.conversations;
+    struct conversations *conversations = one->options->conversations;
     const struct answer *answer = &one->parser.answer;
     bool has_failed;
     char *extra = message_extra_of_answer(answer, &has_failed);
@@ -550,7 +396,7 @@ static void end_conversation(struct generation *one, const struct engine_event *
 static void on_finished(struct generation *one, const struct engine_event *event)
 {
     log_end(one, event);
-    turnover_note(&one->all->turnover, clock_now_ns());
+    generations_note_end(one->all);
     generation_meter_end(&one->meter, (enum generation_outcome)event->finish, &event->usage);
     begin_answer(one);
     answer_parser_end(&one->parser);
@@ -577,105 +423,25 @@ static void on_failed(struct generation *one, struct engine_event *event)
     bool is_unharmed = event->err.code != ERR_MEMORY && event->err.code != ERR_INTERNAL;
     if (!is_unharmed) {
         one->prompt.has_plan = false;
-        conversations_fail(one->all->options.conversations, &one->prompt.plan);
+        conversations_fail(one->options->conversations, &one->prompt.plan);
     }
     refuse_err(one, &event->err);
 }
 
-void generations_on_event(void *all_arg, struct engine_event *event)
+void generation_on_event(struct generation *one, struct engine_event *event)
 {
-    struct generations *all = all_arg;
-    struct generation *one = find(all, event->request);
-    if (one != NULL && event->kind == ENGINE_EVENT_TEXT)
+    switch (event->kind) {
+    case ENGINE_EVENT_TEXT:
         on_text(one, event);
-    else if (one != NULL && event->kind == ENGINE_EVENT_PROGRESS)
+        break;
+    case ENGINE_EVENT_PROGRESS:
         on_progress(one, event);
-    else if (one != NULL && event->kind == ENGINE_EVENT_FINISHED)
+        break;
+    case ENGINE_EVENT_FINISHED:
         on_finished(one, event);
-    else if (one != NULL)
+        break;
+    case ENGINE_EVENT_FAILED:
         on_failed(one, event);
-    engine_event_free(event);
-    settle(all);
-}
-
-/* ---- all of them ---- */
-
-static void on_tick(void *arg)
-{
-    struct generations *all = arg;
-    all->is_walking = true;
-    for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
-        tell_park(one);
-        if (one->listener != NULL)
-            one->listener->on_tick(one->arg);
+        break;
     }
-    all->is_walking = false;
-    settle(all);
-}
-
-bool generations_open(struct generations **out, const struct generations_options *options,
-                      struct err *err)
-{
-    struct generations *all = calloc(1, sizeof *all);
-    if (all == NULL)
-        return err_no_memory(err, "the requests");
-    all->options = *options;
-    if (all->options.max > MAX_GENERATIONS)
-        all->options.max = MAX_GENERATIONS;
-    all->table = calloc((size_t)all->options.max, sizeof(struct generation *));
-    if (all->table == NULL) {
-        err_no_memory(err, "the requests");
-        goto fail;
-    }
-    if (!event_timer_open(&all->tick, options->loop, on_tick, all, err))
-        goto fail;
-    event_timer_start(all->tick, TICK_MS, TICK_MS);
-    *out = all;
-    return true;
-
-fail:
-    generations_close(&all);
-    return false;
-}
-
-void generations_close(struct generations **all)
-{
-    if (*all != NULL) {
-        event_timer_close(&(*all)->tick);
-        free((*all)->table);
-        free(*all);
-    }
-    *all = NULL;
-}
-
-void generations_on_empty(struct generations *all, void (*fn)(void *arg), void *arg)
-{
-    all->on_empty = fn;
-    all->on_empty_arg = arg;
-}
-
-void generations_stop(struct generations *all)
-{
-    struct api_error error;
-    api_error_set(&error, 503, "server_shutting_down", NULL, "The server is shutting down.");
-    all->is_walking = true;
-    for (struct generation *one = walk_first(all); one != NULL; one = walk_next(all)) {
-        tell_failure(one, &error);
-        wind_up(one);
-    }
-    all->is_walking = false;
-    settle(all);
-}
-
-int generations_count(const struct generations *all)
-{
-    return all->n;
-}
-
-int generations_count_waiting(const struct generations *all)
-{
-    int n = 0;
-    for (const struct generation *one = all->first; one != NULL; one = one->next)
-        n += one->state == GENERATION_AWAITS_CONVERSATION;
-    return n;
 }

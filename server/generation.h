@@ -21,14 +21,9 @@
 #include "server/generation_request.h"
 #include "server/message_log.h"
 
-struct answer_style;
 struct api_error;
-struct conversations;
-struct err;
-struct event_loop;
 struct generation;
 struct generations;
-struct metrics;
 
 /* What is known before the prompt is read. */
 struct generation_start {
@@ -101,26 +96,6 @@ struct generation_ask {
     struct generation_request request;
 };
 
-struct generations_options {
-    struct event_loop *loop;
-    struct engine *engine;
-    struct conversations *conversations;
-    const struct answer_style *style; /* of the loaded model */
-    struct metrics *metrics;          /* NULL: nobody counts */
-    int max;                          /* at once; more are refused */
-    int max_per_owner;                /* of these, for one owner; 0: no limit */
-    float system_share;               /* of the window: for a system prompt as sinks */
-    int reread_windows;               /* of a history that no session holds; 0: all of it */
-};
-
-bool generations_open(struct generations **out, const struct generations_options *options,
-                      struct err *err);
-/* There must be none left. */
-void generations_close(struct generations **all);
-
-/* From now on. */
-void generations_limit_owners(struct generations *all, int max_per_owner);
-
 /* Takes the ask's messages, prompt, tokens and request over; NULL and *error when there are too
  * many (the ask is then as it was). Nothing happens before generation_run. */
 struct generation *generation_new(struct generations *all, struct generation_ask *ask,
@@ -132,17 +107,5 @@ void generation_park(struct generation *generation, bool is_parked);
 /* Nobody listens any more: ends as soon as that is possible. The pointer is dead for the caller,
  * and the listener is not called again. */
 void generation_leave(struct generation *generation);
-
-/* A mailbox_event_fn. */
-void generations_on_event(void *all, struct engine_event *event);
-
-/* Calls fn(arg) whenever the last one has ended. */
-void generations_on_empty(struct generations *all, void (*fn)(void *arg), void *arg);
-
-/* Ends all as soon as the engine can; their listeners are told. */
-void generations_stop(struct generations *all);
-
-int generations_count(const struct generations *all);
-int generations_count_waiting(const struct generations *all);
 
 #endif

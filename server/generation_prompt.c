@@ -6,6 +6,7 @@
 #include "server/answer_style.h"
 #include "server/event_loop.h"
 #include "server/generation.h"
+#include "server/generations.h"
 #include "server/metrics.h"
 #include "server/prompt_cut.h"
 #include "server/tool_format.h"

@@ -6,7 +6,7 @@
 #include "core/engine/engine.h"
 #include "server/api_error.h"
 #include "server/conversations.h"
-#include "server/generation.h"
+#include "server/generations.h"
 #include "server/http_exchange.h"
 #include "server/http_server.h"
 #include "server/info_reply.h"

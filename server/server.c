@@ -18,7 +18,7 @@
 #include "server/conversations.h"
 #include "server/drain.h"
 #include "server/event_loop.h"
-#include "server/generation.h"
+#include "server/generations.h"
 #include "server/grammar_cache.h"
 #include "server/healthcheck.h"
 #include "server/http_server.h"
