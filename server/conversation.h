@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "core/base/buf.h"
 #include "core/engine/engine.h"
@@ -33,8 +34,8 @@ struct boundary {
 };
 
 struct conversation {
-    struct conversation *next, *previous; /* most recently used first */
-    struct conversation *next_named;      /* in the same place of the table of names */
+    TAILQ_ENTRY(conversation) by_use; /* most recently used first */
+    struct conversation *next_named;  /* in the same place of the table of names */
     char id[CONVERSATION_ID_SIZE];
     int owner;
     uint64_t group; /* of the ask that began it */

@@ -6,27 +6,10 @@
 #include "core/base/checksum.h"
 #include "server/conversation.h"
 
-static void unlink_one(struct conversation_list *list, struct conversation *one)
+void conversation_list_init(struct conversation_list *list)
 {
-    if (one->next != NULL)
-        one->next->previous = one->previous;
-    else
-        list->last = one->previous;
-    if (one->previous != NULL)
-        one->previous->next = one->next;
-    else
-        list->first = one->next;
-    one->next = one->previous = NULL;
-}
-
-static void link_first(struct conversation_list *list, struct conversation *one)
-{
-    one->next = list->first;
-    if (list->first != NULL)
-        list->first->previous = one;
-    else
-        list->last = one;
-    list->first = one;
+    *list = (struct conversation_list){0};
+    TAILQ_INIT(&list->by_use);
 }
 
 static size_t place_of_name(int owner, const char *id)
@@ -59,15 +42,15 @@ void conversation_list_add(struct conversation_list *list, struct conversation *
     struct conversation **place = &list->names[place_of_name(one->owner, one->id)];
     one->next_named = *place;
     *place = one;
-    link_first(list, one);
+    TAILQ_INSERT_HEAD(&list->by_use, one, by_use);
     list->n++;
     list->n_log_bytes += one->log.n_bytes;
 }
 
 void conversation_list_touch(struct conversation_list *list, struct conversation *one)
 {
-    unlink_one(list, one);
-    link_first(list, one);
+    TAILQ_REMOVE(&list->by_use, one, by_use);
+    TAILQ_INSERT_HEAD(&list->by_use, one, by_use);
 }
 
 void conversation_list_remove(struct conversation_list *list, struct conversation *one)
@@ -76,7 +59,7 @@ void conversation_list_remove(struct conversation_list *list, struct conversatio
     while (*place != one)
         place = &(*place)->next_named;
     *place = one->next_named;
-    unlink_one(list, one);
+    TAILQ_REMOVE(&list->by_use, one, by_use);
     list->n--;
     list->n_log_bytes -= one->log.n_bytes;
     conversation_free(one);
@@ -84,9 +67,9 @@ void conversation_list_remove(struct conversation_list *list, struct conversatio
 
 struct conversation *conversation_list_oldest_idle(const struct conversation_list *list)
 {
-    struct conversation *one = list->last;
+    struct conversation *one = TAILQ_LAST(&list->by_use, conversations_by_use);
     while (one != NULL && one->is_busy)
-        one = one->previous;
+        one = TAILQ_PREV(one, conversations_by_use, by_use);
     return one;
 }
 

@@ -6,18 +6,21 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct conversation;
 
 enum { CONVERSATION_LIST_N_NAMES = 4096 };
 
-/* Embedded; all zero: empty. Read first, last and next at will. */
+/* Embedded. Read by_use at will. */
 struct conversation_list {
     struct conversation *names[CONVERSATION_LIST_N_NAMES]; /* by a hash of owner and id */
-    struct conversation *first, *last;
+    TAILQ_HEAD(conversations_by_use, conversation) by_use; /* most recently used first */
     int n;
     size_t n_log_bytes; /* of all logs; whoever changes a log keeps it right */
 };
+
+void conversation_list_init(struct conversation_list *list);
 
 /* Takes `one` over, as the most recently used. */
 void conversation_list_add(struct conversation_list *list, struct conversation *one);

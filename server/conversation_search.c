@@ -178,9 +178,9 @@ static struct merit judge(const struct conversation_search *search, const struct
 
 static struct conversation *find_by_text(const struct conversation_search *search)
 {
-    struct conversation *best = NULL;
+    struct conversation *best = NULL, *one;
     struct merit best_merit = {0};
-    for (struct conversation *one = search->list->first; one != NULL; one = one->next) {
+    TAILQ_FOREACH(one, &search->list->by_use, by_use) {
         if (one->owner != search->ask->owner || one->is_named || one->is_busy || one->session == 0)
             continue;
         struct merit merit = judge(search, one);

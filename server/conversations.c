@@ -72,6 +72,7 @@ bool conversations_open(struct conversations **out, const struct conversations_o
     if (all == NULL)
         return err_no_memory(err, "the conversations");
     all->options = *options;
+    conversation_list_init(&all->list);
     *out = all;
     return true;
 }
@@ -81,8 +82,8 @@ void conversations_close(struct conversations **all_ptr)
     struct conversations *all = *all_ptr;
     if (all == NULL)
         return;
-    while (all->list.first != NULL) /* the engine keeps their sessions for the next run */
-        conversation_list_remove(&all->list, all->list.first);
+    while (!TAILQ_EMPTY(&all->list.by_use)) /* the engine keeps their sessions for the next run */
+        conversation_list_remove(&all->list, TAILQ_FIRST(&all->list.by_use));
     free(all);
     *all_ptr = NULL;
 }

@@ -12,10 +12,7 @@ struct http_connection *http_deadlines_add(struct http_deadlines *deadlines, int
     if (connection == NULL)
         return NULL;
     connection->fd = fd;
-    connection->next = deadlines->first;
-    if (deadlines->first != NULL)
-        deadlines->first->previous = connection;
-    deadlines->first = connection;
+    LIST_INSERT_HEAD(&deadlines->list, connection, place);
     deadlines->n++;
     http_connection_expect(connection, timeout_ms, true);
     return connection;
@@ -23,12 +20,7 @@ struct http_connection *http_deadlines_add(struct http_deadlines *deadlines, int
 
 void http_deadlines_remove(struct http_deadlines *deadlines, struct http_connection *connection)
 {
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        deadlines->first = connection->next;
+    LIST_REMOVE(connection, place);
     deadlines->n--;
     free(connection);
 }
@@ -53,7 +45,8 @@ static bool poll_waiting(struct http_deadlines *deadlines)
         deadlines->max_polls = max;
     }
     int n = 0;
-    for (const struct http_connection *it = deadlines->first; it != NULL; it = it->next) {
+    const struct http_connection *it;
+    LIST_FOREACH(it, &deadlines->list, place) {
         if (it->deadline_ns != 0)
             deadlines->polls[n++] = (struct pollfd){.fd = it->fd, .events = POLLRDHUP};
     }
@@ -66,7 +59,8 @@ static void drop_ended(struct http_deadlines *deadlines)
     if (!poll_waiting(deadlines))
         return;
     const struct pollfd *poll = deadlines->polls;
-    for (struct http_connection *it = deadlines->first; it != NULL; it = it->next) {
+    struct http_connection *it;
+    LIST_FOREACH(it, &deadlines->list, place) {
         if (it->deadline_ns == 0)
             continue;
         bool has_ended = ((poll++)->revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
@@ -86,7 +80,8 @@ void http_deadlines_sweep(struct http_deadlines *deadlines)
 {
     drop_ended(deadlines);
     int64_t now_ns = clock_now_ns();
-    for (struct http_connection *it = deadlines->first; it != NULL; it = it->next) {
+    struct http_connection *it;
+    LIST_FOREACH(it, &deadlines->list, place) {
         if (it->deadline_ns != 0 && it->deadline_ns <= now_ns) {
             it->deadline_ns = 0;
             shutdown(it->fd, SHUT_RDWR);
@@ -96,7 +91,8 @@ void http_deadlines_sweep(struct http_deadlines *deadlines)
 
 void http_deadlines_close_idle(struct http_deadlines *deadlines)
 {
-    for (struct http_connection *it = deadlines->first; it != NULL; it = it->next) {
+    struct http_connection *it;
+    LIST_FOREACH(it, &deadlines->list, place) {
         if (it->is_idle)
             shutdown(it->fd, SHUT_RDWR);
     }

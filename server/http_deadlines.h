@@ -8,11 +8,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct pollfd;
 
 struct http_connection {
-    struct http_connection *next, *previous;
+    LIST_ENTRY(http_connection) place;
     int fd;
     bool is_idle;        /* no request has begun since the last reply */
     bool has_ended;      /* at the last sweep the client had closed its side */
@@ -20,7 +21,7 @@ struct http_connection {
 };
 
 struct http_deadlines {
-    struct http_connection *first;
+    LIST_HEAD(, http_connection) list;
     int n;
     struct pollfd *polls; /* [max_polls] scratch of the sweep */
     int max_polls;

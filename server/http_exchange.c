@@ -116,10 +116,7 @@ struct http_exchange *http_exchange_new(struct http_exchanges *all,
     exchange->connection = connection;
     exchange->begun_ns = clock_now_ns();
     exchange->deadline = info->socket_context;
-    exchange->next = all->first;
-    if (all->first != NULL)
-        all->first->previous = exchange;
-    all->first = exchange;
+    LIST_INSERT_HEAD(&all->list, exchange, place);
     all->n++;
     return exchange;
 }
@@ -128,12 +125,7 @@ void http_exchange_free(struct http_exchange *exchange)
 {
     struct http_exchanges *all = exchange->all;
     event_watch_close(&exchange->watch);
-    if (exchange->next != NULL)
-        exchange->next->previous = exchange->previous;
-    if (exchange->previous != NULL)
-        exchange->previous->next = exchange->next;
-    else
-        all->first = exchange->next;
+    LIST_REMOVE(exchange, place);
     all->n--;
 
     for (int i = 0; i < exchange->n_headers; i++)

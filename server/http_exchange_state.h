@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/queue.h>
 
 #include "core/base/buf.h"
 #include "server/http_exchange.h"
@@ -31,7 +32,7 @@ struct note {
 };
 
 struct http_exchange {
-    struct http_exchange *next, *previous; /* of all open ones */
+    LIST_ENTRY(http_exchange) place; /* among all open ones */
     struct http_exchange *next_waking;
     struct http_exchanges *all;
     struct http_server *server; /* the server's alone */
@@ -75,7 +76,7 @@ struct http_exchange {
 /* Of one server. */
 struct http_exchanges {
     struct event_loop *loop;
-    struct http_exchange *first;
+    LIST_HEAD(, http_exchange) list;
     struct http_exchange *waking; /* to be resumed before the daemon's next turn */
     int n;
     size_t n_body_bytes;     /* held by all of them */

@@ -475,12 +475,13 @@ void http_server_close(struct http_server **server_ptr)
         return;
     if (server->daemon != NULL) {
         http_server_quiesce(server);
-        for (struct http_exchange *it = server->exchanges.first; it != NULL; it = it->next) {
+        struct http_exchange *it;
+        LIST_FOREACH(it, &server->exchanges.list, place) {
             http_exchange_tell_gone(it);
             http_exchange_wake(it);
         }
         /* Stopping the daemon while a connection is suspended aborts the process. */
-        for (int i = 0; i < MAX_CLOSING_TURNS && server->exchanges.first != NULL; i++) {
+        for (int i = 0; i < MAX_CLOSING_TURNS && !LIST_EMPTY(&server->exchanges.list); i++) {
             http_exchanges_resume(&server->exchanges);
             MHD_run(server->daemon);
         }

@@ -33,7 +33,7 @@ enum turn_state {
 };
 
 struct response_turn {
-    struct response_turn *next;
+    LIST_ENTRY(response_turn) place;
     struct response_turns *all;
     enum turn_state state;
     char request_id[65];
@@ -54,10 +54,7 @@ struct response_turn {
 
 static void turn_free(struct response_turn *turn)
 {
-    struct response_turn **link = &turn->all->first;
-    while (*link != turn)
-        link = &(*link)->next;
-    *link = turn->next;
+    LIST_REMOVE(turn, place);
     resumables_remove(&turn->resumable);
     response_record_done(&turn->record);
     generation_request_done(&turn->generation_request);
@@ -304,7 +301,8 @@ static const struct generation_listener listener = {on_start,  on_delta, on_tick
 static void leave_busy_lineage(struct response_turn *turn)
 {
     struct response_row *row = &turn->record.row;
-    for (const struct response_turn *one = turn->all->first; one != NULL; one = one->next) {
+    const struct response_turn *one;
+    LIST_FOREACH(one, &turn->all->list, place) {
         if (one != turn && one->state != TURN_LOADS && one->state != TURN_IS_OVER &&
             strcmp(one->record.row.lineage, row->lineage) == 0)
             memcpy(row->lineage, row->id, sizeof row->lineage);
@@ -387,7 +385,8 @@ static bool check_lock(const struct response_turns *all, const struct auth_diges
 {
     if (request->conversation[0] == '\0')
         return true;
-    for (const struct response_turn *one = all->first; one != NULL; one = one->next) {
+    const struct response_turn *one;
+    LIST_FOREACH(one, &all->list, place) {
         if (one->state == TURN_IS_OVER ||
             strcmp(one->record.row.conversation, request->conversation) != 0 ||
             strcmp(one->record.owner.hex, owner->hex) != 0)
@@ -480,8 +479,7 @@ static struct response_turn *turn_new(struct response_turns *all, struct respons
     turn->followers.on_pressure = on_pressure;
     turn->followers.stall_s = all->stall_s;
     turn->followers.arg = turn;
-    turn->next = all->first;
-    all->first = turn;
+    LIST_INSERT_HEAD(&all->list, turn, place);
     return turn;
 }
 
@@ -529,10 +527,10 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
 struct response_turn *response_turn_find(const struct response_turns *turns,
                                          const struct auth_digest *owner, const char *id)
 {
-    struct response_turn *turn = turns->first;
+    struct response_turn *turn = LIST_FIRST(&turns->list);
     while (turn != NULL && (turn->state == TURN_IS_OVER || strcmp(turn->record.row.id, id) != 0 ||
                             strcmp(turn->record.owner.hex, owner->hex) != 0))
-        turn = turn->next;
+        turn = LIST_NEXT(turn, place);
     return turn;
 }
 

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "server/generation_request.h"
 
@@ -41,7 +42,7 @@ struct response_turns {
     int64_t ttl_s;    /* of stored responses; 0: for ever */
     int ping_after_s; /* of silence in a stream */
     int stall_s;      /* a stream that nobody reads is cut after so long */
-    struct response_turn *first;
+    LIST_HEAD(, response_turn) list;
 };
 
 /* Answers POST /v1/responses. */

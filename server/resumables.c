@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "core/base/checksum.h"
 #include "core/base/clock.h"
@@ -13,7 +14,7 @@
 enum { SWEEP_MS = 500, MAX_BYTES = 128 * 1024 * 1024 };
 
 struct resumables {
-    struct resumable *first;
+    LIST_HEAD(, resumable) list;
     struct resumable *upcoming; /* where a walk goes next */
     int seconds;
     struct followers_budget budget;
@@ -27,13 +28,13 @@ static struct resumable *walk_next(struct resumables *all)
 {
     struct resumable *one = all->upcoming;
     if (one != NULL)
-        all->upcoming = one->next;
+        all->upcoming = LIST_NEXT(one, place);
     return one;
 }
 
 static struct resumable *walk_first(struct resumables *all)
 {
-    all->upcoming = all->first;
+    all->upcoming = LIST_FIRST(&all->list);
     return walk_next(all);
 }
 
@@ -125,8 +126,7 @@ void resumables_add(struct resumables *all, struct resumable *one, const struct 
     snprintf(one->conversation_id, sizeof one->conversation_id, "%s",
              ask->conversation_id == NULL ? "" : ask->conversation_id);
     snprintf(one->key, sizeof one->key, "%s", ask->key == NULL ? "" : ask->key);
-    one->next = all->first;
-    all->first = one;
+    LIST_INSERT_HEAD(&all->list, one, place);
 }
 
 void resumables_remove(struct resumable *one)
@@ -135,11 +135,8 @@ void resumables_remove(struct resumable *one)
     if (all == NULL)
         return;
     if (all->upcoming == one)
-        all->upcoming = one->next;
-    struct resumable **link = &all->first;
-    while (*link != one)
-        link = &(*link)->next;
-    *link = one->next;
+        all->upcoming = LIST_NEXT(one, place);
+    LIST_REMOVE(one, place);
     one->all = NULL;
 }
 
@@ -164,10 +161,10 @@ void resumable_take_up(struct resumable *one)
 struct resumable *resumables_find_name(const struct resumables *all, int owner, const char *name,
                                        size_t len)
 {
-    struct resumable *one = all == NULL ? NULL : all->first;
+    struct resumable *one = all == NULL ? NULL : LIST_FIRST(&all->list);
     while (one != NULL &&
            (one->owner != owner || strlen(one->name) != len || strncmp(one->name, name, len) != 0))
-        one = one->next;
+        one = LIST_NEXT(one, place);
     return one;
 }
 
@@ -185,9 +182,9 @@ static bool is_asked_again(const struct resumable *one, const struct resumable_a
 struct resumable *resumables_find_again(const struct resumables *all,
                                         const struct resumable_ask *ask)
 {
-    struct resumable *one = all == NULL ? NULL : all->first;
+    struct resumable *one = all == NULL ? NULL : LIST_FIRST(&all->list);
     while (one != NULL && !is_asked_again(one, ask))
-        one = one->next;
+        one = LIST_NEXT(one, place);
     return one;
 }
 

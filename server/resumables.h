@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "server/followers.h"
 
@@ -34,7 +35,7 @@ struct resumable_ask {
 
 /* Embedded in an answer. */
 struct resumable {
-    struct resumable *next;
+    LIST_ENTRY(resumable) place;
     struct resumables *all; /* NULL: not among them */
     int owner;
     const char *name;                            /* of its stream; borrowed */
