@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/text/candidates.h"
 #include "core/text/grammar_matcher.h"
 
 enum {
@@ -12,16 +13,11 @@ enum {
     MAX_ASKED_TOP_K = 128,
 };
 
-struct candidate {
-    float weight; /* the logit, then exp((logit - largest) / temperature) */
-    int32_t id;
-};
-
 struct sampler {
     struct sampler_settings settings;
     uint64_t state[4]; /* xoshiro256** */
     int n_vocab;
-    struct candidate *candidates; /* [n_vocab] */
+    struct candidate *candidates; /* [n_vocab]; weights: see weigh */
     uint32_t *counts;             /* [n_vocab] times generated; NULL without penalties */
     int32_t *seen;                /* [n_vocab], n_seen filled: ids with a count */
     int n_seen;
@@ -181,91 +177,15 @@ static void penalize(const struct sampler *sampler, float *logits)
     }
 }
 
-static int32_t choose_largest(const float *logits, int n_vocab)
-{
-    int32_t best = -1;
-    for (int32_t i = 0; i < n_vocab; i++) {
-        if (isfinite(logits[i]) && (best < 0 || logits[i] > logits[best]))
-            best = i;
-    }
-    return best;
-}
-
-/* A total order, so that equal weights cannot make two runs differ. */
-static bool is_before(struct candidate a, struct candidate b)
-{
-    return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
-}
-
-static void swap(struct candidate *a, struct candidate *b)
-{
-    struct candidate t = *a;
-    *a = *b;
-    *b = t;
-}
-
-/* Moves what is before the pivot to the front; the pivot follows. Returns the pivot's place. */
-static int partition(struct candidate *c, int low, int high, int pivot_at)
-{
-    struct candidate pivot = c[pivot_at];
-    swap(&c[pivot_at], &c[high - 1]);
-    int place = low;
-    for (int i = low; i < high - 1; i++) {
-        if (is_before(c[i], pivot))
-            swap(&c[i], &c[place++]);
-    }
-    swap(&c[place], &c[high - 1]);
-    return place;
-}
-
-/* Moves the shortest run of best candidates whose size adds up to `need` to the front and returns
- * its length: quickselect, so no sorting of a whole vocabulary. The size of a candidate is its
- * weight, or 1. */
-static int keep_best(struct candidate *c, int n, double need, bool by_weight)
-{
-    int low = 0;
-    int high = n;
-    uint32_t random = 0x2545F491u; /* pivots only: the answer does not depend on them */
-    while (low < high) {
-        random = random * 1664525u + 1013904223u;
-        int pivot_at = low + (int)((uint64_t)random * (uint32_t)(high - low) >> 32);
-        int place = partition(c, low, high, pivot_at);
-
-        double above = 0.0;
-        for (int i = low; i < place; i++)
-            above += by_weight ? (double)c[i].weight : 1.0;
-        double with_pivot = above + (by_weight ? (double)c[place].weight : 1.0);
-        if (above >= need) {
-            high = place;
-        } else if (with_pivot >= need) {
-            return place + 1;
-        } else {
-            need -= with_pivot;
-            low = place + 1;
-        }
-    }
-    return low;
-}
-
-/* The finite logits. */
-static int collect(struct sampler *sampler, const float *logits)
-{
-    struct candidate *c = sampler->candidates;
-    int n = 0;
-    for (int32_t i = 0; i < sampler->n_vocab; i++) {
-        if (isfinite(logits[i]))
-            c[n++] = (struct candidate){logits[i], i};
-    }
-    return n;
-}
-
 /* Weights instead of logits, relative to the largest (whose weight is 1), of the top_k. */
 static int weigh(struct sampler *sampler, int n)
 {
     struct candidate *c = sampler->candidates;
     int top_k = sampler->settings.top_k;
-    if (top_k > 0 && top_k < n)
-        n = keep_best(c, n, top_k, false);
+    if (top_k > 0 && top_k < n) {
+        candidates_keep_count(c, n, top_k);
+        n = top_k;
+    }
     float largest = -INFINITY;
     for (int i = 0; i < n; i++)
         largest = c[i].weight > largest ? c[i].weight : largest;
@@ -298,8 +218,9 @@ static int32_t draw(struct sampler *sampler, int n)
     const struct sampler_settings *s = &sampler->settings;
     struct candidate *c = sampler->candidates;
     n = weigh(sampler, n);
+    double total = total_weight(c, n);
     if (s->top_p < 1.0f)
-        n = keep_best(c, n, (double)s->top_p * total_weight(c, n), true);
+        n = candidates_keep_mass(c, n, (double)s->top_p * total, total);
     if (s->min_p > 0.0f)
         n = keep_likely(c, n, s->min_p);
 
@@ -324,8 +245,9 @@ static bool is_greedy(const struct sampler_settings *s)
 static int32_t choose(struct sampler *sampler, const float *logits)
 {
     if (is_greedy(&sampler->settings))
-        return choose_largest(logits, sampler->n_vocab);
-    int n = collect(sampler, logits);
+        return candidates_best(logits, sampler->n_vocab);
+    int n =
+        candidates_collect(sampler->candidates, logits, sampler->n_vocab, sampler->settings.top_k);
     return n == 0 ? -1 : draw(sampler, n);
 }
 
@@ -344,9 +266,7 @@ static bool choose_of_best(struct sampler *sampler, const float *logits,
 {
     struct candidate *c = sampler->candidates;
     int top_k = sampler->settings.top_k;
-    int n = collect(sampler, logits);
-    if (n > ASKED_PER_TOP_K * top_k)
-        n = keep_best(c, n, ASKED_PER_TOP_K * top_k, false);
+    int n = candidates_collect(c, logits, sampler->n_vocab, ASKED_PER_TOP_K * top_k);
     int n_allowed = 0;
     for (int i = 0; i < n; i++) {
         if (grammar_matcher_allows(matcher, c[i].id))
