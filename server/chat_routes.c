@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "server/api_error.h"
-#include "server/chat_turn.h"
+#include "server/chat_turns.h"
 #include "server/conversation_name.h"
 #include "server/http_exchange.h"
 #include "server/routes.h"
@@ -16,7 +16,7 @@ static void generate(struct chat_turns *turns, const struct route_call *call, bo
     if (!conversation_name_of_headers(call->exchange, turns->conversation_headers, &id, &error))
         http_exchange_reply_error(call->exchange, &error);
     else
-        chat_turn_start(turns, call->exchange, is_chat, call->owner, id);
+        chat_turns_start(turns, call->exchange, is_chat, call->owner, id);
 }
 
 static void post_chat(void *turns, const struct route_call *call)
@@ -56,12 +56,12 @@ static void get_stream(void *turns, const struct route_call *call)
         http_exchange_reply_error(call->exchange, &error);
         return;
     }
-    chat_turn_follow(turns, call->exchange, call->owner, call->params[0], after);
+    chat_turns_follow(turns, call->exchange, call->owner, call->params[0], after);
 }
 
 static void delete_stream(void *turns, const struct route_call *call)
 {
-    chat_turn_delete(turns, call->exchange, call->owner, call->params[0]);
+    chat_turns_delete(turns, call->exchange, call->owner, call->params[0]);
 }
 
 bool chat_routes_add(struct routes *routes, struct chat_turns *turns, struct err *err)

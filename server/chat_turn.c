@@ -7,16 +7,15 @@
 
 #include "core/base/buf.h"
 #include "server/api_error.h"
+#include "server/audience.h"
 #include "server/chat_ask.h"
 #include "server/chat_reply.h"
 #include "server/chat_request.h"
-#include "server/followers.h"
+#include "server/chat_turns.h"
 #include "server/generation.h"
 #include "server/http_exchange.h"
-#include "server/json_text.h"
 #include "server/metrics.h"
 #include "server/random_id.h"
-#include "server/resumables.h"
 
 /* One answer, and the listener of its generation. */
 struct choice {
@@ -29,11 +28,9 @@ struct choice {
 
 struct chat_turn {
     struct chat_turns *turns;
-    bool is_streaming;
     int ping_after_s; /* 0: as all turns */
     struct chat_reply reply;
-    struct followers followers;
-    struct resumable resumable;
+    struct audience audience;
     struct buf whole; /* the whole reply, of a turn that is over and kept */
 
     struct choice *choices; /* [n_choices]: n_per_prompt to each prompt */
@@ -46,16 +43,13 @@ struct chat_turn {
     struct buf session; /* the first choice's, as JSON */
 };
 
-static const char json_media[] = "application/json";
-
 static void turn_free(struct chat_turn *turn)
 {
     for (int i = 0; i < turn->n_choices; i++) {
         buf_done(&turn->choices[i].echo);
         buf_done(&turn->choices[i].json);
     }
-    resumables_remove(&turn->resumable);
-    followers_done(&turn->followers);
+    audience_done(&turn->audience);
     buf_done(&turn->whole);
     buf_done(&turn->session);
     free(turn->choices);
@@ -66,7 +60,7 @@ static void turn_free(struct chat_turn *turn)
 static void turn_end(struct chat_turn *turn)
 {
     turn->has_ended = true;
-    resumables_remove(&turn->resumable);
+    resumables_remove(&turn->audience.resumable);
     for (int i = 0; i < turn->n_choices; i++) {
         struct generation *generation = turn->choices[i].generation;
         turn->choices[i].generation = NULL;
@@ -82,20 +76,13 @@ static void on_expired(void *arg)
     turn_end(arg);
 }
 
-/* A stream that is not kept from its first event on cannot be taken up. */
-static bool can_be_kept(const struct chat_turn *turn)
-{
-    return !turn->is_streaming || turn->followers.keeps_log;
-}
-
 /* Its clients have left: one may come back. */
 static void on_deserted(void *arg)
 {
     struct chat_turn *turn = arg;
-    if (turn->has_ended || turn->resumable.is_over)
+    if (turn->has_ended || turn->audience.resumable.is_over || audience_await(&turn->audience))
         return;
-    if (!can_be_kept(turn) || !resumable_wait(&turn->resumable))
-        turn_end(turn);
+    turn_end(turn);
 }
 
 static void on_pressure(void *arg, bool is_full)
@@ -116,32 +103,32 @@ static void on_start(void *arg, const struct generation_start *start)
     struct choice *choice = arg;
     struct chat_turn *turn = choice->turn;
     if (choice->place.index == 0)
-        followers_add_headers(&turn->followers, start);
-    if (!turn->is_streaming)
+        followers_add_headers(&turn->audience.followers, start);
+    if (!turn->audience.is_streaming)
         return;
     struct buf chunk;
     buf_init(&chunk);
     chat_reply_begin(&turn->reply, &choice->place, &chunk);
-    followers_send(&turn->followers, &chunk);
+    followers_send(&turn->audience.followers, &chunk);
 }
 
 static void on_delta(void *arg, const struct generation_delta *delta)
 {
     struct choice *choice = arg;
     struct chat_turn *turn = choice->turn;
-    if (!turn->is_streaming)
+    if (!turn->audience.is_streaming)
         return;
     struct buf chunk;
     buf_init(&chunk);
     chat_reply_delta(&turn->reply, &choice->place, delta, &chunk);
-    followers_send(&turn->followers, &chunk);
+    followers_send(&turn->audience.followers, &chunk);
 }
 
 static void on_tick(void *arg)
 {
     struct chat_turn *turn = ((struct choice *)arg)->turn;
     int after_s = turn->ping_after_s != 0 ? turn->ping_after_s : turn->turns->ping_after_s;
-    followers_ping(&turn->followers, after_s);
+    followers_ping(&turn->audience.followers, after_s);
 }
 
 static void on_progress(void *arg, int n_read, const struct engine_usage *usage)
@@ -150,7 +137,7 @@ static void on_progress(void *arg, int n_read, const struct engine_usage *usage)
     struct buf chunk;
     buf_init(&chunk);
     chat_reply_progress(&choice->turn->reply, &choice->place, n_read, usage, &chunk);
-    followers_send(&choice->turn->followers, &chunk);
+    followers_send(&choice->turn->audience.followers, &chunk);
 }
 
 /* A prompt counts once, however many answers it has. */
@@ -191,7 +178,7 @@ static void send_whole(const void *whole, struct http_exchange *exchange)
         api_error_no_memory(&error);
         http_exchange_reply_error(exchange, &error);
     } else {
-        http_exchange_reply(exchange, 200, json_media, &bytes);
+        http_exchange_reply(exchange, 200, "application/json", &bytes);
     }
     buf_done(&bytes);
 }
@@ -199,15 +186,15 @@ static void send_whole(const void *whole, struct http_exchange *exchange)
 /* All is said. Where the client may not have got it, it is kept for a while. */
 static void end_reply(struct chat_turn *turn, struct buf *last)
 {
-    if (turn->is_streaming) {
+    if (turn->audience.is_streaming) {
         chat_reply_close(&turn->reply, &turn->usage, last);
-        followers_end(&turn->followers, last);
+        followers_end(&turn->audience.followers, last);
     } else {
         write_whole(turn, &turn->whole);
-        followers_show(&turn->followers, send_whole, &turn->whole);
+        followers_show(&turn->audience.followers, send_whole, &turn->whole);
     }
-    turn->resumable.is_over = true;
-    if (turn->whole.failed || !can_be_kept(turn) || !resumable_wait(&turn->resumable))
+    turn->audience.resumable.is_over = true;
+    if (turn->whole.failed || !audience_await(&turn->audience))
         turn_end(turn);
 }
 
@@ -218,31 +205,31 @@ static void on_finish(void *arg, const struct generation_end *end)
     choice->generation = NULL;
     add_usage(turn, choice, end);
     if (choice->place.index == 0) {
-        followers_note_end(&turn->followers, end);
-        if (!turn->is_streaming)
+        followers_note_end(&turn->audience.followers, end);
+        if (!turn->audience.is_streaming)
             chat_reply_session(end, &turn->session);
     }
     struct buf chunk;
     buf_init(&chunk);
-    if (turn->is_streaming)
+    if (turn->audience.is_streaming)
         chat_reply_finish(&turn->reply, &choice->place, end, &chunk);
     else
         chat_reply_choice(&turn->reply, &choice->place, end, &choice->json);
     if (--turn->n_open == 0)
         end_reply(turn, &chunk);
     else
-        followers_send(&turn->followers, &chunk);
+        followers_send(&turn->audience.followers, &chunk);
 }
 
 static void fail(struct chat_turn *turn, const struct api_error *error)
 {
-    if (turn->followers.n_events == 0) {
-        followers_refuse(&turn->followers, error);
+    if (turn->audience.followers.n_events == 0) {
+        followers_refuse(&turn->audience.followers, error);
     } else {
         struct buf frames;
         buf_init(&frames);
         chat_reply_fail(error, &frames);
-        followers_end(&turn->followers, &frames);
+        followers_end(&turn->audience.followers, &frames);
     }
     turn_end(turn);
 }
@@ -259,13 +246,6 @@ static const struct generation_listener listener = {on_start,  on_delta, on_tick
 
 /* ---- from the request to the generations ---- */
 
-struct order {
-    struct chat_request *request;
-    struct resumable_ask again;
-    const char *request_id;
-    const char *conversation_id; /* as the headers name it */
-};
-
 static void echo_prompt(struct choice *choice, const struct completion_prompt *prompt)
 {
     const struct tokenizer *tokenizer = choice->turn->reply.tokenizer;
@@ -280,7 +260,7 @@ static void echo_prompt(struct choice *choice, const struct completion_prompt *p
 }
 
 /* The first answer to a chat belongs to its conversation; others are only shown. */
-static bool open_choice(struct chat_turn *turn, int index, const struct order *order,
+static bool open_choice(struct chat_turn *turn, int index, const struct chat_order *order,
                         struct api_error *error)
 {
     struct chat_request *request = order->request;
@@ -325,29 +305,22 @@ static void name_reply(struct chat_turn *turn, const struct chat_request *reques
              random);
 }
 
-static void make_resumable(struct chat_turn *turn, const struct order *order)
+static void open_audience(struct chat_turn *turn, const struct chat_order *order)
 {
-    struct chat_turns *turns = turn->turns;
-    turn->followers = (struct followers){
-        .stall_s = turns->stall_s,
+    struct audience_options options = {
+        .resumables = turn->turns->resumables,
+        .name = turn->reply.id,
+        .is_streaming = order->request->generation.is_streaming,
+        .stall_s = turn->turns->stall_s,
         .on_deserted = on_deserted,
         .on_pressure = on_pressure,
-        .arg = turn,
-    };
-    turn->resumable = (struct resumable){
-        .name = turn->reply.id,
         .on_expired = on_expired,
         .arg = turn,
     };
-    resumables_add(turns->resumables, &turn->resumable, &order->again, !turn->is_streaming);
-    if (turn->resumable.all == NULL || !turn->is_streaming)
-        return;
-    turn->followers.name = turn->reply.id;
-    turn->followers.keeps_log = true;
-    turn->followers.budget = resumables_budget(turns->resumables);
+    audience_init(&turn->audience, &options, &order->again);
 }
 
-static struct chat_turn *turn_new(struct chat_turns *turns, const struct order *order)
+static struct chat_turn *turn_new(struct chat_turns *turns, const struct chat_order *order)
 {
     const struct chat_request *request = order->request;
     int n_prompts = request->is_chat ? 1 : (int)request->prompts.n;
@@ -360,12 +333,11 @@ static struct chat_turn *turn_new(struct chat_turns *turns, const struct order *
         return NULL;
     }
     turn->turns = turns;
-    turn->is_streaming = request->generation.is_streaming;
     turn->ping_after_s = request->generation.ping_after_s;
     turn->n_choices = turn->n_open = n_prompts * request->n_choices;
     turn->n_per_prompt = request->n_choices;
     name_reply(turn, request);
-    make_resumable(turn, order);
+    open_audience(turn, order);
     return turn;
 }
 
@@ -379,8 +351,8 @@ static void run(struct chat_turn *turn)
         turn_free(turn);
 }
 
-static void start(struct chat_turns *turns, struct http_exchange *exchange,
-                  const struct order *order)
+void chat_turn_start(struct chat_turns *turns, struct http_exchange *exchange,
+                     const struct chat_order *order)
 {
     struct api_error error;
     struct chat_turn *turn = turn_new(turns, order);
@@ -395,7 +367,8 @@ static void start(struct chat_turns *turns, struct http_exchange *exchange,
         is_good = open_choice(turn, i, order, &error);
     if (!is_good)
         http_exchange_reply_error(exchange, &error);
-    if (is_good && followers_add(&turn->followers, exchange, turn->is_streaming, -1)) {
+    if (is_good &&
+        followers_add(&turn->audience.followers, exchange, turn->audience.is_streaming, -1)) {
         run(turn);
         return;
     }
@@ -405,133 +378,34 @@ static void start(struct chat_turns *turns, struct http_exchange *exchange,
 
 /* ---- once more ---- */
 
-static void take_up(struct chat_turn *turn, struct http_exchange *exchange, int64_t after)
+const char *chat_turn_id(const struct chat_turn *turn)
 {
-    int64_t last = turn->followers.n_events - 1;
-    resumable_take_up(&turn->resumable);
+    return turn->reply.id;
+}
+
+bool chat_turn_can_return(const struct chat_turn *turn)
+{
+    return audience_can_return(&turn->audience);
+}
+
+void chat_turn_take_up(struct chat_turn *turn, struct http_exchange *exchange, int64_t after)
+{
+    struct audience *audience = &turn->audience;
     metrics_match(turn->turns->metrics, "attach");
-    if (turn->is_streaming && turn->resumable.is_over && after >= last) {
+    if (audience->is_streaming && audience->resumable.is_over &&
+        after >= audience->followers.n_events - 1) {
         struct buf nothing; /* ends the retries of an EventSource */
         buf_init(&nothing);
+        resumable_take_up(&audience->resumable);
         http_exchange_reply(exchange, 204, "text/event-stream; charset=utf-8", &nothing);
         return;
     }
-    followers_add(&turn->followers, exchange, turn->is_streaming, after < last ? after : last);
-    if (turn->resumable.is_over) {
-        struct buf nothing;
-        buf_init(&nothing);
-        followers_show(&turn->followers, send_whole, &turn->whole);
-        followers_end(&turn->followers, &nothing);
-    } else if (turn->followers.first == NULL) {
-        on_deserted(turn);
-    }
+    audience_take_up(audience, exchange, after, send_whole, &turn->whole);
 }
 
-static struct chat_turn *find_stream(const struct chat_turns *turns, int owner, const char *name,
-                                     size_t len)
-{
-    struct resumable *one = resumables_find_name(turns->resumables, owner, name, len);
-    struct chat_turn *turn = one == NULL ? NULL : one->arg;
-    return turn != NULL && can_be_kept(turn) ? turn : NULL;
-}
-
-static bool refuse_unknown(struct api_error *error)
-{
-    return api_error_set(error, 404, "not_found", NULL,
-                         "There is no such stream any more: it was never one that can be taken up, "
-                         "or too much time has passed.");
-}
-
-/* A stream's name and the number of the last event that the client has seen. */
-static bool find_by_event(const struct chat_turns *turns, struct http_exchange *exchange, int owner,
-                          struct chat_turn **out, int64_t *out_after, struct api_error *error)
-{
-    const char *id = http_exchange_header(exchange, "Last-Event-ID");
-    size_t len;
-    *out = NULL;
-    *out_after = -1;
-    if (id == NULL || !resumables_parse_event_id(id, &len, out_after))
-        return true;
-    *out = find_stream(turns, owner, id, len);
-    return *out != NULL || refuse_unknown(error);
-}
-
-static bool is_taken_up(struct chat_turns *turns, struct http_exchange *exchange,
-                        const struct resumable_ask *ask)
+void chat_turn_cancel(struct chat_turn *turn)
 {
     struct api_error error;
-    struct chat_turn *turn;
-    int64_t after;
-    if (!find_by_event(turns, exchange, ask->owner, &turn, &after, &error)) {
-        http_exchange_reply_error(exchange, &error);
-        return true;
-    }
-    struct resumable *again = turn != NULL ? NULL : resumables_find_again(turns->resumables, ask);
-    if (again != NULL)
-        turn = again->arg;
-    if (turn == NULL || !can_be_kept(turn))
-        return false;
-    take_up(turn, exchange, after);
-    return true;
-}
-
-void chat_turn_follow(struct chat_turns *turns, struct http_exchange *exchange, int owner,
-                      const char *name, int64_t after)
-{
-    struct api_error error;
-    struct chat_turn *turn = find_stream(turns, owner, name, strlen(name)), *named;
-    int64_t last_seen;
-    if (turn == NULL || !find_by_event(turns, exchange, owner, &named, &last_seen, &error)) {
-        refuse_unknown(&error);
-        http_exchange_reply_error(exchange, &error);
-        return;
-    }
-    take_up(turn, exchange, last_seen > after ? last_seen : after);
-}
-
-void chat_turn_delete(struct chat_turns *turns, struct http_exchange *exchange, int owner,
-                      const char *name)
-{
-    struct api_error error;
-    struct chat_turn *turn = find_stream(turns, owner, name, strlen(name));
-    refuse_unknown(&error);
-    if (turn == NULL) {
-        http_exchange_reply_error(exchange, &error);
-        return;
-    }
-    struct buf body;
-    buf_init(&body);
-    buf_append_text(&body, "{\"id\":");
-    json_text_append_string(&body, turn->reply.id);
-    buf_append_text(&body, ",\"object\":\"chat.completion.deleted\",\"deleted\":true}");
-    http_exchange_reply(exchange, 200, json_media, &body);
     api_error_set(&error, 410, "cancelled", NULL, "The answer was cancelled.");
     fail(turn, &error);
-}
-
-/* ---- the request ---- */
-
-void chat_turn_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
-                     int owner, const char *conversation_id)
-{
-    const struct buf *body = http_exchange_body(exchange);
-    struct chat_request request;
-    struct api_error error;
-    struct order order = {.request = &request, .request_id = http_exchange_request_id(exchange)};
-    resumable_ask_read(exchange, owner, conversation_id, &order.again);
-    if (is_taken_up(turns, exchange, &order.again))
-        return;
-    bool is_good =
-        is_chat ? chat_request_parse(buf_text(body), body->len, &turns->defaults, &request, &error)
-                : chat_request_parse_completion(buf_text(body), body->len, &turns->defaults,
-                                                &request, &error);
-    if (!is_good) {
-        http_exchange_reply_error(exchange, &error);
-        return;
-    }
-    if (conversation_id == NULL && request.name.id[0] != '\0')
-        order.again.conversation_id = request.name.id;
-    resumables_give_up(turns->resumables, owner, order.again.conversation_id);
-    start(turns, exchange, &order);
-    chat_request_done(&request);
 }

@@ -1,49 +1,40 @@
-/* chat_turn.h - POST /v1/chat/completions and /v1/completions: what a generation says, as a stream
- * of chunks or as one object.
+/* chat_turn.h - the answer to one chat or completion: what its generations say, as a stream of
+ * chunks or as one object.
  *
  * A turn lives until its answer is complete or its clients are gone; where one of them may come
- * back (resumables.h), a while longer. Owner: the generation that it listens to. Thread: loop. */
+ * back (resumables.h), a while longer. Owner: itself, through the generations that it listens to.
+ * Thread: loop. */
 #ifndef SERVER_CHAT_TURN_H
 #define SERVER_CHAT_TURN_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/generation_request.h"
+#include "server/resumables.h"
 
-struct generations;
+struct chat_request;
+struct chat_turn;
+struct chat_turns;
 struct http_exchange;
-struct metrics;
-struct resumables;
-struct text_list;
-struct tokenizer;
 
-/* What all turns share. Owner: the daemon. */
-struct chat_turns {
-    struct generations *generations;
-    struct generation_defaults defaults;
-    const char *model_name; /* as answers give it */
-    const struct tokenizer *tokenizer;
-    char fingerprint[64];          /* "system_fingerprint" of all answers */
-    int ping_after_s;              /* of silence in a stream */
-    int stall_s;                   /* a stream that nobody reads is cut after so long */
-    struct metrics *metrics;       /* NULL: nobody counts */
-    struct resumables *resumables; /* NULL: nothing can be taken up */
-    const struct text_list *conversation_headers; /* that may name one, in this order */
+/* What is asked for. */
+struct chat_order {
+    struct chat_request *request; /* its words are moved out of it */
+    struct resumable_ask again;   /* how the client could ask once more */
+    const char *request_id;
 };
 
-/* Answers a POST whose body is complete. `owner` is the API key's number; `conversation_id` the
- * name that the headers give, or NULL. */
-void chat_turn_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
-                     int owner, const char *conversation_id);
+/* Answers the exchange, now or later. */
+void chat_turn_start(struct chat_turns *turns, struct http_exchange *exchange,
+                     const struct chat_order *order);
 
-/* The same for an answer that is being made, or was a moment ago, and can be taken up: it is found
- * by its id, and streamed after the event `after` (-1: from the start) or the client's
- * Last-Event-ID. */
-void chat_turn_follow(struct chat_turns *turns, struct http_exchange *exchange, int owner,
-                      const char *id, int64_t after);
-/* Ends it, for all who follow it. */
-void chat_turn_delete(struct chat_turns *turns, struct http_exchange *exchange, int owner,
-                      const char *id);
+/* As its clients know it. */
+const char *chat_turn_id(const struct chat_turn *turn);
+bool chat_turn_can_return(const struct chat_turn *turn);
+
+/* Where that is so: a client is back, and has seen the events up to `after` (-1: none). */
+void chat_turn_take_up(struct chat_turn *turn, struct http_exchange *exchange, int64_t after);
+/* Ends it; all who follow it are told. */
+void chat_turn_cancel(struct chat_turn *turn);
 
 #endif

@@ -11,6 +11,7 @@
 #include "server/response_replay.h"
 #include "server/response_reply.h"
 #include "server/response_request.h"
+#include "server/response_turn.h"
 #include "server/resumables.h"
 #include "server/routes.h"
 #include "server/store_call.h"
@@ -97,7 +98,7 @@ static struct response_turn *find_running(const struct response_routes *api,
 {
     struct auth_digest owner;
     auth_read_digest(api->turns.auth, route->owner, &owner);
-    return response_turn_find(&api->turns, &owner, route->params[0]);
+    return response_turns_find(&api->turns, &owner, route->params[0]);
 }
 
 static void start(struct response_routes *api, const struct route_call *route, store_work_fn *work)
@@ -109,7 +110,7 @@ static void start(struct response_routes *api, const struct route_call *route, s
 
 static void create(void *api, const struct route_call *route)
 {
-    response_turn_start(&((struct response_routes *)api)->turns, route->exchange, route->owner);
+    response_turns_start(&((struct response_routes *)api)->turns, route->exchange, route->owner);
 }
 
 /* ?stream=true&starting_after=N */

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "server/response_turn.h"
+#include "server/response_turns.h"
 
 struct err;
 struct routes;

@@ -9,74 +9,35 @@
 #include "core/base/log.h"
 #include "server/api_error.h"
 #include "server/chat_reply.h"
-#include "server/followers.h"
 #include "server/generation.h"
 #include "server/http_exchange.h"
-#include "server/item.h"
 #include "server/logprobs_reply.h"
 #include "server/metrics.h"
-#include "server/response_output.h"
-#include "server/response_record.h"
 #include "server/response_reply.h"
 #include "server/response_request.h"
-#include "server/resumables.h"
+#include "server/response_turn_state.h"
+#include "server/response_turns.h"
 #include "server/routes.h"
-#include "server/store.h"
-
-enum { LOCKED_RETRY_S = 1 };
-
-enum turn_state {
-    TURN_LOADS,     /* the store reads what the response follows */
-    TURN_GENERATES, /* `generation` is set */
-    TURN_COMMITS,   /* the store writes the response */
-    TURN_IS_OVER,   /* only kept for a client that may come back */
-};
-
-struct response_turn {
-    LIST_ENTRY(response_turn) place;
-    struct response_turns *all;
-    enum turn_state state;
-    char request_id[65];
-    int owner;
-    struct response_record record;
-    struct store_job job;
-    struct generation_request generation_request;
-    struct generation *generation;
-    struct response_output output;
-    struct followers followers;
-    struct resumable resumable;
-    bool is_streaming; /* the client that asked wants the events */
-    bool is_background;
-    bool is_kept;
-    bool is_strict;
-    bool is_cancelled;
-};
 
 static void turn_free(struct response_turn *turn)
 {
     LIST_REMOVE(turn, place);
-    resumables_remove(&turn->resumable);
+    audience_done(&turn->audience);
     response_record_done(&turn->record);
     generation_request_done(&turn->generation_request);
     response_output_done(&turn->output);
-    followers_done(&turn->followers);
     free(turn);
 }
 
 /* Takes the events that were written to whoever follows. May free the turn. */
 static void flush(struct response_turn *turn)
 {
-    followers_send(&turn->followers, &turn->output.frames);
+    followers_send(&turn->audience.followers, &turn->output.frames);
 }
 
 static void send_row(const void *row, struct http_exchange *exchange)
 {
     response_reply_send(row, exchange);
-}
-
-static bool can_be_kept(const struct response_turn *turn)
-{
-    return !turn->is_streaming || turn->followers.keeps_log;
 }
 
 /* The last that all of them hear; the turn is freed, now or when no client has come back for it. */
@@ -86,19 +47,19 @@ static void conclude(struct response_turn *turn)
     if (turn->output.sequence == 0)
         response_output_begin(&turn->output, row);
     response_output_end(&turn->output, row);
-    followers_show(&turn->followers, send_row, row);
-    followers_end(&turn->followers, &turn->output.frames);
+    followers_show(&turn->audience.followers, send_row, row);
+    followers_end(&turn->audience.followers, &turn->output.frames);
     turn->state = TURN_IS_OVER;
-    turn->resumable.is_over = true;
+    turn->audience.resumable.is_over = true;
     bool is_good = row->status == RESPONSE_COMPLETED || row->status == RESPONSE_INCOMPLETE;
-    if (!is_good || !can_be_kept(turn) || !resumable_wait(&turn->resumable))
+    if (!is_good || !audience_await(&turn->audience))
         turn_free(turn);
 }
 
 /* The same for what went wrong before anything was said. */
 static void refuse(struct response_turn *turn, const struct api_error *error)
 {
-    followers_refuse(&turn->followers, error);
+    followers_refuse(&turn->audience.followers, error);
     turn_free(turn);
 }
 
@@ -124,7 +85,7 @@ static void on_committed(void *arg)
         row->status = RESPONSE_FAILED;
         buf_clear(&row->error);
         response_reply_write_error("server_error", err->text, &row->error);
-        followers_fail(&turn->followers, &error);
+        followers_fail(&turn->audience.followers, &error);
     }
     conclude(turn);
 }
@@ -174,14 +135,14 @@ static void on_deserted(void *arg)
     struct response_turn *turn = arg;
     if (turn->is_background || turn->state == TURN_IS_OVER)
         return;
-    if (!can_be_kept(turn) || !resumable_wait(&turn->resumable))
+    if (!audience_await(&turn->audience))
         interrupt(turn);
 }
 
 static void on_expired(void *arg)
 {
     struct response_turn *turn = arg;
-    resumables_remove(&turn->resumable);
+    resumables_remove(&turn->audience.resumable);
     if (turn->state == TURN_IS_OVER)
         turn_free(turn);
     else
@@ -237,7 +198,7 @@ static void on_start(void *arg, const struct generation_start *start)
         generation_leave(generation);
         return;
     }
-    followers_add_headers(&turn->followers, start);
+    followers_add_headers(&turn->audience.followers, start);
     row->status = RESPONSE_IN_PROGRESS;
     response_output_begin(&turn->output, row);
     flush(turn);
@@ -268,7 +229,7 @@ static void on_delta(void *arg, const struct generation_delta *delta)
 static void on_tick(void *arg)
 {
     struct response_turn *turn = arg;
-    followers_ping(&turn->followers, turn->all->ping_after_s);
+    followers_ping(&turn->audience.followers, turn->all->ping_after_s);
 }
 
 static void on_finish(void *arg, const struct generation_end *end)
@@ -282,7 +243,7 @@ static void on_finish(void *arg, const struct generation_end *end)
         snprintf(row->incomplete_reason, sizeof row->incomplete_reason, "max_output_tokens");
     response_reply_write_usage(&end->usage, end->n_thought, &row->usage);
     chat_reply_session(end, &row->session);
-    followers_note_end(&turn->followers, end);
+    followers_note_end(&turn->audience.followers, end);
     close_output(turn, end->finish == ENGINE_FINISH_STOP);
     finish(turn);
 }
@@ -296,18 +257,6 @@ static const struct generation_listener listener = {on_start,  on_delta, on_tick
                                                     on_finish, on_fail,  NULL};
 
 /* ---- from the request to the generation ---- */
-
-/* Responses of one lineage share a session of the engine, one after the other. */
-static void leave_busy_lineage(struct response_turn *turn)
-{
-    struct response_row *row = &turn->record.row;
-    const struct response_turn *one;
-    LIST_FOREACH(one, &turn->all->list, place) {
-        if (one != turn && one->state != TURN_LOADS && one->state != TURN_IS_OVER &&
-            strcmp(one->record.row.lineage, row->lineage) == 0)
-            memcpy(row->lineage, row->id, sizeof row->lineage);
-    }
-}
 
 static struct generation *make_generation(struct response_turn *turn, struct api_error *error)
 {
@@ -332,8 +281,8 @@ static void on_loaded(void *arg)
 {
     struct response_turn *turn = arg;
     struct api_error error;
-    bool is_wanted =
-        turn->is_background || turn->followers.first != NULL || turn->resumable.expires_ns != 0;
+    bool is_wanted = turn->is_background || turn->audience.followers.first != NULL ||
+                     turn->audience.resumable.expires_ns != 0;
     bool is_good = true;
     if (turn->record.err.code != ERR_NONE) {
         response_record_explain(&turn->record, &error);
@@ -345,7 +294,8 @@ static void on_loaded(void *arg)
         turn_free(turn);
         return;
     }
-    leave_busy_lineage(turn);
+    if (response_turns_share_lineage(turn))
+        memcpy(turn->record.row.lineage, turn->record.row.id, sizeof turn->record.row.lineage);
     if (is_good && !turn->is_cancelled)
         turn->generation = make_generation(turn, &error);
     if (turn->is_cancelled && is_good) {
@@ -357,7 +307,7 @@ static void on_loaded(void *arg)
     } else {
         turn->state = TURN_GENERATES;
         if (turn->is_background) /* nobody waits for more than the promise */
-            followers_show(&turn->followers, send_row, &turn->record.row);
+            followers_show(&turn->audience.followers, send_row, &turn->record.row);
         generation_run(turn->generation);
     }
 }
@@ -379,144 +329,63 @@ static void load(struct response_turn *turn)
     }
 }
 
-/* One turn at a time may add to a conversation. */
-static bool check_lock(const struct response_turns *all, const struct auth_digest *owner,
-                       const struct response_request *request, struct api_error *error)
+static void open_audience(struct response_turn *turn, const struct resumable_ask *again)
 {
-    if (request->conversation[0] == '\0')
-        return true;
-    const struct response_turn *one;
-    LIST_FOREACH(one, &all->list, place) {
-        if (one->state == TURN_IS_OVER ||
-            strcmp(one->record.row.conversation, request->conversation) != 0 ||
-            strcmp(one->record.owner.hex, owner->hex) != 0)
-            continue;
-        api_error_set(error, 409, "conversation_locked", "conversation",
-                      "Another response is being made in this conversation; wait for its end.");
-        error->retry_after_s = LOCKED_RETRY_S;
-        return false;
-    }
-    return true;
-}
-
-static void make_resumable(struct response_turn *turn, const struct resumable_ask *ask)
-{
-    struct followers *followers = &turn->followers;
-    turn->resumable = (struct resumable){
+    const struct response_turns *all = turn->all;
+    struct audience_options options = {
+        .resumables = all->resumables,
         .name = turn->record.row.id,
+        .is_streaming = turn->generation_request.is_streaming,
+        .stall_s = all->stall_s,
+        .on_deserted = on_deserted,
+        .on_pressure = on_pressure,
         .on_expired = on_expired,
         .arg = turn,
     };
-    resumables_add(turn->all->resumables, &turn->resumable, ask, !turn->is_streaming);
-    followers->name = turn->is_background ? turn->record.row.id : NULL;
-    if (turn->resumable.all == NULL || !turn->is_streaming || turn->is_background)
+    audience_init(&turn->audience, &options, again);
+    if (!turn->is_background)
         return;
+    /* Kept for whoever comes, up to a limit of its own. */
+    struct followers *followers = &turn->audience.followers;
     followers->name = turn->record.row.id;
     followers->keeps_log = true;
-    followers->budget = resumables_budget(turn->all->resumables);
+    followers->budget = NULL;
 }
 
-static void take_up(struct response_turn *turn, struct http_exchange *exchange, int64_t after)
+static struct response_turn *turn_new(struct response_turns *all,
+                                      const struct response_order *order)
 {
-    int64_t last = turn->followers.n_events - 1;
-    resumable_take_up(&turn->resumable);
-    metrics_match(turn->all->metrics, "attach");
-    if (turn->is_background && !turn->is_streaming) {
-        response_reply_send(&turn->record.row, exchange);
-        return;
-    }
-    followers_add(&turn->followers, exchange, turn->is_streaming, after < last ? after : last);
-    if (turn->state == TURN_IS_OVER) {
-        struct buf nothing;
-        buf_init(&nothing);
-        followers_show(&turn->followers, send_row, &turn->record.row);
-        followers_end(&turn->followers, &nothing);
-    } else if (turn->followers.first == NULL) {
-        on_deserted(turn);
-    }
-}
-
-/* A retry, or a client that goes on reading. False when this is a request of its own. */
-static bool is_taken_up(struct response_turns *all, struct http_exchange *exchange,
-                        const struct resumable_ask *ask)
-{
-    const char *id = http_exchange_header(exchange, "Last-Event-ID");
-    size_t len;
-    int64_t after = -1;
-    struct resumable *one = NULL;
-    if (id != NULL && resumables_parse_event_id(id, &len, &after))
-        one = resumables_find_name(all->resumables, ask->owner, id, len);
-    if (one == NULL) {
-        after = -1;
-        one = resumables_find_again(all->resumables, ask);
-    }
-    if (one == NULL || !can_be_kept(one->arg))
-        return false;
-    take_up(one->arg, exchange, after);
-    return true;
-}
-
-/* Takes the request over. */
-static struct response_turn *turn_new(struct response_turns *all, struct response_request *request,
-                                      const struct auth_digest *owner)
-{
+    struct response_request *request = order->request;
     struct response_turn *turn = calloc(1, sizeof *turn);
     if (turn == NULL)
         return NULL;
     turn->all = all;
+    turn->owner = order->owner;
     turn->is_background = request->is_background;
     turn->is_kept = request->is_kept;
     turn->is_strict = request->is_strict;
     turn->generation_request = request->generation;
-    turn->is_streaming = request->generation.is_streaming;
     request->generation = (struct generation_request){0};
-    response_record_init(&turn->record, request, owner);
-    response_output_init(&turn->output, turn->is_streaming || turn->is_background,
+    response_record_init(&turn->record, request, &order->digest);
+    open_audience(turn, &order->again);
+    response_output_init(&turn->output, turn->audience.is_streaming || turn->is_background,
                          &turn->record.row.output);
-    buf_init(&turn->followers.log);
-    turn->followers.keeps_log = turn->is_background;
-    turn->followers.on_deserted = on_deserted;
-    turn->followers.on_pressure = on_pressure;
-    turn->followers.stall_s = all->stall_s;
-    turn->followers.arg = turn;
     LIST_INSERT_HEAD(&all->list, turn, place);
     return turn;
 }
 
-void response_turn_start(struct response_turns *turns, struct http_exchange *exchange, int owner)
+void response_turn_start(struct response_turns *turns, struct http_exchange *exchange,
+                         const struct response_order *order)
 {
-    const struct buf *body = http_exchange_body(exchange);
-    struct response_request request;
-    struct response_turn *turn = NULL;
-    struct auth_digest digest;
-    struct api_error error;
-    struct resumable_ask again;
-    resumable_ask_read(exchange, owner, NULL, &again);
-    if (is_taken_up(turns, exchange, &again))
-        return;
-    if (!response_request_parse(buf_text(body), body->len, turns->defaults, turns->model_name,
-                                &request, &error)) {
-        http_exchange_reply_error(exchange, &error);
-        return;
-    }
-    if (request.conversation[0] != '\0')
-        again.conversation_id = request.conversation;
-    resumables_give_up(turns->resumables, owner, again.conversation_id);
-    auth_read_digest(turns->auth, owner, &digest);
-    if (check_lock(turns, &digest, &request, &error)) {
-        turn = turn_new(turns, &request, &digest);
-        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
-    }
-    if (turn != NULL)
-        make_resumable(turn, &again);
-    response_request_done(&request);
+    struct response_turn *turn = turn_new(turns, order);
     if (turn == NULL) {
+        struct api_error error;
+        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
         http_exchange_reply_error(exchange, &error);
         return;
     }
-    turn->owner = owner;
     snprintf(turn->request_id, sizeof turn->request_id, "%s", http_exchange_request_id(exchange));
-    if (followers_add(&turn->followers, exchange, turn->is_streaming, -1))
+    if (followers_add(&turn->audience.followers, exchange, turn->audience.is_streaming, -1))
         load(turn);
     else
         turn_free(turn);
@@ -524,19 +393,9 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
 
 /* ---- others who want to know ---- */
 
-struct response_turn *response_turn_find(const struct response_turns *turns,
-                                         const struct auth_digest *owner, const char *id)
-{
-    struct response_turn *turn = LIST_FIRST(&turns->list);
-    while (turn != NULL && (turn->state == TURN_IS_OVER || strcmp(turn->record.row.id, id) != 0 ||
-                            strcmp(turn->record.owner.hex, owner->hex) != 0))
-        turn = LIST_NEXT(turn, place);
-    return turn;
-}
-
 bool response_turn_keeps_events(const struct response_turn *turn)
 {
-    return turn->followers.keeps_log;
+    return turn->audience.followers.keeps_log;
 }
 
 void response_turn_show(const struct response_turn *turn, struct http_exchange *exchange)
@@ -546,11 +405,29 @@ void response_turn_show(const struct response_turn *turn, struct http_exchange *
 
 void response_turn_follow(struct response_turn *turn, struct http_exchange *exchange, int64_t after)
 {
-    followers_add(&turn->followers, exchange, true, after);
+    followers_add(&turn->audience.followers, exchange, true, after);
 }
 
 void response_turn_cancel(struct response_turn *turn, struct http_exchange *exchange)
 {
-    if (followers_add(&turn->followers, exchange, false, -1))
+    if (followers_add(&turn->audience.followers, exchange, false, -1))
         interrupt(turn);
+}
+
+bool response_turn_can_return(const struct response_turn *turn)
+{
+    return audience_can_return(&turn->audience);
+}
+
+void response_turn_take_up(struct response_turn *turn, struct http_exchange *exchange,
+                           int64_t after)
+{
+    struct audience *audience = &turn->audience;
+    metrics_match(turn->all->metrics, "attach");
+    if (turn->is_background && !audience->is_streaming) {
+        resumable_take_up(&audience->resumable);
+        response_reply_send(&turn->record.row, exchange);
+        return;
+    }
+    audience_take_up(audience, exchange, after, send_row, &turn->record.row);
 }

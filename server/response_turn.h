@@ -13,44 +13,27 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
-#include "server/generation_request.h"
+#include "server/auth.h"
+#include "server/resumables.h"
 
-struct auth;
-struct auth_digest;
-struct generations;
 struct http_exchange;
-struct metrics;
+struct response_request;
 struct response_turn;
-struct resumables;
-struct routes;
-struct store;
-struct tokenizer;
+struct response_turns;
 
-struct response_turns {
-    struct resumables *resumables; /* NULL: nothing can be taken up */
-    struct metrics *metrics;       /* NULL: nobody counts */
-    struct store *store;
-    const struct auth *auth;
-    struct generations *generations;
-    const struct routes *routes; /* is it draining? */
-    const struct generation_defaults *defaults;
-    const char *model_name;
-    const struct tokenizer *tokenizer;
-    int n_window;
-    int64_t ttl_s;    /* of stored responses; 0: for ever */
-    int ping_after_s; /* of silence in a stream */
-    int stall_s;      /* a stream that nobody reads is cut after so long */
-    LIST_HEAD(, response_turn) list;
+/* What is asked for. */
+struct response_order {
+    struct response_request *request; /* what the turn needs is moved out of it */
+    int owner;                        /* the API key's number, and ... */
+    struct auth_digest digest;        /* ... its name in the store */
+    struct resumable_ask again;       /* how the client could ask once more */
 };
 
-/* Answers POST /v1/responses. */
-void response_turn_start(struct response_turns *turns, struct http_exchange *exchange, int owner);
+/* Answers the exchange, now or later. */
+void response_turn_start(struct response_turns *turns, struct http_exchange *exchange,
+                         const struct response_order *order);
 
-/* NULL when no such response is being made for this owner. */
-struct response_turn *response_turn_find(const struct response_turns *turns,
-                                         const struct auth_digest *owner, const char *id);
 /* Replies with the response as it is now. */
 void response_turn_show(const struct response_turn *turn, struct http_exchange *exchange);
 /* Streams the events after `after` (-1: all), and those to come, of one that keeps them. */
@@ -60,5 +43,10 @@ void response_turn_follow(struct response_turn *turn, struct http_exchange *exch
 bool response_turn_keeps_events(const struct response_turn *turn);
 /* Ends it; replies with the response when that is stored. */
 void response_turn_cancel(struct response_turn *turn, struct http_exchange *exchange);
+
+/* Its client is back, as audience_can_return allows, and has seen the events up to `after`. */
+bool response_turn_can_return(const struct response_turn *turn);
+void response_turn_take_up(struct response_turn *turn, struct http_exchange *exchange,
+                           int64_t after);
 
 #endif

@@ -14,7 +14,7 @@
 #include "server/answer_style.h"
 #include "server/auth.h"
 #include "server/chat_routes.h"
-#include "server/chat_turn.h"
+#include "server/chat_turns.h"
 #include "server/conversations.h"
 #include "server/drain.h"
 #include "server/event_loop.h"
