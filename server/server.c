@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/base/err.h"
 #include "core/base/log.h"
@@ -23,10 +24,10 @@
 #include "server/healthcheck.h"
 #include "server/http_server.h"
 #include "server/info_routes.h"
-#include "server/listener.h"
 #include "server/mailbox.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
+#include "server/network_options.h"
 #include "server/options.h"
 #include "server/page_routes.h"
 #include "server/resumables.h"
@@ -35,7 +36,6 @@
 #include "server/sd_watch.h"
 #include "server/stateful_api.h"
 #include "server/template_choice.h"
-#include "server/text_list.h"
 #include "server/text_routes.h"
 
 enum {
@@ -43,11 +43,6 @@ enum {
     MAX_CONVERSATIONS = 16384, /* remembered as text */
     MAX_LOG_BYTES = 256 * 1024 * 1024,
     MAX_GRAMMAR_BYTES = 32 * 1024 * 1024, /* compiled ones, kept */
-};
-
-/* Options that name several things. */
-struct lists {
-    struct text_list allowed_hosts, cors_origins, conversation_headers;
 };
 
 struct server {
@@ -73,7 +68,7 @@ struct server {
     struct drain *drain;
     struct sd_watch *watch;
     int inherited_fd; /* from systemd, -1 for none; the HTTP server's once that is open */
-    struct lists lists;
+    struct network_lists lists;
 };
 
 /* ---- the beginning ---- */
@@ -274,72 +269,6 @@ static bool open_generations(struct server *server, struct err *err)
 
 /* ---- the network ---- */
 
-static bool read_listen(const struct options *options, int inherited_fd,
-                        struct listener_options *out, struct err *err)
-{
-    char *end;
-    *out = (struct listener_options){
-        .host = options->host,
-        .port = options->port,
-        .unix_mode = (unsigned)strtoul(options->listen_mode, &end, 8),
-        .inherited_fd = inherited_fd,
-    };
-    if (*end != '\0' || options->listen_mode[0] == '\0' || out->unix_mode > 0777)
-        return err_set(err, ERR_INVALID, "--listen-mode: \"%.100s\" is not like 0660",
-                       options->listen_mode);
-    if (strncmp(options->listen, "unix:", 5) == 0)
-        out->unix_path = options->listen + 5;
-    else if (options->listen[0] != '\0')
-        return err_set(err, ERR_INVALID, "--listen: \"%.100s\" is not unix:PATH", options->listen);
-    return true;
-}
-
-/* The keys of the options, else those that systemd hands over (LoadCredential=api-keys:...). */
-static const char *find_key_file(const struct options *options, char *path, size_t size)
-{
-    const char *folder = getenv("CREDENTIALS_DIRECTORY");
-    if (options->api_key_file[0] != '\0')
-        return options->api_key_file;
-    if (folder == NULL)
-        return NULL;
-    snprintf(path, size, "%s/api-keys", folder);
-    return access(path, F_OK) == 0 ? path : NULL;
-}
-
-static bool open_auth(const struct options *options, const struct listener_options *listen,
-                      struct auth **out, struct err *err)
-{
-    char path[4096];
-    const char *key_file = find_key_file(options, path, sizeof path);
-    if (key_file == NULL && !options->no_auth && !listener_is_local(listen))
-        return err_set(err, ERR_INVALID,
-                       "listening on %.100s lets other machines in: give --api-key-file FILE, or "
-                       "--no-auth to serve anyone who can reach it",
-                       listen->inherited_fd >= 0 ? "the socket of systemd" : options->host);
-    return auth_open(out, key_file, err);
-}
-
-static bool read_lists(const struct options *options, struct lists *lists, struct err *err)
-{
-    if (!text_list_read(&lists->allowed_hosts, options->allowed_host, err))
-        return err_prefix(err, "--allowed-host");
-    if (!text_list_read(&lists->cors_origins, options->cors_origin, err))
-        return err_prefix(err, "--cors-origin");
-    return text_list_read(&lists->conversation_headers, options->conversation_headers, err) ||
-           err_prefix(err, "--conversation-headers");
-}
-
-static struct http_policy make_policy(const struct server *server)
-{
-    return (struct http_policy){
-        .max_body_bytes = server->options.max_body_bytes,
-        .allowed_hosts = server->lists.allowed_hosts.items,
-        .n_allowed_hosts = server->lists.allowed_hosts.n,
-        .cors_origins = server->lists.cors_origins.items,
-        .n_cors_origins = server->lists.cors_origins.n,
-    };
-}
-
 /* Before the loop runs, so before the first request. */
 static bool add_routes(struct server *server, struct err *err)
 {
@@ -381,7 +310,7 @@ static bool add_routes(struct server *server, struct err *err)
 static bool open_http(struct server *server, struct err *err)
 {
     struct http_server_options options = {
-        .policy = make_policy(server),
+        .policy = network_options_policy(&server->options, &server->lists),
         .on_head = routes_on_head,
         .on_request = routes_on_request,
         .arg = &server->routes,
@@ -390,7 +319,8 @@ static bool open_http(struct server *server, struct err *err)
         .done_arg = &server->access_log,
     };
     server->access_log.metrics = server->metrics;
-    if (!read_listen(&server->options, server->inherited_fd, &options.listen, err) ||
+    if (!network_options_read_listener(&server->options, server->inherited_fd, &options.listen,
+                                       err) ||
         !http_server_open(&server->http, server->loop, &options, err))
         return false;
     server->inherited_fd = -1;
@@ -410,16 +340,17 @@ static void apply_options(struct server *server)
     resumables_set_seconds(server->resumables, options->resume_seconds);
     stateful_api_set_patience(server->stateful, options);
     server->turns.defaults = read_defaults(server);
-    read_lists(options, &server->lists, NULL); /* known to be good */
-    struct http_policy policy = make_policy(server);
+    network_options_read_lists(options, &server->lists, NULL); /* known to be good */
+    struct http_policy policy = network_options_policy(&server->options, &server->lists);
     http_server_set_policy(server->http, &policy);
 }
 
 /* True when `fresh`, and then the keys, could be read; the keys are then in use. */
 static bool read_again(struct options *fresh, struct auth *auth, struct err *err)
 {
-    struct lists lists;
-    return options_reload(fresh, err) && read_lists(fresh, &lists, err) && auth_reload(auth, err);
+    struct network_lists lists;
+    return options_reload(fresh, err) && network_options_read_lists(fresh, &lists, err) &&
+           auth_reload(auth, err);
 }
 
 /* All of it or nothing: a fault in one place must not leave half of a change in force. */
@@ -483,9 +414,9 @@ static bool open_access(struct server *server, struct err *err)
 {
     struct listener_options listen;
     return listener_take_inherited(&server->inherited_fd, err) &&
-           read_listen(&server->options, server->inherited_fd, &listen, err) &&
-           open_auth(&server->options, &listen, &server->auth, err) &&
-           read_lists(&server->options, &server->lists, err);
+           network_options_read_listener(&server->options, server->inherited_fd, &listen, err) &&
+           network_options_open_auth(&server->options, &listen, &server->auth, err) &&
+           network_options_read_lists(&server->options, &server->lists, err);
 }
 
 bool server_open(struct server **out, const struct options *options, struct err *err)
@@ -555,9 +486,10 @@ bool server_check(const struct options *options, struct err *err)
 {
     struct listener_options listen;
     struct auth *auth = NULL;
-    struct lists lists;
-    bool is_good = read_listen(options, -1, &listen, err) &&
-                   open_auth(options, &listen, &auth, err) && read_lists(options, &lists, err);
+    struct network_lists lists;
+    bool is_good = network_options_read_listener(options, -1, &listen, err) &&
+                   network_options_open_auth(options, &listen, &auth, err) &&
+                   network_options_read_lists(options, &lists, err);
     auth_close(&auth);
     return is_good && check_model(options, err);
 }
@@ -565,5 +497,6 @@ bool server_check(const struct options *options, struct err *err)
 bool server_ask(const struct options *options, struct err *err)
 {
     struct listener_options listen;
-    return read_listen(options, -1, &listen, err) && healthcheck_ask(&listen, err);
+    return network_options_read_listener(options, -1, &listen, err) &&
+           healthcheck_ask(&listen, err);
 }
