@@ -115,6 +115,7 @@ static bool configure(struct store_db *db, struct err *err)
                             "PRAGMA auto_vacuum = INCREMENTAL;"
                             "PRAGMA journal_mode = WAL;"
                             "PRAGMA journal_size_limit = 16777216;"
+                            "PRAGMA cache_size = -2000;" /* KiB of memory for its pages */
                             "PRAGMA foreign_keys = ON;"
                             "PRAGMA secure_delete = ON;"
                             "PRAGMA trusted_schema = OFF;"

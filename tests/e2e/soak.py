@@ -2,8 +2,9 @@
 """soak.py [SECONDS] - everything at once for a long time (60 s; an hour shows a slow leak).
 
 Chats, streams, stored responses, clients that leave, stall or are killed, bad requests, reloads,
-and a disk that is full now and then (a small tmpfs; needs root). Prints what was done, the slope of
-resident memory after the first third, and open files before and after. Fails when the daemon ends,
+and a disk that is full now and then (a small tmpfs; needs root). One of ten minutes and more first fills
+the table of conversations, so that memory has no cause to grow in its second half. Prints what was
+done, the slope of resident memory in that half, and open files before and after. Fails when the daemon ends,
 an acknowledged response is lost, a file stays open, or a status is not one of those expected.
 """
 import collections
@@ -25,6 +26,8 @@ CHAT = "/v1/chat/completions"
 BUSY = (409, 429, 503, 507)  # said to come again later
 KV_MEMORY = "24M"            # a few sessions: the others move to the disk and back
 DISK = "48m"
+MAX_CONVERSATIONS = 16384    # server.c remembers no more
+MAX_KEPT = 500               # the database comes to its size early
 
 
 class Soak:
@@ -139,7 +142,7 @@ class Soak:
                     found.json["output"][0]["content"][0]["text"]:
                 raise AssertionError(f"{name} is another")
         with self.lock:
-            is_kept = len(self.kept) < 2000 and random.random() < 0.1
+            is_kept = len(self.kept) < MAX_KEPT and random.random() < 0.1
             if is_kept:
                 self.kept.update(chain)
         for name, _ in () if is_kept else reversed(chain):
@@ -199,6 +202,22 @@ class Soak:
             print("skipped: a full disk, which needs a mount")
         return threads
 
+    def fill(self):
+        """As many conversations as are remembered, of every length that they have later."""
+        def talk(number):
+            while not self.is_full.is_set():
+                self.converse(f"{number} {random.random()}")
+
+        self.is_full = threading.Event()
+        threads = [threading.Thread(target=talk, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        while self.daemon.metrics()["sinkd_conversations"] < MAX_CONVERSATIONS:
+            time.sleep(1)
+        self.is_full.set()
+        for thread in threads:
+            thread.join()
+
     def start(self):
         config = os.path.join(self.folder, "sinkd.ini")
         with open(config, "w", encoding="utf-8") as file:
@@ -222,6 +241,8 @@ class Soak:
         self.daemon = self.start()
         self.daemon.chat("Hello")
         files = self.idle_files()
+        if self.seconds >= 600:
+            self.fill()
         threads = self.threads()
         for thread in threads:
             thread.start()
@@ -246,11 +267,11 @@ class Soak:
         for name in ("sinkd_generated_tokens_total", "sinkd_store_failures_total",
                      "sinkd_store_commits_total"):
             print(f"{name:32} {metrics[name]:.0f}")
-        late = [sample for sample in self.samples if sample[0] >= self.seconds / 3]
+        late = [sample for sample in self.samples if sample[0] >= self.seconds / 2]
         health = sorted(self.health_ms)
         print(f"health: p50 {health[len(health) // 2]:.1f} ms, "
               f"p99 {health[len(health) * 99 // 100]:.1f} ms")
-        print(f"resident: {late[0][1]} KiB after a third, {late[-1][1]} KiB at the end, "
+        print(f"resident: {late[0][1]} KiB after a half, {late[-1][1]} KiB at the end, "
               f"slope {slope(late) * 3600:.0f} KiB per hour over {late[-1][0] - late[0][0]:.0f} s")
         print(f"open files: {files} before, {files_after} after")
         print(f"acknowledged responses that were kept: {len(self.kept)}")

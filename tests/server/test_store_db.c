@@ -232,6 +232,37 @@ static void deleted_text_is_in_no_file(void **state)
     store_files_remove();
 }
 
+/* More than fits into its memory, all of it read again: the database grows, the daemon does not. */
+static void its_memory_has_a_bound(void **state)
+{
+    (void)state;
+    enum { N_ITEMS = 600, ITEM_BYTES = 20000, MOST_BYTES = 3000 * 1024 };
+    static char json[ITEM_BYTES + 1];
+    struct store_db *db = open_db(store_files_make());
+    memset(json, 'x', ITEM_BYTES);
+    assert_true(store_db_begin(db, NULL));
+    for (int i = 0; i < N_ITEMS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "msg_%d", i);
+        assert_true(add(db, id, json, NULL));
+        assert_true(sqlite3_memory_used() < MOST_BYTES);
+    }
+    assert_true(store_db_commit(db, NULL));
+    struct store_query query;
+    struct err err;
+    int64_t n_bytes = 0;
+    store_query_begin(&query, db, "SELECT sum(length(json || '')) FROM items", &err);
+    while (store_query_next(&query))
+        n_bytes = store_query_get_integer(&query, 0);
+    assert_true(store_query_end(&query));
+    assert_int_equal(n_bytes, N_ITEMS * ITEM_BYTES);
+    assert_true(sqlite3_memory_used() < MOST_BYTES);
+    print_message("%lld KiB of memory for %d KiB of data\n", sqlite3_memory_used() / 1024,
+                  N_ITEMS * ITEM_BYTES / 1024);
+    store_db_close(&db);
+    store_files_remove();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_sick_disk_refuses_and_recovers_by_itself),
         cmocka_unit_test(a_failed_transaction_does_not_go_on_half),
         cmocka_unit_test(deleted_text_is_in_no_file),
+        cmocka_unit_test(its_memory_has_a_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
