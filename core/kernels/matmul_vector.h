@@ -118,61 +118,80 @@ static size_t scratch_bytes(int max_n_in)
     return one > CACHED_BYTES ? one : CACHED_BYTES;
 }
 
-SIMD void panel_block(struct traits traits, const struct matmul_job *job, const struct panel *panel,
-                      int row, int token)
+/* A panel that meets a block of tokens. */
+struct panel_task {
+    struct panel panel;
+    int row;
+    int token;
+    struct ahead ahead;
+};
+
+SIMD void panel_block(struct traits traits, const struct matmul_job *job,
+                      const struct panel_task *task)
 {
     enum { T = SIMD_TILE_TOKENS };
     struct f32x16 acc[T];
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++)
         acc[t] = f32x16_set(0);
-    tile_panel(traits, T, panel, block_at(job->in, token), group_count(job->w->n_in), acc);
+    tile_panel(traits, T, &task->panel, block_at(job->in, task->token), group_count(job->w->n_in),
+               task->ahead, acc);
 #pragma GCC unroll 16
     for (int t = 0; t < T; t++)
-        store_rows(job, row, token + t, acc[t]);
+        store_rows(job, task->row, task->token + t, acc[t]);
 }
 
 /* One function for each way in which words are added up. */
-static void panel_any_type(const struct matmul_job *job, const struct panel *panel, int row,
-                           int token)
+static void panel_any_type(const struct matmul_job *job, const struct panel_task *task)
 {
     switch (panel_kind(job->w->type)) {
     case PANEL_FOUR_BITS:
-        panel_block((struct traits){15, 1, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){15, 1, 1, 1}, job, task);
         break;
     case PANEL_FOUR_BITS_HALVES:
-        panel_block((struct traits){15, 2, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){15, 2, 1, 1}, job, task);
         break;
     case PANEL_FIVE_BITS:
-        panel_block((struct traits){31, 1, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){31, 1, 1, 1}, job, task);
         break;
     case PANEL_SIX_BITS_HALVES:
-        panel_block((struct traits){63, 2, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){63, 2, 1, 1}, job, task);
         break;
     case PANEL_SEVEN_BITS:
-        panel_block((struct traits){127, 1, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){127, 1, 1, 1}, job, task);
         break;
     case PANEL_SEVEN_BITS_HALVES:
-        panel_block((struct traits){127, 2, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){127, 2, 1, 1}, job, task);
         break;
     case PANEL_SIGNED:
-        panel_block((struct traits){0, 1, 1, 1}, job, panel, row, token);
+        panel_block((struct traits){0, 1, 1, 1}, job, task);
         break;
     }
 }
 
-/* All full blocks of tokens with stripes begin .. end-1; returns the first token left over. */
+/* All full blocks of tokens with stripes begin .. end-1; returns the first token left over. The
+ * stripes after those come from memory meanwhile: unpacking would wait for it, products do not. */
 static int multiply_panels(const struct matmul_job *job, int begin, int end, size_t bytes)
 {
     int n_in = job->w->n_in, token = 0;
+    const uint8_t *stripes = job->w->stripes;
+    size_t n_groups = (size_t)group_count(n_in);
+    size_t n_blocks = (size_t)(job->in->n_tokens / SIMD_TILE_TOKENS);
+    size_t lines = (bytes / 64 + n_groups * n_blocks - 1) / (n_groups * n_blocks);
+    struct ahead ahead = {stripes + bytes * (size_t)end, 64 * lines};
+    const uint8_t *to = ahead.p + bytes * (size_t)(end - begin);
     for (int i = begin; i < end; i++) {
         struct panel panel = panel_at(job->scratch, n_in, i - begin);
-        panel_fns[job->w->type](&panel, (const uint8_t *)job->w->stripes + bytes * (size_t)i, n_in);
+        panel_fns[job->w->type](&panel, stripes + bytes * (size_t)i, n_in);
     }
     for (; token + SIMD_TILE_TOKENS <= job->in->n_tokens; token += SIMD_TILE_TOKENS)
         for (int i = begin; i < end; i++) {
-            struct panel panel = panel_at(job->scratch, n_in, i - begin);
-            panel_any_type(job, &panel, i * STRIPE_ROWS, token);
+            struct panel_task task = {panel_at(job->scratch, n_in, i - begin), i * STRIPE_ROWS,
+                                      token, ahead};
+            panel_any_type(job, &task);
+            ahead.p += ahead.each * n_groups;
+            if (ahead.p >= to)
+                ahead.each = 0;
         }
     return token;
 }

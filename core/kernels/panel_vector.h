@@ -117,12 +117,20 @@ static panel_fn *const panel_fns[] = {
     [TENSOR_IQ2_S] = panel_iq2_xs, [TENSOR_IQ3_XXS] = panel_iq3_xxs, [TENSOR_IQ3_S] = panel_iq3_s,
 };
 
+/* Bytes that are wanted soon, fetched evenly while groups are multiplied. */
+struct ahead {
+    const uint8_t *p;
+    size_t each; /* group */
+};
+
 SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, struct block x,
-                     int n_groups, struct f32x16 *acc)
+                     int n_groups, struct ahead ahead, struct f32x16 *acc)
 {
     const uint8_t *u = panel->u;
     const float *scale = panel->scale, *base = panel->base;
     for (int group = 0; group < n_groups; group++) {
+        prefetch(ahead.p, ahead.each);
+        ahead.p += ahead.each;
 #pragma GCC unroll 16
         for (int half = 0; half < traits.n_scales; half++) {
             struct block here = {x.q + half * 16, x.scale, x.sum + half * T};
