@@ -13,7 +13,7 @@
 #include "core/gguf/gguf.h"
 #include "core/text/grammar.h"
 
-enum { MAX_REQUESTS = 512, MAX_SESSIONS = 4096, TICK_NS = 500 * 1000 };
+enum { MAX_REQUESTS = 512, MAX_SESSIONS = 4096, MAX_PIECES = 8, TICK_NS = 500 * 1000 };
 
 struct request {
     uint64_t id; /* 0: a free place */
@@ -25,6 +25,7 @@ struct request {
     size_t text_len;
     bool is_cancelled;
     bool is_parked; /* says nothing */
+    bool was_parked;
     bool is_over;   /* only the final event is due */
     int64_t due_ns; /* of what comes next */
 };
@@ -78,17 +79,22 @@ static struct engine_event *make_event(const struct request *request, enum engin
     return event;
 }
 
+static int count_pieces(const struct fake_script *script)
+{
+    int n = 0;
+    while (n < MAX_PIECES && script->pieces[n] != NULL)
+        n++;
+    return n;
+}
+
+/* NULL when it has said all. */
 static const char *next_piece(const struct request *request)
 {
     const struct fake_script *script = &request->script;
-    const char *piece = request->n_said < 8 ? script->pieces[request->n_said] : NULL;
-    if (piece == NULL && script->ending == FAKE_NEVER_ENDS) {
-        int last = 0;
-        while (last < 7 && script->pieces[last + 1] != NULL)
-            last++;
-        piece = script->pieces[last];
-    }
-    return piece;
+    int n = count_pieces(script);
+    if (request->n_said < n)
+        return script->pieces[request->n_said];
+    return script->ending == FAKE_NEVER_ENDS && n > 0 ? script->pieces[n - 1] : NULL;
 }
 
 static struct engine_event *say(struct request *request)
@@ -138,7 +144,9 @@ static struct engine_event *finish(struct engine *engine, struct request *reques
 static struct engine_event *advance(struct engine *engine, struct request *request)
 {
     bool must_end = request->is_cancelled || next_piece(request) == NULL;
-    if (request->is_parked && !must_end)
+    bool is_held = request->script.waits_for_park && !request->was_parked &&
+                   request->n_said == count_pieces(&request->script) - 1;
+    if ((request->is_parked || is_held) && !must_end)
         return NULL;
     if (must_end && !request->is_over) {
         request->is_over = true;
@@ -355,6 +363,7 @@ bool engine_park(struct engine *engine, uint64_t request_id, bool is_parked)
         if (request->id != request_id || request_id == 0 || request->is_parked == is_parked)
             continue;
         request->is_parked = is_parked;
+        request->was_parked = true;
         pthread_mutex_lock(&script_lock);
         record.n_parked += is_parked ? 1 : -1;
         pthread_mutex_unlock(&script_lock);

@@ -21,10 +21,11 @@ enum fake_ending {
 struct fake_script {
     const char *pieces[8]; /* one text event each, up to the first NULL */
     enum fake_ending ending;
-    int prefill_ms;  /* before the first piece */
-    int step_ms;     /* before each further one */
-    int linger_ms;   /* before the final event: after the last piece, or after a cancel */
-    size_t n_unkept; /* bytes at the end of the text that the session does not hold */
+    int prefill_ms;      /* before the first piece */
+    int step_ms;         /* before each further one */
+    int linger_ms;       /* before the final event: after the last piece, or after a cancel */
+    bool waits_for_park; /* before the last piece: until it has been parked once */
+    size_t n_unkept;     /* bytes at the end of the text that the session does not hold */
 };
 
 void fake_engine_play(const struct fake_script *script);
