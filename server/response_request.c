@@ -130,6 +130,25 @@ static const char *const own_fields[] = {
 };
 
 /* {"type":"function","name":...} becomes {"type":"function","function":{"name":...}}. */
+static bool add_tool(const json_t *tool, size_t i, json_t *list, struct api_error *error)
+{
+    const json_t *type = json_object_get(tool, "type");
+    char param[PARAM_SIZE];
+    snprintf(param, sizeof param, "tools[%zu].type", i);
+    if (type == NULL)
+        return json_fields_missing(param, error);
+    if (!json_is_string(type))
+        return json_fields_wrong_type(type, param, "a string", error);
+    if (strcmp(json_string_value(type), "function") != 0)
+        return true;
+    json_t *function = json_copy((json_t *)tool);
+    json_object_del(function, "type");
+    json_t *nested = json_pack("{s:s, s:o}", "type", "function", "function", function);
+    return json_array_append_new(list, nested) == 0 || no_memory(error);
+}
+
+/* Agents offer tools of other kinds (web_search, namespace) beside their functions, and do without:
+ * only a request that has nothing but such is refused. */
 static bool add_tools(const json_t *body, json_t *chat, struct api_error *error)
 {
     const json_t *tools = json_fields_get(body, "tools");
@@ -141,21 +160,15 @@ static bool add_tools(const json_t *body, json_t *chat, struct api_error *error)
     if (json_object_set_new(chat, "tools", list) != 0)
         return no_memory(error);
     for (size_t i = 0; i < json_array_size(tools); i++) {
-        json_t *tool = json_array_get(tools, i);
-        const char *type = json_string_value(json_object_get(tool, "type"));
-        char param[PARAM_SIZE];
-        snprintf(param, sizeof param, "tools[%zu].type", i);
-        if (type == NULL || strcmp(type, "function") != 0)
-            return api_error_set(error, 400, "unsupported_value", param,
-                                 "Tools of type '%.64s' are not supported: only functions are.",
-                                 type == NULL ? "" : type);
-        json_t *function = json_copy(tool);
-        json_object_del(function, "type");
-        json_t *nested = json_pack("{s:s, s:o}", "type", "function", "function", function);
-        if (json_array_append_new(list, nested) != 0)
-            return no_memory(error);
+        if (!add_tool(json_array_get(tools, i), i, list, error))
+            return false;
     }
-    return true;
+    if (json_array_size(list) > 0 || json_array_size(tools) == 0)
+        return true;
+    const json_t *type = json_object_get(json_array_get(tools, 0), "type");
+    return api_error_set(error, 400, "unsupported_value", "tools[0].type",
+                         "Tools of type '%.64s' are not supported: only functions are.",
+                         json_string_value(type));
 }
 
 static bool add_tool_choice(const json_t *body, json_t *chat, struct api_error *error)

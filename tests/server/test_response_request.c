@@ -91,6 +91,15 @@ static void a_tool_comes_back_with_every_key_of_its_type(void **state)
     response_request_done(&request);
 }
 
+static void tools_that_are_no_functions_are_left_out_beside_functions(void **state)
+{
+    (void)state;
+    parse_good("{\"input\":\"a\",\"tools\":[{\"type\":\"web_search\"},"
+               "{\"type\":\"function\",\"name\":\"f\"},{\"type\":\"namespace\",\"tools\":[]}]}");
+    assert_int_equal(request.generation.tools.n, 1);
+    response_request_done(&request);
+}
+
 static void the_echo_has_every_key_that_clients_read(void **state)
 {
     (void)state;
@@ -150,6 +159,10 @@ static void what_is_wrong_is_named(void **state)
     check_refused("{\"input\":\"a\",\"background\":true,\"store\":false}", "background",
                   "invalid_value");
     check_refused("{\"input\":\"a\",\"prompt\":{\"id\":\"p\"}}", "prompt", "unsupported_parameter");
+    check_refused("{\"input\":\"a\",\"tools\":[1]}", "tools[0].type", "missing_required_parameter");
+    check_refused(
+        "{\"input\":\"a\",\"tools\":[{\"type\":\"function\",\"name\":\"f\"},{\"type\":1}]}",
+        "tools[1].type", "invalid_type");
     check_refused("{\"input\":\"a\",\"tools\":[{\"type\":\"web_search\"}]}", "tools[0].type",
                   "unsupported_value");
     check_refused("{\"input\":\"a\",\"text\":{\"format\":{\"type\":\"yaml\"}}}", "text.format",
@@ -170,6 +183,7 @@ int main(void)
         cmocka_unit_test(places_are_read_in_all_their_shapes),
         cmocka_unit_test(generation_fields_have_their_own_names_here),
         cmocka_unit_test(a_tool_comes_back_with_every_key_of_its_type),
+        cmocka_unit_test(tools_that_are_no_functions_are_left_out_beside_functions),
         cmocka_unit_test(the_echo_has_every_key_that_clients_read),
         cmocka_unit_test(what_is_wrong_is_named),
     };
