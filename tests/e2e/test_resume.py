@@ -51,7 +51,8 @@ class SlowReader:
 
 class SlowReaders(unittest.TestCase):
     def test_they_wait_alone_and_miss_nothing(self):
-        body = chat_body("Tell me all of it", max_tokens=2500)
+        # Long events fill the buffers with few tokens.
+        body = chat_body("Tell me all of it", max_tokens=400, logprobs=True, top_logprobs=20)
         with client.Daemon("--threads", "1") as daemon:
             fast = list(daemon.open_stream(CHAT, body))
             slow = SlowReader(daemon, body)
@@ -66,7 +67,7 @@ class SlowReaders(unittest.TestCase):
             self.assertEqual(text_of(got), text_of(fast))
             metrics = daemon.metrics()
             self.assertEqual(metrics["sinkd_requests_parked"], 0)
-            self.assertGreater(metrics["sinkd_send_delay_seconds_count"], 50)
+            self.assertGreater(metrics["sinkd_send_delay_seconds_count"], 0)
 
 
 class Returning(unittest.TestCase):
