@@ -3,6 +3,7 @@
 #include "core/base/cpu_quota.h"
 #include "core/base/err.h"
 #include "core/base/thread_pool.h"
+#include "core/base/thread_priority.h"
 #include "core/gguf/gguf.h"
 #include "core/kernels/kernels.h"
 #include "core/model/forward.h"
@@ -16,6 +17,7 @@ bool subject_open(struct subject *subject, const char *path, int n_threads, stru
         return err_set(err, ERR_INVALID, "--model FILE is needed: a model in GGUF");
     if (n_threads == 0)
         n_threads = cpu_quota_threads();
+    thread_priority_compute();
     bool is_open = kernels_select(NULL, err) && gguf_open(&subject->file, path, err) &&
                    model_open(&subject->model, subject->file, err) &&
                    tokenizer_open(&subject->tokenizer, subject->file, err) &&

@@ -9,6 +9,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "core/base/thread_priority.h"
 #include "core/engine/engine.h"
 #include "core/text/chat_template.h"
 #include "server/access_log.h"
@@ -477,6 +478,7 @@ void server_run(struct server *server)
 {
     log_info("listening on %s", http_server_name(server->http));
     sd_notify_send("READY=1");
+    thread_priority_answer();
     event_loop_run(server->loop);
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/err.h"
+#include "core/base/thread_priority.h"
 
 enum {
     MAX_THREADS = 256,
@@ -90,6 +91,7 @@ static void *worker_main(void *arg)
     struct worker *worker = arg;
     struct thread_pool *pool = worker->pool;
     uint32_t seen = 0;
+    thread_priority_compute();
     for (;;) {
         seen = wait_for_job(pool, seen);
         if (atomic_load(&pool->is_stopping))

@@ -3,7 +3,8 @@
  * Owner: the engine. Thread: one caller at a time; the caller works too, as thread 0.
  * Workers own nothing: a part is a slice of somebody's array for the length of one call. Between
  * jobs that follow closely a worker spins, so that a barrier costs about a microsecond; after a
- * short silence it sleeps, so that an idle daemon uses no CPU. */
+ * short silence it sleeps, so that an idle daemon uses no CPU. Workers have the priority of
+ * threads that compute (thread_priority.h), which their caller should have, too. */
 #ifndef CORE_BASE_THREAD_POOL_H
 #define CORE_BASE_THREAD_POOL_H
 

@@ -11,6 +11,7 @@
 #include "core/base/clock.h"
 #include "core/base/cpu_quota.h"
 #include "core/base/thread_pool.h"
+#include "core/base/thread_priority.h"
 #include "core/engine/batcher.h"
 #include "core/engine/inbox.h"
 #include "core/engine/turn.h"
@@ -120,6 +121,7 @@ static void *engine_main(void *arg)
 {
     struct engine *engine = arg;
     bool goes_on = true;
+    thread_priority_compute();
     while (goes_on || !batcher_is_idle(engine->batcher)) {
         int max_wait_ms = goes_on ? batcher_patience_ms(engine->batcher) : 0;
         goes_on = handle_commands(engine, inbox_take(&engine->inbox, max_wait_ms)) && goes_on;

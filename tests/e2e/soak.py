@@ -206,13 +206,15 @@ class Soak:
         """As many conversations as are remembered, of every length that they have later."""
         def talk(number):
             while not self.is_full.is_set():
-                self.converse(f"{number} {random.random()}")
+                self.converse(f"{number}-{random.random()}")
 
         self.is_full = threading.Event()
         threads = [threading.Thread(target=talk, args=(i,)) for i in range(8)]
         for thread in threads:
             thread.start()
         while self.daemon.metrics()["sinkd_conversations"] < MAX_CONVERSATIONS:
+            if not any(thread.is_alive() for thread in threads):
+                raise AssertionError("no conversation can be had")
             time.sleep(1)
         self.is_full.set()
         for thread in threads:

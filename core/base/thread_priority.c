@@ -1,0 +1,42 @@
+#include "core/base/thread_priority.h"
+
+#include <linux/sched.h>
+#include <linux/sched/types.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    /* A thread that answers gets three times the share of one that computes: on two cores, with 200
+     * streams, it then waits half as long, and no tokens are lost. */
+    COMPUTE_NICE = 5,
+    LEAST_NICE = 19,
+    /* The kernel's bounds are 0.1 ms and 100 ms. Who asks for short pieces interrupts who asked for
+     * long ones (from Linux 6.12 on; older kernels overlook it). */
+    COMPUTE_PIECE_US = 20000,
+    ANSWER_PIECE_US = 100,
+};
+
+static void set(int nice, int piece_us)
+{
+    struct sched_attr attr = {
+        .size = sizeof attr,
+        .sched_policy = SCHED_NORMAL,
+        .sched_nice = nice,
+        .sched_runtime = (uint64_t)piece_us * 1000,
+    };
+    if (syscall(SYS_sched_setattr, 0, &attr, 0) != 0)
+        setpriority(PRIO_PROCESS, 0, nice);
+}
+
+void thread_priority_compute(void)
+{
+    int nice = getpriority(PRIO_PROCESS, 0) + COMPUTE_NICE;
+    set(nice < LEAST_NICE ? nice : LEAST_NICE, COMPUTE_PIECE_US);
+}
+
+void thread_priority_answer(void)
+{
+    set(getpriority(PRIO_PROCESS, 0), ANSWER_PIECE_US);
+}

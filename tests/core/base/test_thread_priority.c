@@ -1,0 +1,91 @@
+#include "core/base/thread_priority.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/base/thread_pool.h"
+#include "tests/support/check.h"
+
+static int nice_now(void)
+{
+    return getpriority(PRIO_PROCESS, 0); /* of the calling thread, on Linux */
+}
+
+static void *compute(void *out_nice)
+{
+    thread_priority_compute();
+    *(int *)out_nice = nice_now();
+    return NULL;
+}
+
+static void who_computes_comes_after_who_answers(void **state)
+{
+    (void)state;
+    int before = nice_now(), computing = -100;
+    pthread_t thread;
+    thread_priority_answer();
+    assert_int_equal(nice_now(), before);
+    assert_int_equal(pthread_create(&thread, NULL, compute, &computing), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(computing, before + 5 < 19 ? before + 5 : 19);
+    assert_int_equal(nice_now(), before);
+}
+
+static void note_nice(void *arg, int part, int n_parts, int thread)
+{
+    (void)part;
+    pthread_barrier_t *everyone = ((void **)arg)[0];
+    int *nices = ((void **)arg)[1];
+    (void)n_parts;
+    pthread_barrier_wait(everyone); /* each thread takes one part */
+    nices[thread] = nice_now();
+}
+
+static void workers_compute_their_caller_is_as_it_was(void **state)
+{
+    (void)state;
+    enum { N_THREADS = 3 };
+    int before = nice_now(), nices[N_THREADS] = {0};
+    struct thread_pool *pool;
+    pthread_barrier_t everyone;
+    void *arg[] = {&everyone, nices};
+    assert_true(thread_pool_open(&pool, N_THREADS, NULL));
+    assert_int_equal(pthread_barrier_init(&everyone, NULL, N_THREADS), 0);
+    thread_pool_run(pool, note_nice, arg, N_THREADS);
+    pthread_barrier_destroy(&everyone);
+    thread_pool_close(&pool);
+    assert_int_equal(nices[0], before);
+    for (int i = 1; i < N_THREADS; i++)
+        assert_true(nices[i] > before || before == 19);
+}
+
+static void who_answers_is_begun_for_at_once(void **state)
+{
+    (void)state;
+    char path[64] = "/proc/thread-self/sched", line[256];
+    unsigned long long slice_ns = 0;
+    thread_priority_answer();
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "se.slice", 8) == 0)
+            sscanf(strchr(line, ':') + 1, "%llu", &slice_ns);
+    }
+    if (file != NULL)
+        fclose(file);
+    if (slice_ns == 0)
+        skip(); /* an older kernel, or one without the file */
+    assert_true(slice_ns < 1000000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_computes_comes_after_who_answers),
+        cmocka_unit_test(workers_compute_their_caller_is_as_it_was),
+        cmocka_unit_test(who_answers_is_begun_for_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
