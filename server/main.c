@@ -1,5 +1,6 @@
 /* main.c - sinkd's entry: options, server, run. Exit status 0; 2 for wrong options; 1 for all else
  * that keeps it from running. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -11,6 +12,18 @@
 #include "server/server.h"
 
 enum { EXIT_USAGE = 2 };
+
+/* Who is started with closed ones would take a client's socket, or the database, for the terminal;
+ * and libuv aborts when it is to close one of these numbers. */
+static void hold_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
 
 /* Each client is a descriptor; the soft limit is often 1024 for the sake of select(2). */
 static void raise_file_limit(void)
@@ -46,6 +59,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     struct err err;
+    hold_standard_files();
     if (!options_read(&options, argc, argv, &err))
         return fail(&err);
     if (options.show_help) {

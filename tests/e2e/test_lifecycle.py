@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import unittest
 
@@ -52,6 +53,22 @@ class Start(unittest.TestCase):
             cut.write(model.read()[:-1000])
             cut.flush()
             self.assert_one_sentence("--model", cut.name, "--port", "0", names=cut.name)
+
+    def test_closed_standard_files_are_no_place_for_a_client(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "http.sock")
+            process = subprocess.Popen(
+                ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", client.SINKD, "--model", TINY_MODEL,
+                 "--listen", f"unix:{path}", "--state-dir", os.path.join(folder, "state")])
+            wait_until(lambda: os.path.exists(path) or process.poll() is not None, "it listens")
+            for fd in range(3):
+                self.assertEqual(os.readlink(f"/proc/{process.pid}/fd/{fd}"), "/dev/null")
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(path)
+                sock.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                self.assertTrue(sock.recv(100).startswith(b"HTTP/1.1 200"))
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(client.PATIENCE_S), 0)
 
     def test_wrong_flags_get_a_sentence(self):
         self.assert_one_sentence("--no-such-flag", names="--no-such-flag")
