@@ -67,7 +67,7 @@ MAKEFLAGS += --no-print-directory
 QUIET = $(if $(V),,@echo "  $1 $@";)
 
 .PHONY: all run test test-unit test-e2e soak test-sillytavern screenshots asan tsan fuzz lint format \
-        bench install deb clean help unit-bins fuzz-bins bench-bins tidy deps-%
+        bench install deb clean help unit-bins threaded-bins fuzz-bins bench-bins tidy deps-%
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -194,10 +194,12 @@ asan: deps-test ## all tests under AddressSanitizer and UBSan
 
 # Only what has threads. OpenBLAS is not instrumented, hence the suppressions. Where it is allowed
 # without address space randomization: ThreadSanitizer's layout collides with it on newer kernels.
-THREADED := $(filter %/test_thread_pool %/test_mailbox %/test_event_loop $(BUILD)/tests/core/engine/% \
-              $(BUILD)/tests/server/%,$(TEST_BIN))
+THREADED := $(filter %/test_thread_pool $(BUILD)/tests/core/engine/% \
+              $(addprefix $(BUILD)/tests/server/test_,mailbox conversations% grammar_cache \
+                  http_server% server% response_turn% store% sd_watch out_of_memory),$(TEST_BIN))
+threaded-bins: $(THREADED)
 tsan: deps-test ## what has threads under ThreadSanitizer
-	@$(MAKE) $(TSAN) all unit-bins
+	@$(MAKE) $(TSAN) all threaded-bins
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 second_deadlock_stack=1" \
 	    E2E_SHORT=1 $$(setarch -R true 2>/dev/null && echo setarch -R) $(MAKE) $(TSAN) run-threaded
 
