@@ -228,13 +228,10 @@ bench-bins: $(BENCH_BIN)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(SUPPORT) $(CORE)
 	$(call QUIET,LD)$(call link_test,$(CORE_LIBS))
 
-bench: deps-bench ## measure steps, kernels, the daemon; PEER=folder of llama.cpp's binaries to compare
+bench: deps-bench ## tables of speed into tests/bench/RESULTS.md; LLAMA_BENCH=path of llama.cpp's to compare
 	@$(MAKE) all bench-bins
-	@$(BUILD)/tests/bench/bench_limits 1
-	@$(BUILD)/tests/bench/bench_limits
-	@$(BUILD)/tests/bench/bench_kernels
-	@tests/bench/compare.py $(BUILD)/tests/bench/bench_model --out tests/bench/RESULTS.md \
-	    $(if $(PEER),--peer $(PEER)/llama-bench --batched $(PEER)/llama-batched-bench)
+	@tests/bench/compare.py $(BUILD)/tests/bench --out tests/bench/RESULTS.md \
+	    $(if $(LLAMA_BENCH),--peer $(LLAMA_BENCH))
 	@tests/bench/serve.py $(BUILD)/sinkd "$${MODEL:-$$(scripts/fetch-model.sh)}"
 
 # --- style --------------------------------------------------------------------------------------

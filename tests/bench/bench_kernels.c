@@ -1,8 +1,9 @@
-/* bench_kernels - speed of the products, per tensor type and instruction set, on one thread.
+/* bench_kernels - speed of the products, per shape, tensor type and instruction set, on one thread.
  *
- * Decode: one token, one 2048 x 5632 matrix out of a set larger than the caches: GB/s of weights.
- * Prefill: 512 tokens: giga operations (multiplications and additions) per second. Arguments: names
- * of types and instruction sets to keep, and decode, prefill or attention; none for all. */
+ * Prints "ISA TYPE ROWSxCOLUMNS", for one token GB/s of weights (from a set larger than the
+ * caches), and for each batch giga operations (multiplications and additions) per second. Then
+ * attention per type of cache. Arguments: names of types, instruction sets, shapes and batches to
+ * keep, and attention; none for all. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,20 @@
 #include "core/kernels/matmul.h"
 #include "core/kernels/stripes.h"
 
-enum { N_OUT = 2048, N_IN = 5632, N_PROMPT = 512, N_MATRICES = 16 };
+enum { N_MATRICES = 16 };
+
+/* TinyLlama's: query and output, gate and up, down. */
+struct shape {
+    const char *name;
+    int n_out;
+    int n_in;
+};
+static const struct shape shapes[] = {
+    {"2048x2048", 2048, 2048},
+    {"5632x2048", 5632, 2048},
+    {"2048x5632", 2048, 5632},
+};
+enum { N_SHAPES = sizeof shapes / sizeof shapes[0] };
 
 static int n_words;
 static char **words;
@@ -69,23 +83,26 @@ static void give_activations(struct activations *in)
 }
 
 /* Seconds of one product. The best of many short runs counts: other programs disturb the rest. */
-static double measure(enum tensor_type type, uint8_t *data, size_t bytes, int n_tokens)
+static double measure(enum tensor_type type, const struct shape *shape, const uint8_t *data,
+                      size_t bytes, int n_tokens)
 {
-    enum { N_SLICES = 16, N_ROWS = N_OUT / N_SLICES };
-    struct activations in = take_activations(n_tokens, N_IN);
-    float *y = take((size_t)n_tokens * N_OUT * sizeof *y);
-    void *scratch = take(matmul_scratch_bytes(N_IN, n_tokens));
-    int n_runs = n_tokens <= 16 ? 10 * N_MATRICES : 4;
+    enum { N_SLICES = 16 };
+    struct activations in = take_activations(n_tokens, shape->n_in);
+    float *y = take((size_t)n_tokens * (size_t)shape->n_out * sizeof *y);
+    void *scratch = take(matmul_scratch_bytes(shape->n_in, n_tokens));
+    int n_runs = n_tokens <= 16 ? 10 * N_MATRICES : 4, n_rows = shape->n_out / N_SLICES;
     double best = 1e9;
     for (int run = 0; run < n_runs; run++) {
-        struct matrix w = {type, N_OUT, N_IN, data + bytes * (size_t)(run % N_MATRICES), NULL};
+        struct matrix w = {type, shape->n_out, shape->n_in,
+                           data + bytes * (size_t)(run % N_MATRICES), NULL};
         if (matmul_wants_stripes(type)) /* any bits will do */
             w.stripes = w.data;
         if (matmul_wants_quantized(type))
             activations_quantize(&in, 0, n_tokens);
         for (int slice = 0; slice < N_SLICES; slice++) {
             int64_t begin = thread_now_ns();
-            matmul_rows(&w, NULL, &in, y, N_OUT, slice * N_ROWS, (slice + 1) * N_ROWS, scratch);
+            matmul_rows(&w, NULL, &in, y, (size_t)shape->n_out, slice * n_rows,
+                        (slice + 1) * n_rows, scratch);
             double seconds = (double)(thread_now_ns() - begin) * 1e-9 * N_SLICES;
             best = seconds < best ? seconds : best;
         }
@@ -96,29 +113,27 @@ static double measure(enum tensor_type type, uint8_t *data, size_t bytes, int n_
     return best;
 }
 
-static void measure_type(enum tensor_type type)
+static void measure_type(enum tensor_type type, const struct shape *shape)
 {
-    static const char *const ways[] = {"decode", "batch", "prefill", "attention"};
-    static const int batches[] = {2, 4, 8, 16, 32, 64, 128};
+    static const char *const batches[] = {"1", "2", "4", "8", "16", "32", "64", "128", "512"};
+    enum { N_BATCHES = sizeof batches / sizeof batches[0] };
     const struct tensor_format *format = tensor_format(type);
-    struct matrix any = {type, N_OUT, N_IN, NULL, NULL};
-    size_t bytes = (size_t)N_OUT * N_IN / format->block_len * format->block_bytes;
+    struct matrix any = {type, shape->n_out, shape->n_in, NULL, NULL};
+    double n_weights = (double)shape->n_out * shape->n_in;
+    size_t bytes = (size_t)n_weights / format->block_len * format->block_bytes;
     if (matmul_wants_stripes(type))
         bytes = stripes_bytes(&any);
-    double n_operations = 2.0 * N_OUT * N_IN;
     uint8_t *data = take(bytes * N_MATRICES + (1 << 20));
-    printf("%-7s %-8s", kernels->name, format->name);
-    if (is_wanted("decode", ways, 4)) {
-        double seconds = measure(type, data, bytes, 1);
-        printf(" decode %6.1f GB/s %7.1f GOP/s", (double)bytes / seconds * 1e-9,
-               n_operations / seconds * 1e-9);
+    printf("%s %s %s", kernels->name, format->name, shape->name);
+    for (int i = 0; i < N_BATCHES; i++) {
+        if (!is_wanted(batches[i], batches, N_BATCHES))
+            continue;
+        int n_tokens = atoi(batches[i]);
+        double seconds = measure(type, shape, data, bytes, n_tokens);
+        if (n_tokens == 1)
+            printf(" GB/s: %.1f", (double)bytes / seconds * 1e-9);
+        printf(" %d: %.1f", n_tokens, 2 * n_weights * n_tokens / seconds * 1e-9);
     }
-    for (int i = 0; i < 7 && is_wanted("batch", ways, 4); i++)
-        printf("  %d: %6.1f", batches[i],
-               n_operations * batches[i] / measure(type, data, bytes, batches[i]) * 1e-9);
-    if (is_wanted("prefill", ways, 4))
-        printf("  prefill %7.1f GOP/s",
-               n_operations * N_PROMPT / measure(type, data, bytes, N_PROMPT) * 1e-9);
     printf("\n");
     fflush(stdout);
     free(data);
@@ -147,8 +162,8 @@ static void measure_attention(enum kv_type type)
         double seconds = (double)(thread_now_ns() - begin) * 1e-9;
         best = seconds < best ? seconds : best;
     }
-    printf("%-7s attention %-4s %7.1f us, %6.1f GOP/s\n", kernels->name, kv_type_name(type),
-           best * 1e6, 4.0 * N_ROWS * N_KV_HEADS * N_HEADS * DIM / best * 1e-9);
+    printf("%s attention %s us: %.1f GOP/s: %.1f\n", kernels->name, kv_type_name(type), best * 1e6,
+           4.0 * N_ROWS * N_KV_HEADS * N_HEADS * DIM / best * 1e-9);
     free(kv);
     free(scale);
     free(q);
@@ -164,9 +179,12 @@ int main(int argc, char **argv)
         TENSOR_IQ4_NL,  TENSOR_IQ4_XS, TENSOR_F32,     TENSOR_F16,   TENSOR_BF16,
     };
     enum { N_TYPES = sizeof types / sizeof types[0] };
-    const char *type_names[N_TYPES];
+    const char *names[N_TYPES + 1], *shape_names[N_SHAPES];
     for (int i = 0; i < N_TYPES; i++)
-        type_names[i] = tensor_format(types[i])->name;
+        names[i] = tensor_format(types[i])->name;
+    names[N_TYPES] = "attention";
+    for (int i = 0; i < N_SHAPES; i++)
+        shape_names[i] = shapes[i].name;
     words = argv + 1;
     n_words = argc - 1;
 
@@ -178,10 +196,11 @@ int main(int argc, char **argv)
             printf("%s\n", err.text);
             continue;
         }
-        for (int j = 0; j < N_TYPES; j++)
-            if (is_wanted(type_names[j], type_names, N_TYPES))
-                measure_type(types[j]);
-        for (int type = KV_F32; type <= KV_Q8; type++)
+        for (int j = 0; j < N_TYPES * N_SHAPES; j++)
+            if (is_wanted(names[j / N_SHAPES], names, N_TYPES + 1) &&
+                is_wanted(shapes[j % N_SHAPES].name, shape_names, N_SHAPES))
+                measure_type(types[j / N_SHAPES], &shapes[j % N_SHAPES]);
+        for (int type = KV_F32; type <= KV_Q8 && is_wanted("attention", names, N_TYPES + 1); type++)
             measure_attention((enum kv_type)type);
     }
     return 0;

@@ -1,14 +1,15 @@
 /* bench_model - tokens per second of whole steps, as other engines' benchmarks count them.
  *
- *     bench_model MODEL.gguf [THREADS] [KV-TYPE] [DEEPEST]
+ *     bench_model [-t THREADS] [-c f32|f16|bf16|q8] MODEL.gguf [LOAD ...]
  *
- * pp512: a prompt of 512 tokens. tg: one token for each of n sequences per step, each sequence
- * standing at `depth`, up to DEEPEST. Medians of several runs; the sampler and the server are not
- * in it. */
-#include <limits.h>
+ * A load is ppN, a prompt of N tokens, or tgN@DEPTH: one token for each of N sequences per step,
+ * each sequence standing at DEPTH. Without loads: pp512 tg1@0 tg1@1024 tg1@4096 tg4@0 tg16@0.
+ * Each prints a line "LOAD TOKENS-PER-SECOND", the median of several runs; the sampler and the
+ * server are not in it. Before them come "weights N" and "bytes N", of what each token meets. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/cpu_quota.h"
@@ -20,7 +21,18 @@
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
 
-enum { PROMPT = 512, CHUNK = 256, MAX_SEQUENCES = 16, N_STEPS = 24, N_RUNS = 3, ROOM = 64 };
+enum {
+    CHUNK = 256,
+    MAX_SEQUENCES = 64,
+    MAX_DEPTH = 1 << 20,
+    N_STEPS = 24,
+    N_RUNS = 3,
+    LONG_PROMPT = 1024, /* is measured once */
+    ROOM = 64,          /* rows of the cache for the steps themselves */
+};
+
+static const char *const usual_loads[] = {"pp512",    "tg1@0", "tg1@1024",
+                                          "tg1@4096", "tg4@0", "tg16@0"};
 
 struct bench {
     struct gguf *file;
@@ -108,30 +120,55 @@ static double seconds_since(int64_t begin_ns)
     return (double)(clock_now_ns() - begin_ns) * 1e-9;
 }
 
-static bool bench_prompt(struct bench *bench, struct err *err)
+static size_t matrix_bytes(const struct matrix *w)
+{
+    const struct tensor_format *format = tensor_format(w->type);
+    return (size_t)w->n_out * (size_t)w->n_in / format->block_len * format->block_bytes;
+}
+
+/* Weights and their bytes that one token is multiplied with. */
+static void count_weights(const struct model *model, double *out_n, double *out_bytes)
+{
+    *out_n = *out_bytes = 0;
+    for (int i = 0; i <= model->shape.n_layers; i++) {
+        const struct layer *layer = &model->layers[i];
+        const struct matrix *of_layer[] = {&layer->q,    &layer->k,  &layer->v,   &layer->out,
+                                           &layer->gate, &layer->up, &layer->down};
+        bool is_output = i == model->shape.n_layers;
+        for (size_t j = 0; j < (is_output ? 1 : sizeof of_layer / sizeof of_layer[0]); j++) {
+            const struct matrix *w = is_output ? &model->output : of_layer[j];
+            double n = (double)w->n_out * w->n_in;
+            if (w->data == NULL)
+                continue;
+            *out_n += n;
+            *out_bytes += (double)matrix_bytes(w);
+        }
+    }
+}
+
+static bool bench_prompt(struct bench *bench, int n_tokens, double *out_rate, struct err *err)
 {
     double rates[N_RUNS];
-    if (!open_caches(bench, 1, PROMPT + ROOM, err))
+    if (!open_caches(bench, 1, n_tokens + ROOM, err))
         return false;
-    read_prompt(bench, bench->caches[0], CHUNK);
-    for (int run = 0; run < N_RUNS; run++) {
+    int n_runs = n_tokens < LONG_PROMPT ? N_RUNS : 1;
+    read_prompt(bench, bench->caches[0], n_tokens < CHUNK ? n_tokens : CHUNK);
+    for (int run = 0; run < n_runs; run++) {
         kv_cache_rewind(bench->caches[0], 0);
         int64_t begin = clock_now_ns();
-        read_prompt(bench, bench->caches[0], PROMPT);
-        rates[run] = PROMPT / seconds_since(begin);
+        read_prompt(bench, bench->caches[0], n_tokens);
+        rates[run] = n_tokens / seconds_since(begin);
     }
-    close_caches(bench);
-    printf("pp%d                    %8.1f tokens/s\n", PROMPT, median(rates, N_RUNS));
+    *out_rate = median(rates, n_runs);
     return true;
 }
 
-static bool bench_speech(struct bench *bench, int n_sequences, int depth, struct err *err)
+static bool bench_speech(struct bench *bench, int n_sequences, int depth, double *out_rate,
+                         struct err *err)
 {
     double rates[N_STEPS];
-    if (!open_caches(bench, n_sequences, depth + ROOM, err)) {
-        close_caches(bench);
+    if (!open_caches(bench, n_sequences, depth + ROOM, err))
         return false;
-    }
     for (int i = 0; i < n_sequences && depth > 0; i++)
         read_prompt(bench, bench->caches[i], depth);
     speak(bench, n_sequences);
@@ -140,17 +177,34 @@ static bool bench_speech(struct bench *bench, int n_sequences, int depth, struct
         speak(bench, n_sequences);
         rates[step] = n_sequences / seconds_since(begin);
     }
-    close_caches(bench);
-    printf("tg, %2d sequences @ %4d %8.1f tokens/s\n", n_sequences, depth, median(rates, N_STEPS));
+    *out_rate = median(rates, N_STEPS);
     return true;
 }
 
-static bool run(struct bench *bench, int deepest, struct err *err)
+static bool run_load(struct bench *bench, const char *load, struct err *err)
 {
-    static const int loads[][2] = {{1, 0}, {1, 1024}, {1, 4096}, {4, 0}, {16, 0}};
-    bool is_good = bench_prompt(bench, err);
-    for (size_t i = 0; i < sizeof loads / sizeof loads[0] && is_good; i++)
-        is_good = loads[i][1] > deepest || bench_speech(bench, loads[i][0], loads[i][1], err);
+    int n = 0, depth = 0, end = 0;
+    double rate = 0;
+    bool is_good = false;
+    if (sscanf(load, "pp%d%n", &n, &end) == 1 && load[end] == '\0' && n >= 1 && n <= MAX_DEPTH)
+        is_good = bench_prompt(bench, n, &rate, err);
+    else if (sscanf(load, "tg%d@%d%n", &n, &depth, &end) == 2 && load[end] == '\0' && n >= 1 &&
+             n <= MAX_SEQUENCES && depth >= 0 && depth <= MAX_DEPTH)
+        is_good = bench_speech(bench, n, depth, &rate, err);
+    else
+        return err_set(err, ERR_INVALID, "\"%s\" is not a load like pp512 or tg16@0", load);
+    close_caches(bench);
+    if (is_good)
+        printf("%s %.2f\n", load, rate);
+    fflush(stdout);
+    return is_good;
+}
+
+static bool run(struct bench *bench, const char *const *loads, int n_loads, struct err *err)
+{
+    bool is_good = true;
+    for (int i = 0; i < n_loads && is_good; i++)
+        is_good = run_load(bench, loads[i], err);
     return is_good;
 }
 
@@ -158,16 +212,31 @@ int main(int argc, char **argv)
 {
     struct bench bench = {.kv_type = KV_F16};
     struct err err = {0};
-    if (argc < 2 || (argc > 3 && !kv_type_parse(argv[3], &bench.kv_type))) {
-        fprintf(stderr, "usage: bench_model MODEL.gguf [THREADS] [f32|f16|bf16|q8] [DEEPEST]\n");
+    int n_threads = cpu_quota_threads(), option;
+    bool is_usage = true;
+    while ((option = getopt(argc, argv, "t:c:")) != -1) {
+        if (option == 't')
+            n_threads = atoi(optarg);
+        else
+            is_usage &= option == 'c' && kv_type_parse(optarg, &bench.kv_type);
+    }
+    if (!is_usage || optind >= argc) {
+        fprintf(stderr, "usage: bench_model [-t THREADS] [-c f32|f16|bf16|q8] MODEL.gguf "
+                        "[ppN | tgN@DEPTH ...]\n");
         return 2;
     }
-    int n_threads = argc > 2 ? atoi(argv[2]) : cpu_quota_threads();
-    bool is_good = open_bench(&bench, argv[1], n_threads, &err);
+    const char *path = argv[optind++];
+    bool has_loads = optind < argc;
+    bool is_good = open_bench(&bench, path, n_threads, &err);
     if (is_good) {
-        printf("%s, %d threads, %s kernels, %s cache\n", argv[1], n_threads, kernels->name,
+        printf("# %s, %d threads, %s kernels, %s cache\n", path, n_threads, kernels->name,
                kv_type_name(bench.kv_type));
-        is_good = run(&bench, argc > 4 ? atoi(argv[4]) : INT_MAX, &err);
+        double n_weights, n_bytes;
+        count_weights(bench.model, &n_weights, &n_bytes);
+        printf("weights %.0f\nbytes %.0f\n", n_weights, n_bytes);
+        is_good = run(&bench, has_loads ? (const char *const *)argv + optind : usual_loads,
+                      has_loads ? argc - optind : (int)(sizeof usual_loads / sizeof usual_loads[0]),
+                      &err);
     }
     if (!is_good)
         fprintf(stderr, "bench_model: %s\n", err.text);
