@@ -71,6 +71,8 @@ if command -v dpkg-deb >/dev/null && command -v dpkg-shlibdeps >/dev/null; then
         grep -q '^ExecStart=/usr/bin/sinkd ' "$work/root/usr/lib/systemd/system/sinkd.service"
     check "it may execute it" \
         grep -q '^ExecPaths=/usr/bin/sinkd ' "$work/root/usr/lib/systemd/system/sinkd.service"
+    check "a reload may execute a shell, outside" \
+        grep -q '^ExecReload=+/bin/sh ' "$work/root/usr/lib/systemd/system/sinkd.service"
     check "the daemon runs" "$work/root/usr/bin/sinkd" --version
     for script in postinst prerm postrm; do
         check "$script is a script" sh -n "$work/control/$script"
