@@ -2,132 +2,71 @@
  * disk, which does too. */
 #include "server/response_turn.h"
 
-#include <netinet/in.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/base/err.h"
-#include "core/base/log.h"
-#include "server/options.h"
-#include "server/server.h"
+#include "core/base/buf.h"
 #include "tests/support/check.h"
+#include "tests/support/fake_daemon.h"
 #include "tests/support/store_files.h"
 
 #define FAKE_ENGINE
 /* NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "tests/support/fake_engine.c"
 
-#define MODEL_PATH "tests/fixtures/golden/llama-gqa-tied/model.gguf"
-
-enum { PATIENCE_S = 60 }; /* a hang guard; nothing asserts on real durations */
-
-struct daemon {
-    struct options options;
-    struct server *server;
-    pthread_t thread;
-    int port;
-};
-
-static void *run(void *arg)
-{
-    server_run(((struct daemon *)arg)->server);
-    return NULL;
-}
-
 /* With a database on the disk that can be told to fail. */
-static void start(struct daemon *daemon, struct fake_script script)
+static void start(struct fake_daemon *daemon, struct fake_script script)
 {
-    char folder[80];
+    char folder[80], flag[100];
     snprintf(folder, sizeof folder, "%s", store_files_make());
     *strrchr(folder, '/') = '\0';
-    char *argv[] = {"sinkd",       "--model", MODEL_PATH,    "--port", "0",
-                    "--log-level", "error",   "--state-dir", folder,   NULL};
-    struct err err = {0};
-    log_set_level(LOG_LEVEL_ERROR);
+    snprintf(flag, sizeof flag, "--state-dir=%s", folder);
     store_files_set_fault(DISK_IS_WELL);
+    daemon_start(daemon, flag);
     fake_engine_play(&script);
-    if (!options_read(&daemon->options, 9, argv, &err) ||
-        !server_open(&daemon->server, &daemon->options, &err))
-        fail_msg("%s", err.text);
-    daemon->port = server_port(daemon->server);
-    assert_int_equal(pthread_create(&daemon->thread, NULL, run, daemon), 0);
 }
 
-static void stop(struct daemon *daemon)
+static void stop(struct fake_daemon *daemon)
 {
-    kill(getpid(), SIGTERM);
-    assert_int_equal(pthread_join(daemon->thread, NULL), 0);
-    server_close(&daemon->server);
+    daemon_stop(daemon);
     store_files_remove();
 }
 
-static int send_request(const struct daemon *daemon, const char *method, const char *path,
+static int send_request(const struct fake_daemon *daemon, const char *method, const char *path,
                         const char *body)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)daemon->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = PATIENCE_S};
-    char request[2048];
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    int len = snprintf(request, sizeof request,
-                       "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                       "Content-Length: %zu\r\n\r\n%s",
-                       method, path, strlen(body), body);
-    assert_int_equal(send(fd, request, (size_t)len, MSG_NOSIGNAL), len);
+    int fd = daemon_dial(daemon);
+    client_request(fd, method, path, "", body);
     return fd;
 }
 
-/* Reads on until `mark` has come, or until the end when it is NULL. */
-static void read_on(int fd, struct buf *got, const char *mark)
-{
-    char piece[4096];
-    while (mark == NULL || strstr(buf_text(got), mark) == NULL) {
-        ssize_t n = recv(fd, piece, sizeof piece, 0);
-        if (n < 0)
-            fail_msg("the server is silent; so far: %s", buf_text(got));
-        if (n == 0)
-            return;
-        buf_append(got, piece, (size_t)n);
-    }
-}
-
-static void ask(const struct daemon *daemon, const char *method, const char *path, const char *body,
-                struct buf *got)
+static void ask(const struct fake_daemon *daemon, const char *method, const char *path,
+                const char *body, struct buf *got)
 {
     buf_clear(got);
     int fd = send_request(daemon, method, path, body);
-    read_on(fd, got, NULL);
+    client_read(fd, got, NULL);
     close(fd);
 }
 
-static void contains(const struct buf *got, const char *part)
+/* Asks for a response with one more header. */
+static int send_with(const struct fake_daemon *daemon, const char *header, const char *body)
 {
-    if (strstr(buf_text(got), part) == NULL)
-        fail_msg("no %s in %s", part, buf_text(got));
-}
-
-/* Sends a request with one more header. */
-static int send_with(const struct daemon *daemon, const char *header, const char *body)
-{
-    char path[200];
-    snprintf(path, sizeof path, "/v1/responses HTTP/1.1\r\n%s\r\nX-Rest:", header);
-    return send_request(daemon, "POST", path, body);
+    char line[200];
+    int fd = daemon_dial(daemon);
+    snprintf(line, sizeof line, "%s\r\n", header);
+    client_post(fd, "/v1/responses", line, body);
+    return fd;
 }
 
 static void ends_and_ran_once(struct buf *got)
 {
-    contains(got, "response.created");
-    contains(got, "\"delta\":\"one\"");
-    contains(got, "\"delta\":\"two\"");
-    contains(got, "response.completed");
+    assert_has(buf_text(got), "response.created");
+    assert_has(buf_text(got), "\"delta\":\"one\"");
+    assert_has(buf_text(got), "\"delta\":\"two\"");
+    assert_has(buf_text(got), "response.completed");
     assert_int_equal(fake_engine_record().n_submitted, 1);
     assert_int_equal(fake_engine_record().n_cancelled, 0);
 }
@@ -137,20 +76,20 @@ static void a_retry_gets_the_response_that_is_being_made(void **state)
 {
     (void)state;
     static const char body[] = "{\"input\":\"Hi\",\"stream\":true}";
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     buf_init(&got);
     start(&daemon, (struct fake_script){.pieces = {"one", "two"}, .step_ms = 300});
     int fd = send_with(&daemon, "Idempotency-Key: k", body);
-    read_on(fd, &got, "\"delta\":\"one\"");
-    contains(&got, "id: resp_");
+    client_read(fd, &got, "\"delta\":\"one\"");
+    assert_has(buf_text(&got), "id: resp_");
     close(fd);
     for (int i = 0; i < 2; i++) {
         buf_clear(&got);
         fd = send_with(&daemon, "Idempotency-Key: k", body);
-        read_on(fd, &got, NULL);
+        client_read(fd, &got, NULL);
         close(fd);
-        contains(&got, "X-Sinkd-Session: attach;");
+        assert_has(buf_text(&got), "X-Sinkd-Session: attach;");
         ends_and_ran_once(&got);
     }
     /* After the third event. */
@@ -160,11 +99,11 @@ static void a_retry_gets_the_response_that_is_being_made(void **state)
     snprintf(header, sizeof header, "Last-Event-ID: %.*s:3", (int)strcspn(id + 4, ":"), id + 4);
     buf_clear(&got);
     fd = send_with(&daemon, header, body);
-    read_on(fd, &got, NULL);
+    client_read(fd, &got, NULL);
     close(fd);
     assert_null(strstr(buf_text(&got), "\"sequence_number\":3,"));
-    contains(&got, "\"sequence_number\":4,");
-    contains(&got, "response.completed");
+    assert_has(buf_text(&got), "\"sequence_number\":4,");
+    assert_has(buf_text(&got), "response.completed");
     buf_done(&got);
     stop(&daemon);
 }
@@ -173,19 +112,19 @@ static void a_retry_gets_the_response_that_is_being_made(void **state)
 static void a_response_is_no_chat(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     char path[160];
     buf_init(&got);
     start(&daemon, (struct fake_script){.pieces = {"one"}});
     int fd = send_with(&daemon, "Idempotency-Key: k", "{\"input\":\"Hi\",\"stream\":true}");
-    read_on(fd, &got, NULL);
+    client_read(fd, &got, NULL);
     close(fd);
     const char *id = strstr(buf_text(&got), "id: resp_");
     assert_non_null(id);
     snprintf(path, sizeof path, "/v1/chat/completions/%.*s", (int)strcspn(id + 4, ":"), id + 4);
     ask(&daemon, "GET", path, "", &got);
-    contains(&got, "HTTP/1.1 404");
+    assert_has(buf_text(&got), "HTTP/1.1 404");
     buf_done(&got);
     stop(&daemon);
 }
@@ -193,17 +132,17 @@ static void a_response_is_no_chat(void **state)
 static void an_engine_that_fails_ends_the_stream_with_a_failed_response(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     buf_init(&got);
     start(&daemon, (struct fake_script){.pieces = {"Hel", "lo"}, .ending = FAKE_FAILS});
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}", &got);
-    contains(&got, "HTTP/1.1 200");
-    contains(&got, "event: response.output_item.done");
-    contains(&got, "event: response.failed");
-    contains(&got, "\"status\":\"failed\",\"error\":{\"code\":\"server_error\"");
+    assert_has(buf_text(&got), "HTTP/1.1 200");
+    assert_has(buf_text(&got), "event: response.output_item.done");
+    assert_has(buf_text(&got), "event: response.failed");
+    assert_has(buf_text(&got), "\"status\":\"failed\",\"error\":{\"code\":\"server_error\"");
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
-    contains(&got, "HTTP/1.1 500");
+    assert_has(buf_text(&got), "HTTP/1.1 500");
     stop(&daemon);
     buf_done(&got);
 }
@@ -211,13 +150,13 @@ static void an_engine_that_fails_ends_the_stream_with_a_failed_response(void **s
 static void an_engine_that_refuses_is_an_error_of_http(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     buf_init(&got);
     start(&daemon, (struct fake_script){.ending = FAKE_REFUSES});
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}", &got);
-    contains(&got, "HTTP/1.1 503");
-    contains(&got, "Retry-After");
+    assert_has(buf_text(&got), "HTTP/1.1 503");
+    assert_has(buf_text(&got), "Retry-After");
     stop(&daemon);
     buf_done(&got);
 }
@@ -225,31 +164,31 @@ static void an_engine_that_refuses_is_an_error_of_http(void **state)
 static void a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_next(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     buf_init(&got);
     start(&daemon, (struct fake_script){.pieces = {"Hello", " world"}, .step_ms = 300});
     int fd = send_request(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}");
-    read_on(fd, &got, "Hello");
+    client_read(fd, &got, "Hello");
     store_files_set_fault(DISK_IS_FULL);
-    read_on(fd, &got, NULL);
+    client_read(fd, &got, NULL);
     close(fd);
-    contains(&got, "\"delta\":\" world\"");
-    contains(&got, "event: response.failed");
-    contains(&got, "no room");
+    assert_has(buf_text(&got), "\"delta\":\" world\"");
+    assert_has(buf_text(&got), "event: response.failed");
+    assert_has(buf_text(&got), "no room");
 
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
-    contains(&got, "HTTP/1.1 507");
-    contains(&got, "Retry-After");
+    assert_has(buf_text(&got), "HTTP/1.1 507");
+    assert_has(buf_text(&got), "Retry-After");
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"store\":false}", &got);
-    contains(&got, "HTTP/1.1 200");
+    assert_has(buf_text(&got), "HTTP/1.1 200");
     ask(&daemon, "GET", "/v1/conversations", "", &got);
-    contains(&got, "HTTP/1.1 200");
+    assert_has(buf_text(&got), "HTTP/1.1 200");
 
     store_files_set_fault(DISK_IS_WELL);
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
-    contains(&got, "HTTP/1.1 200");
-    contains(&got, "\"status\":\"completed\"");
+    assert_has(buf_text(&got), "HTTP/1.1 200");
+    assert_has(buf_text(&got), "\"status\":\"completed\"");
     stop(&daemon);
     buf_done(&got);
 }
@@ -257,17 +196,17 @@ static void a_disk_that_is_full_at_the_end_fails_the_response_and_refuses_the_ne
 static void a_disk_that_fails_at_the_end_is_an_error_for_who_wants_the_whole(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     buf_init(&got);
     start(&daemon, (struct fake_script){.pieces = {"Hello"}});
     store_files_set_fault(DISK_FAILS_SYNCS);
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
-    contains(&got, "HTTP/1.1 503");
-    contains(&got, "storage_unavailable");
+    assert_has(buf_text(&got), "HTTP/1.1 503");
+    assert_has(buf_text(&got), "storage_unavailable");
     store_files_set_fault(DISK_IS_WELL);
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"a\"}", &got);
-    contains(&got, "HTTP/1.1 200");
+    assert_has(buf_text(&got), "HTTP/1.1 200");
     stop(&daemon);
     buf_done(&got);
 }
@@ -275,22 +214,22 @@ static void a_disk_that_fails_at_the_end_is_an_error_for_who_wants_the_whole(voi
 static void a_second_client_can_cancel_what_the_first_one_streams(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got, cancelled;
     char path[128];
     buf_init(&got);
     buf_init(&cancelled);
     start(&daemon, (struct fake_script){.pieces = {"la"}, .step_ms = 5, .ending = FAKE_NEVER_ENDS});
     int fd = send_request(&daemon, "POST", "/v1/responses", "{\"input\":\"a\",\"stream\":true}");
-    read_on(fd, &got, "\"delta\":\"la\"");
+    client_read(fd, &got, "\"delta\":\"la\"");
     const char *id = strstr(buf_text(&got), "\"id\":\"resp_") + strlen("\"id\":\"");
     snprintf(path, sizeof path, "/v1/responses/%.*s/cancel", (int)strcspn(id, "\""), id);
     ask(&daemon, "POST", path, "", &cancelled);
-    contains(&cancelled, "\"status\":\"cancelled\"");
-    read_on(fd, &got, NULL);
+    assert_has(buf_text(&cancelled), "\"status\":\"cancelled\"");
+    client_read(fd, &got, NULL);
     close(fd);
-    contains(&got, "event: response.incomplete");
-    contains(&got, "\"status\":\"cancelled\"");
+    assert_has(buf_text(&got), "event: response.incomplete");
+    assert_has(buf_text(&got), "\"status\":\"cancelled\"");
     stop(&daemon);
     assert_int_equal(fake_engine_record().n_cancelled, 1);
     buf_done(&got);
@@ -310,7 +249,7 @@ static void find_string(const char *text, const char *start, char out[64])
 static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **state)
 {
     (void)state;
-    struct daemon daemon;
+    struct fake_daemon daemon;
     struct buf got;
     char body[512], id[64], call_id[64];
     buf_init(&got);
@@ -318,12 +257,12 @@ static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **sta
                        .pieces = {"Wait.\n<tool", "_call>\n{\"name\": \"weather\", ",
                                   "\"arguments\": {\"city\"", ": \"Bonn\"}}\n</tool_call>"}});
     ask(&daemon, "POST", "/v1/responses", "{\"input\":\"Warm?\",\"stream\":true," TOOLS "}", &got);
-    contains(&got, "\"delta\":\"Wait.\"");
-    contains(&got, "\"type\":\"function_call\",\"status\":\"in_progress\"");
-    contains(&got, "event: response.function_call_arguments.delta");
-    contains(&got, "event: response.function_call_arguments.done");
-    contains(&got, "\"arguments\":\"{\\\"city\\\": \\\"Bonn\\\"}\"");
-    contains(&got, "event: response.completed");
+    assert_has(buf_text(&got), "\"delta\":\"Wait.\"");
+    assert_has(buf_text(&got), "\"type\":\"function_call\",\"status\":\"in_progress\"");
+    assert_has(buf_text(&got), "event: response.function_call_arguments.delta");
+    assert_has(buf_text(&got), "event: response.function_call_arguments.done");
+    assert_has(buf_text(&got), "\"arguments\":\"{\\\"city\\\": \\\"Bonn\\\"}\"");
+    assert_has(buf_text(&got), "event: response.completed");
     find_string(strstr(buf_text(&got), "\"id\":\"resp_"), "resp_", id);
     find_string(strstr(buf_text(&got), "\"call_id\":\"") + strlen("\"call_id\":\""), "call_",
                 call_id);
@@ -334,8 +273,8 @@ static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **sta
              "\"function_call_output\",\"call_id\":\"%s\",\"output\":\"20 degrees\"}]}",
              id, call_id);
     ask(&daemon, "POST", "/v1/responses", body, &got);
-    contains(&got, "\"text\":\"Yes.\"");
-    contains(&got, "\"match\":\"append\"");
+    assert_has(buf_text(&got), "\"text\":\"Yes.\"");
+    assert_has(buf_text(&got), "\"match\":\"append\"");
     assert_non_null(strstr(fake_engine_record().prompt, "20 degrees"));
     stop(&daemon);
     buf_done(&got);
