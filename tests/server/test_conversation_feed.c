@@ -1,0 +1,304 @@
+/* test_conversation_feed.c - what of a request is fed to the session that goes on. */
+#include "server/conversation.h"
+
+#include <string.h>
+
+#include "core/base/err.h"
+#include "tests/support/check.h"
+#include "tests/support/conversation_talk.h"
+
+static void new_conversation_is_fed_whole(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'s', "Be kind."}, {'u', "Hi"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_NEW);
+    assert_int_equal(plan.keep, 0);
+    assert_true(plan.is_start);
+    assert_string_equal(conversation_plan_id(&plan), "x");
+    assert_string_equal(talk_fed(&plan),
+                        "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi"
+                        "<|im_end|>\n<|im_start|>assistant\n");
+    talk_end(all, &plan, (struct ending){.text = "Hello"});
+    conversations_close(&all);
+    assert_int_equal(talk_n_forgotten, 0); /* the engine keeps the session for the next run */
+}
+
+static void next_turn_feeds_only_what_follows(void **state)
+{
+    (void)state;
+    const char *const ids[] = {"x", NULL};
+    for (int i = 0; i < 2; i++) {
+        struct conversations *all = talk_open();
+        talk_turn(all, ids[i], SAID({'u', "Hi"}), "Hello");
+        struct conversation_plan plan;
+        /* The client trims and changes line ends. */
+        talk_begin(all, ids[i], SAID({'u', "Hi\r\n"}, {'a', " Hello "}, {'u', "More"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_false(plan.is_start);
+        assert_int_equal(plan.keep, strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                           "Hello"));
+        assert_string_equal(talk_fed(&plan), "<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                             "<|im_start|>assistant\n");
+        talk_end(all, &plan, (struct ending){.text = "Yes"});
+        conversations_close(&all);
+    }
+}
+
+/* The model thought, or called a tool: what the session holds is not what the client sends back. */
+static void an_answer_in_other_words_is_gone_on_from(void **state)
+{
+    (void)state;
+    for (size_t n_unkept = 0; n_unkept <= 2; n_unkept++) {
+        struct conversations *all = talk_open();
+        struct conversation_plan plan;
+        talk_begin(all, "x", SAID({'u', "Hi"}), &plan);
+        int64_t prompt_end = talk_n_fed(&plan);
+        struct engine_usage usage = {.position = prompt_end + 52, .n_text_kept = 52 - n_unkept};
+        struct conversation_result result = {
+            .usage = &usage,
+            .n_fed = prompt_end,
+            .last_token = 77,
+            .answer = {.content = "Hello", .len = 5},
+            .raw = "<think>This is how one greets somebody.</think>Hello",
+            .n_raw = 52,
+        };
+        conversations_end(all, &plan, &result);
+        talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_APPEND);
+        assert_int_equal(plan.keep, prompt_end + 52);
+        static const char after[] = "lo<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                    "<|im_start|>assistant\n";
+        assert_string_equal(talk_fed(&plan), after + 2 - n_unkept);
+        talk_end(all, &plan, (struct ending){.text = "x"});
+        conversations_close(&all);
+    }
+}
+
+/* What the session has read was written for other tools. */
+static void other_tools_mean_reading_again(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    talk_turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct chat_message messages[] = {talk_message('u', "Hi"), talk_message('a', "Hello"),
+                                      talk_message('u', "More")};
+    struct conversation_ask ask = {.owner = 1, .id = "x", .messages = messages, .n_messages = 3};
+    ask.render.tools = "[1]";
+    ask.render.tools_len = 3;
+    struct conversation_plan plan;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    conversations_abandon(all, &plan);
+    ask.render.tools_len = 0;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void text_that_the_session_lacks_is_fed_again(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'u', "Hi"}), &plan);
+    talk_end(all, &plan,
+             (struct ending){.text = " Hello world", .n_unkept = 6, .is_cancelled = true});
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(talk_fed(&plan), " world<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                         "<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+
+    /* The client may also ask to go on speaking. */
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_true(plan.is_continuation);
+    assert_string_equal(talk_fed(&plan), " world");
+    talk_end(all, &plan, (struct ending){.text = " again"});
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello world again"}, {'u', "So"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(talk_fed(&plan),
+                        "<|im_end|>\n<|im_start|>user\nSo<|im_end|>\n<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static void same_question_again_replays_one_token(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    talk_turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    for (int i = 0; i < 3; i++) {
+        talk_begin(all, "x", SAID({'u', "Hi"}), &plan);
+        assert_int_equal(plan.match, CONVERSATION_REWIND);
+        assert_int_equal(plan.replay, 77);
+        assert_int_equal(plan.keep,
+                         strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n") - 1);
+        talk_end(all, &plan, (struct ending){.text = "Another"});
+    }
+    assert_int_equal(talk_turn(all, "x", SAID({'u', "Hi"}, {'a', "Another"}, {'u', "More"}), "Yes"),
+                     CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void edit_goes_back_to_the_boundary_before(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    talk_turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    talk_turn(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), "Two");
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_FORK);
+    assert_int_not_equal(plan.source, 0);
+    assert_int_not_equal(plan.source, plan.session);
+    assert_int_equal(plan.keep, strlen("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                       "Hello"));
+    assert_string_equal(talk_fed(&plan), "<|im_end|>\n<|im_start|>user\nThree<|im_end|>\n"
+                                         "<|im_start|>assistant\n");
+    talk_end(all, &plan, (struct ending){.text = "Four"});
+    conversations_close(&all);
+}
+
+static void edit_beyond_reach_is_read_anew_in_place(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    struct conversation_plan plan;
+    talk_turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "One"}), &plan);
+    uint64_t session = plan.session;
+    talk_end(all, &plan, (struct ending){.text = "Two", .rewind_limit = 100000});
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_int_equal(plan.session, session);
+    assert_int_equal(plan.keep, 0);
+    assert_int_equal(plan.begin, 0);
+    assert_true(plan.is_start);
+    talk_end(all, &plan, (struct ending){.text = "Four"});
+    assert_int_equal(
+        talk_turn(all, "x",
+                  SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Three"}, {'a', "Four"}, {'u', "Five"}),
+                  "Six"),
+        CONVERSATION_APPEND);
+    conversations_close(&all);
+}
+
+static void changed_answer_is_not_taken_for_ours(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    talk_turn(all, "x", SAID({'u', "Hi"}), "Hello");
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Goodbye"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_non_null(strstr(talk_fed(&plan), "Goodbye"));
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
+static struct conversations *open_with(const struct chat_template *template)
+{
+    struct conversations_options options = talk_options();
+    options.chat_template = template;
+    return talk_open_with(&options);
+}
+
+static void template_that_trims_is_followed(void **state)
+{
+    (void)state;
+    struct chat_template *llama2 = NULL;
+    assert_true(chat_template_open_named(&llama2, "llama2", NULL));
+    struct conversations *all = open_with(llama2);
+    talk_turn(all, "x", SAID({'u', "Hi"}), " Hello \n\n");
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(talk_fed(&plan), " </s><s>[INST] More [/INST]");
+    talk_end(all, &plan, (struct ending){.text = "Yes"});
+    conversations_close(&all);
+    chat_template_close(&llama2);
+}
+
+static struct chat_template *open_jinja(const char *jinja)
+{
+    const struct chat_template_source source = {.jinja = jinja, .jinja_len = strlen(jinja)};
+    struct chat_template *template = NULL;
+    assert_true(chat_template_open_strict(&template, &source, NULL));
+    return template;
+}
+
+static enum conversation_match turn_with(struct conversations *all, const char *tools, int64_t now,
+                                         const struct said *said)
+{
+    struct chat_message messages[8];
+    struct conversation_plan plan;
+    size_t n = talk_messages(said, messages, 8);
+    struct conversation_ask ask = {
+        .id = "x",
+        .messages = messages,
+        .n_messages = n,
+        .render = {.tools = tools, .tools_len = strlen(tools), .now = now},
+    };
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    conversations_take_session(all, &plan);
+    enum conversation_match match = plan.match;
+    talk_end(all, &plan, (struct ending){.text = "Hello"});
+    return match;
+}
+
+static void midnight_changes_nothing_that_was_read(void **state)
+{
+    (void)state;
+    struct chat_template *template = open_jinja(
+        "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}{{ m.content }}{% endfor %}");
+    struct conversations *all = open_with(template);
+    turn_with(all, "", 0, SAID({'u', "Hi"}));
+    assert_int_equal(turn_with(all, "", 4000000000, SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "A"})),
+                     CONVERSATION_APPEND);
+    conversations_close(&all);
+    chat_template_close(&template);
+}
+
+/* The client hears why, and nothing is remembered. */
+static void messages_that_the_template_refuses(void **state)
+{
+    (void)state;
+    struct chat_template *template =
+        open_jinja("{% for m in messages %}{{ raise_exception('No x') if m.content == 'x' else "
+                   "m.content }}{% endfor %}");
+    struct conversations *all = open_with(template);
+    const struct chat_message message = talk_message('u', "x");
+    struct conversation_ask ask = {.id = "x", .messages = &message, .n_messages = 1};
+    struct conversation_plan plan;
+    struct err err = {0};
+    assert_int_equal(conversations_begin(all, &ask, &plan, &err), CONVERSATIONS_FAILED);
+    assert_int_equal(err.code, ERR_INVALID);
+    assert_non_null(strstr(err.text, "No x"));
+    assert_int_equal(conversations_count(all), 0);
+    conversations_close(&all);
+    chat_template_close(&template);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(new_conversation_is_fed_whole),
+        cmocka_unit_test(next_turn_feeds_only_what_follows),
+        cmocka_unit_test(an_answer_in_other_words_is_gone_on_from),
+        cmocka_unit_test(other_tools_mean_reading_again),
+        cmocka_unit_test(text_that_the_session_lacks_is_fed_again),
+        cmocka_unit_test(same_question_again_replays_one_token),
+        cmocka_unit_test(edit_goes_back_to_the_boundary_before),
+        cmocka_unit_test(edit_beyond_reach_is_read_anew_in_place),
+        cmocka_unit_test(changed_answer_is_not_taken_for_ours),
+        cmocka_unit_test(template_that_trims_is_followed),
+        cmocka_unit_test(midnight_changes_nothing_that_was_read),
+        cmocka_unit_test(messages_that_the_template_refuses),
+    };
+    return cmocka_run_group_tests(tests, talk_init, talk_done);
+}
