@@ -66,6 +66,12 @@ bool schema_write_string(struct schema_writer *writer, const json_t *schema, str
 bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
                          struct buf *out);
 
+/* What stands between two items or properties. */
+#define SCHEMA_COMMA "\",\" json-space "
+/* "(X (, X){..})" for min to max of X, an expression; max < 0: any number. Nothing when max is 0.
+ */
+void schema_write_list(struct buf *out, const char *item, int min, int max);
+
 /* Multiples of a number within a range. */
 struct number_range;
 bool schema_write_multiple(struct schema_writer *writer, const json_t *step,
