@@ -6,27 +6,14 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/base/hex.h"
+#include "core/text/regex_class.h"
 #include "core/text/utf8.h"
 
 enum {
     MAX_LEN = 16384,
     MAX_DEPTH = 40,
-    MAX_RANGES = 256,
     MAX_COUNT = 100000,
-    LAST_POINT = 0x10FFFF,
     ENDLESS = INT_MAX,
-};
-
-/* Characters first .. last. */
-struct range {
-    uint32_t first, last;
-};
-
-struct class
-{
-    struct range ranges[MAX_RANGES];
-    int n;
-    bool is_negated;
 };
 
 /* How many characters a part of the expression stands for. */
@@ -75,51 +62,11 @@ static int multiply_spans(int a, int b)
 
 /* ---- characters ---- */
 
-static bool add_range(struct regex *regex, struct class *class, uint32_t first, uint32_t last)
-{
-    if (class->n == MAX_RANGES)
-        return fail(regex, "a class has too many characters");
-    class->ranges[class->n++] = (struct range){first, last};
-    return true;
-}
+static const char TOO_MANY[] = "a class has too many characters";
 
-/* The digits, word characters or spaces that \d, \w, \s mean, in order. */
-static const struct {
-    char name;
-    int n;
-    struct range ranges[10];
-} NAMED[] = {
-    {'d', 1, {{'0', '9'}}},
-    {'w', 4, {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}}},
-    {'s',
-     10,
-     {{'\t', '\r'},
-      {' ', ' '},
-      {0xA0, 0xA0},
-      {0x1680, 0x1680},
-      {0x2000, 0x200A},
-      {0x2028, 0x2029},
-      {0x202F, 0x202F},
-      {0x205F, 0x205F},
-      {0x3000, 0x3000},
-      {0xFEFF, 0xFEFF}}},
-};
-
-/* A capital letter means all others. */
-static bool add_named(struct regex *regex, struct class *class, char name)
+static bool add_range(struct regex *regex, struct regex_class *class, uint32_t first, uint32_t last)
 {
-    size_t k = name == 'd' || name == 'D' ? 0 : name == 'w' || name == 'W' ? 1 : 2;
-    bool is_opposite = name != NAMED[k].name;
-    uint32_t next = 0;
-    for (int i = 0; i < NAMED[k].n; i++) {
-        struct range range = NAMED[k].ranges[i];
-        bool is_added = is_opposite ? add_range(regex, class, next, range.first - 1)
-                                    : add_range(regex, class, range.first, range.last);
-        if (!is_added)
-            return false;
-        next = range.last + 1;
-    }
-    return !is_opposite || add_range(regex, class, next, LAST_POINT);
+    return regex_class_add(class, first, last) || fail(regex, TOO_MANY);
 }
 
 static bool take_hex(struct regex *regex, int n_digits, uint32_t *out)
@@ -134,15 +81,10 @@ static bool take_hex(struct regex *regex, int n_digits, uint32_t *out)
         point = point << 4 | (uint32_t)digit;
     }
     bool is_good = is_braced ? n > 0 && take(regex, '}') : n == n_digits;
-    if (!is_good || point > LAST_POINT || (point >= 0xD800 && point <= 0xDFFF))
+    if (!is_good || point > REGEX_CLASS_LAST_POINT || (point >= 0xD800 && point <= 0xDFFF))
         return fail(regex, "an escape names no character: \\xNN, \\uNNNN or \\u{N}");
     *out = point;
     return true;
-}
-
-static bool is_class_name(char c)
-{
-    return c != '\0' && strchr("dwsDWS", c) != NULL;
 }
 
 /* After the backslash, one character. */
@@ -182,18 +124,18 @@ static bool take_point(struct regex *regex, uint32_t *out)
     return len > 0 || fail(regex, "a character is missing, or is not UTF-8");
 }
 
-static bool take_class_name(struct regex *regex, struct class *class)
+static bool take_class_name(struct regex *regex, struct regex_class *class)
 {
     regex->at++; /* the backslash */
-    return add_named(regex, class, *regex->at++);
+    return regex_class_add_named(class, *regex->at++) || fail(regex, TOO_MANY);
 }
 
 static bool is_at_class_name(const struct regex *regex)
 {
-    return regex->end - regex->at > 1 && regex->at[0] == '\\' && is_class_name(regex->at[1]);
+    return regex->end - regex->at > 1 && regex->at[0] == '\\' && regex_class_is_name(regex->at[1]);
 }
 
-static bool parse_class(struct regex *regex, struct class *class)
+static bool parse_class(struct regex *regex, struct regex_class *class)
 {
     class->is_negated = take(regex, '^');
     while (!take(regex, ']')) {
@@ -225,92 +167,12 @@ static bool parse_class(struct regex *regex, struct class *class)
     return true;
 }
 
-/* ---- classes to GBNF ---- */
-
-static bool class_has(const struct class *class, uint32_t point)
+static void write_class(struct regex *regex, struct regex_class *class)
 {
-    bool is_listed = false;
-    for (int i = 0; i < class->n; i++)
-        is_listed =
-            is_listed || (point >= class->ranges[i].first && point <= class->ranges[i].last);
-    return is_listed != class->is_negated;
-}
-
-static void write_ranges(struct regex *regex, const struct class *class)
-{
-    for (int i = 0; i < class->n; i++) {
-        buf_append_format(regex->out, "\\U%08X", class->ranges[i].first);
-        if (class->ranges[i].last > class->ranges[i].first)
-            buf_append_format(regex->out, "-\\U%08X", class->ranges[i].last);
-    }
-}
-
-/* Cuts what GBNF's escapes cannot name out of the ranges: surrogates. */
-static void drop_surrogates(struct class *class)
-{
-    int n = class->n;
-    for (int i = 0; i < n; i++) {
-        struct range *range = &class->ranges[i];
-        if (range->last < 0xD800 || range->first > 0xDFFF)
-            continue;
-        if (range->first >= 0xD800)
-            range->first = 0xE000;
-        if (range->last <= 0xDFFF)
-            range->last = 0xD7FF;
-    }
-}
-
-/* Plain characters of a JSON string are all but quote, backslash and control characters; those that
- * have a short escape are written with it, the other control characters not at all. */
-static void write_json_class(struct regex *regex, const struct class *class)
-{
-    static const struct {
-        uint32_t point;
-        const char *escape;
-    } escapes[] = {{'"', "\\\""}, {'\\', "\\\\"}, {'\b', "b"}, {'\f', "f"},
-                   {'\n', "n"},   {'\r', "r"},    {'\t', "t"}};
-    struct buf *out = regex->out;
-    bool has_escapes = false;
-    buf_append_text(out, "(");
-    if (class->is_negated) {
-        buf_append_text(out, "[^\"\\\\\\x00-\\x1F");
-        write_ranges(regex, class);
-        buf_append_text(out, "]");
-    } else {
-        /* The same without a negation: what lies between the special characters. */
-        static const struct range plain[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, LAST_POINT}};
-        buf_append_text(out, "[");
-        for (int i = 0; i < class->n; i++) {
-            for (int p = 0; p < 3; p++) {
-                uint32_t first = class->ranges[i].first, last = class->ranges[i].last;
-                first = first > plain[p].first ? first : plain[p].first;
-                last = last < plain[p].last ? last : plain[p].last;
-                if (first <= last)
-                    buf_append_format(out, "\\U%08X-\\U%08X", first, last);
-            }
-        }
-        buf_append_text(out, "]");
-    }
-    for (size_t i = 0; i < sizeof escapes / sizeof escapes[0]; i++) {
-        if (!class_has(class, escapes[i].point))
-            continue;
-        buf_append_text(out, has_escapes ? "" : " | \"\\\\\" [");
-        buf_append_text(out, escapes[i].escape);
-        has_escapes = true;
-    }
-    buf_append_text(out, has_escapes ? "])" : ")");
-}
-
-static void write_class(struct regex *regex, struct class *class)
-{
-    drop_surrogates(class);
-    if (regex->kind == GRAMMAR_REGEX_JSON_STRING) {
-        write_json_class(regex, class);
-        return;
-    }
-    buf_append_text(regex->out, class->is_negated ? "[^" : "[");
-    write_ranges(regex, class);
-    buf_append_text(regex->out, "]");
+    if (regex->kind == GRAMMAR_REGEX_JSON_STRING)
+        regex_class_write_json(class, regex->out);
+    else
+        regex_class_write(class, regex->out);
 }
 
 /* ---- the expression ---- */
@@ -346,7 +208,7 @@ static bool parse_group(struct regex *regex, struct span *out)
 
 static bool parse_atom(struct regex *regex, struct span *out)
 {
-    struct class class = {.n = 0};
+    struct regex_class class = {.n = 0};
     *out = (struct span){1, 1};
     if (take(regex, '('))
         return parse_group(regex, out);
@@ -479,7 +341,7 @@ static bool parse_sequence(struct regex *regex, bool may_limit, struct span *out
 
 static void write_any(struct regex *regex)
 {
-    struct class any = {.is_negated = true};
+    struct regex_class any = {.is_negated = true};
     write_class(regex, &any);
     buf_append_text(regex->out, "* ");
 }
