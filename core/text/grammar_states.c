@@ -4,27 +4,11 @@
 #include <string.h>
 
 enum {
-    MAX_INSERTION_SORT = 24,
     MIN_SEEN_SLOTS = 256,
     DEFAULT_MAX_BYTES = 8 << 20,
     DEFAULT_MAX_WORK = 2 << 20,
     MAX_SEEN = 2 * GRAMMAR_MAX_NODES,
 };
-
-static uint64_t pair(uint32_t high, uint32_t low)
-{
-    return (uint64_t)high << 32 | low;
-}
-
-static uint32_t high_of(uint64_t word)
-{
-    return (uint32_t)(word >> 32);
-}
-
-static uint32_t low_of(uint64_t word)
-{
-    return (uint32_t)word;
-}
 
 static bool fail(struct grammar_states *states, enum grammar_status status)
 {
@@ -33,48 +17,9 @@ static bool fail(struct grammar_states *states, enum grammar_status status)
     return false;
 }
 
-/* ---- lists ---- */
-
 static bool push(struct grammar_states *states, struct grammar_words *words, uint64_t word)
 {
-    if (words->n == words->max) {
-        uint32_t max = words->max == 0 ? 64 : words->max * 2;
-        uint64_t *items = realloc(words->items, max * sizeof *items);
-        if (items == NULL)
-            return fail(states, GRAMMAR_NO_MEMORY);
-        words->items = items;
-        words->max = max;
-    }
-    words->items[words->n++] = word;
-    return true;
-}
-
-static int compare_words(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void sort_unique(struct grammar_words *words)
-{
-    uint64_t *items = words->items;
-    if (words->n > MAX_INSERTION_SORT) {
-        qsort(items, words->n, sizeof *items, compare_words);
-    } else {
-        for (uint32_t i = 1; i < words->n; i++) {
-            uint64_t word = items[i];
-            uint32_t j = i;
-            for (; j > 0 && items[j - 1] > word; j--)
-                items[j] = items[j - 1];
-            items[j] = word;
-        }
-    }
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < words->n; i++) {
-        if (i == 0 || items[i] != items[i - 1])
-            items[n++] = items[i];
-    }
-    words->n = n;
+    return grammar_words_push(words, word) || fail(states, GRAMMAR_NO_MEMORY);
 }
 
 static bool reserve(struct grammar_states *states, void *array_ptr, size_t size, uint32_t n,
@@ -106,8 +51,9 @@ static bool intern_stacks(struct grammar_states *states, const struct grammar_wo
     uint16_t depth = 0;
     for (uint32_t i = 0; i < frames->n; i++) {
         uint64_t frame = frames->items[i];
-        uint16_t below =
-            high_of(frame) == GRAMMAR_NONE ? 0 : (uint16_t)(states->depths[low_of(frame)] + 1);
+        uint16_t below = grammar_word_high(frame) == GRAMMAR_NONE
+                             ? 0
+                             : (uint16_t)(states->depths[grammar_word_low(frame)] + 1);
         depth = below > depth ? below : depth;
     }
     states->depths[*out] = depth;
@@ -129,23 +75,24 @@ static bool push_frames_of(struct grammar_states *states, uint32_t stacks)
 /* Words (node, stacks) sorted by node to one word per node: what equal nodes stand on is merged. */
 static bool merge_nodes(struct grammar_states *states, struct grammar_words *words)
 {
-    sort_unique(words);
+    grammar_words_sort_unique(words);
     uint32_t n = 0;
     for (uint32_t i = 0, j; i < words->n; i = j) {
         uint64_t word = words->items[i];
-        for (j = i + 1; j < words->n && high_of(words->items[j]) == high_of(word); j++)
+        for (j = i + 1;
+             j < words->n && grammar_word_high(words->items[j]) == grammar_word_high(word); j++)
             ;
         if (j > i + 1) {
             uint32_t stacks;
             states->frames.n = 0;
             for (uint32_t k = i; k < j; k++) {
-                if (!push_frames_of(states, low_of(words->items[k])))
+                if (!push_frames_of(states, grammar_word_low(words->items[k])))
                     return false;
             }
-            sort_unique(&states->frames);
+            grammar_words_sort_unique(&states->frames);
             if (!intern_stacks(states, &states->frames, &stacks))
                 return false;
-            word = pair(high_of(word), stacks);
+            word = grammar_word(grammar_word_high(word), stacks);
         }
         words->items[n++] = word;
     }
@@ -189,7 +136,7 @@ static bool meet(struct grammar_states *states, uint32_t node, uint32_t stacks)
         return true;
     if (states->n_seen * 2 >= states->n_seen_slots && !grow_seen(states))
         return false;
-    uint64_t word = pair(node, stacks);
+    uint64_t word = grammar_word(node, stacks);
     uint32_t slot = (uint32_t)(word * 0x9E3779B97F4A7C15u >> 32) & (states->n_seen_slots - 1);
     for (; states->seen_in[slot] == states->closure;
          slot = (slot + 1) & (states->n_seen_slots - 1)) {
@@ -208,7 +155,7 @@ static bool meet(struct grammar_states *states, uint32_t node, uint32_t stacks)
 /* Remembers a call until all that call the same rule are known. */
 static bool add_call(struct grammar_states *states, uint64_t word)
 {
-    uint32_t rule = states->grammar->nodes[high_of(word)].arg;
+    uint32_t rule = states->grammar->nodes[grammar_word_high(word)].arg;
     uint32_t order = states->grammar->rules[rule].order;
     uint64_t before = states->call_heads[rule];
     states->call_heads[rule] = states->calls.n;
@@ -222,9 +169,9 @@ static bool leave_rule(struct grammar_states *states, uint32_t stacks, bool *acc
     const uint64_t *frames = interner_words(&states->stacks, stacks, &n);
     states->work += n;
     for (uint32_t i = 0; i < n; i++) {
-        if (high_of(frames[i]) == GRAMMAR_NONE)
+        if (grammar_word_high(frames[i]) == GRAMMAR_NONE)
             *accepts = true;
-        else if (!meet(states, high_of(frames[i]), low_of(frames[i])))
+        else if (!meet(states, grammar_word_high(frames[i]), grammar_word_low(frames[i])))
             return false;
     }
     return true;
@@ -237,8 +184,8 @@ static bool follow(struct grammar_states *states, bool is_inside, bool *accepts)
 {
     while (states->todo.n > 0) {
         uint64_t word = states->todo.items[--states->todo.n];
-        uint32_t stacks = low_of(word);
-        const struct grammar_node *node = &states->grammar->nodes[high_of(word)];
+        uint32_t stacks = grammar_word_low(word);
+        const struct grammar_node *node = &states->grammar->nodes[grammar_word_high(word)];
         bool is_good = true;
         switch ((enum grammar_op)node->op) {
         case GRAMMAR_SET:
@@ -271,7 +218,7 @@ static bool take_calls(struct grammar_states *states, uint32_t rule)
     while (at != GRAMMAR_NONE) {
         if (!push(states, &states->kernel, states->calls.items[at]))
             return false;
-        at = low_of(states->calls.items[at + 1]);
+        at = grammar_word_low(states->calls.items[at + 1]);
     }
     states->call_heads[rule] = GRAMMAR_NONE;
     return merge_nodes(states, &states->kernel);
@@ -286,19 +233,20 @@ static bool enter_rule(struct grammar_states *states, uint32_t rule)
     states->frames.n = 0;
     for (uint32_t i = 0; i < states->kernel.n; i++) {
         uint64_t word = states->kernel.items[i];
-        const struct grammar_node *node = &states->grammar->nodes[high_of(word)];
+        const struct grammar_node *node = &states->grammar->nodes[grammar_word_high(word)];
         bool is_good = true;
         if (node->is_tail_call)
-            is_good = push_frames_of(states, low_of(word));
-        else if (states->depths[low_of(word)] < GRAMMAR_MAX_DEPTH)
-            is_good = push(states, &states->frames, pair(node->next, low_of(word)));
+            is_good = push_frames_of(states, grammar_word_low(word));
+        else if (states->depths[grammar_word_low(word)] < GRAMMAR_MAX_DEPTH)
+            is_good =
+                push(states, &states->frames, grammar_word(node->next, grammar_word_low(word)));
         if (!is_good)
             return false;
     }
     if (states->frames.n == 0)
         return true;
     uint32_t stacks;
-    sort_unique(&states->frames);
+    grammar_words_sort_unique(&states->frames);
     return intern_stacks(states, &states->frames, &stacks) &&
            meet(states, states->grammar->rules[rule].entry, stacks);
 }
@@ -329,7 +277,7 @@ static void clear_closure(struct grammar_states *states)
         states->closure = 1;
     }
     for (uint32_t i = 0; i < states->calls.n; i += 2) /* a closure that failed left some */
-        states->call_heads[states->grammar->nodes[high_of(states->calls.items[i])].arg] =
+        states->call_heads[states->grammar->nodes[grammar_word_high(states->calls.items[i])].arg] =
             GRAMMAR_NONE;
     if (states->calls.n > 0)
         memset(states->pending, 0, (states->grammar->n_rules / 64 + 1) * sizeof *states->pending);
@@ -373,7 +321,7 @@ static bool find_state(struct grammar_states *states, uint32_t *out)
     uint32_t kernel;
     if (states->status != GRAMMAR_OK)
         return false;
-    sort_unique(&states->kernel);
+    grammar_words_sort_unique(&states->kernel);
     if (!interner_add(&states->kernels, states->kernel.items, states->kernel.n, &kernel, &is_new) ||
         !reserve(states, &states->kernel_states, sizeof *states->kernel_states, kernel + 1,
                  &states->max_kernel_states))
@@ -385,7 +333,8 @@ static bool find_state(struct grammar_states *states, uint32_t *out)
     states->kernel_states[kernel] = GRAMMAR_NONE;
     clear_closure(states);
     for (uint32_t i = 0; i < states->kernel.n; i++) {
-        if (!meet(states, high_of(states->kernel.items[i]), low_of(states->kernel.items[i])))
+        if (!meet(states, grammar_word_high(states->kernel.items[i]),
+                  grammar_word_low(states->kernel.items[i])))
             return false;
     }
     if (!follow(states, true, &accepts) || !enter_rules(states, &accepts) ||
@@ -419,9 +368,9 @@ uint32_t grammar_states_find(struct grammar_states *states, uint32_t state, unsi
     states->work += n / 16; /* looking is much cheaper than following */
     states->kernel.n = 0;
     for (uint32_t i = 1; i < n; i++) {
-        const struct grammar_node *node = &states->grammar->nodes[high_of(words[i])];
+        const struct grammar_node *node = &states->grammar->nodes[grammar_word_high(words[i])];
         if (grammar_set_has(&states->grammar->sets[node->arg], char_class) &&
-            !push(states, &states->kernel, pair(node->next, low_of(words[i]))))
+            !push(states, &states->kernel, grammar_word(node->next, grammar_word_low(words[i]))))
             return GRAMMAR_DEAD;
     }
     if (states->kernel.n > 0 && !find_state(states, &next))
@@ -466,7 +415,7 @@ static bool add_first(struct grammar_states *states)
     uint32_t dead;
     states->frames.n = 0;
     states->found.n = 0;
-    return push(states, &states->frames, pair(GRAMMAR_NONE, 0)) &&
+    return push(states, &states->frames, grammar_word(GRAMMAR_NONE, 0)) &&
            intern_stacks(states, &states->frames, &states->bottom) &&
            intern_state(states, false, &dead);
 }
@@ -495,11 +444,11 @@ void grammar_states_done(struct grammar_states *states)
     free(states->ways);
     free(states->kernel_states);
     free(states->depths);
-    free(states->todo.items);
-    free(states->found.items);
-    free(states->calls.items);
-    free(states->frames.items);
-    free(states->kernel.items);
+    grammar_words_done(&states->todo);
+    grammar_words_done(&states->found);
+    grammar_words_done(&states->calls);
+    grammar_words_done(&states->frames);
+    grammar_words_done(&states->kernel);
     free(states->call_heads);
     free(states->pending);
     free(states->seen);
@@ -513,14 +462,14 @@ static void mark_stacks(const struct grammar_states *states, uint32_t state, boo
     uint32_t n;
     const uint64_t *words = interner_words(&states->states, state, &n);
     for (uint32_t i = 1; i < n; i++)
-        is_needed[low_of(words[i])] = true;
+        is_needed[grammar_word_low(words[i])] = true;
     for (uint32_t stacks = states->stacks.n; stacks > 0; stacks--) {
         if (!is_needed[stacks - 1])
             continue;
         const uint64_t *frames = interner_words(&states->stacks, stacks - 1, &n);
         for (uint32_t i = 0; i < n; i++) {
-            if (high_of(frames[i]) != GRAMMAR_NONE)
-                is_needed[low_of(frames[i])] = true;
+            if (grammar_word_high(frames[i]) != GRAMMAR_NONE)
+                is_needed[grammar_word_low(frames[i])] = true;
         }
     }
 }
@@ -536,9 +485,10 @@ static bool move_stacks(struct grammar_states *to, const struct interner *from,
         const uint64_t *frames = interner_words(from, stacks, &n);
         to->frames.n = 0;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t below =
-                high_of(frames[i]) == GRAMMAR_NONE ? 0 : new_numbers[low_of(frames[i])];
-            if (!push(to, &to->frames, pair(high_of(frames[i]), below)))
+            uint32_t below = grammar_word_high(frames[i]) == GRAMMAR_NONE
+                                 ? 0
+                                 : new_numbers[grammar_word_low(frames[i])];
+            if (!push(to, &to->frames, grammar_word(grammar_word_high(frames[i]), below)))
                 return false;
         }
         if (!intern_stacks(to, &to->frames, &new_numbers[stacks]))
@@ -554,7 +504,9 @@ static bool move_state(struct grammar_states *to, const struct grammar_states *f
     const uint64_t *words = interner_words(&from->states, keep, &n);
     to->found.n = 0;
     for (uint32_t i = 1; i < n; i++) {
-        if (!push(to, &to->found, pair(high_of(words[i]), new_numbers[low_of(words[i])])))
+        if (!push(
+                to, &to->found,
+                grammar_word(grammar_word_high(words[i]), new_numbers[grammar_word_low(words[i])])))
             return false;
     }
     return intern_state(to, words[0] != 0, out);

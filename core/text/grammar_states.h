@@ -10,6 +10,7 @@
 #define CORE_TEXT_GRAMMAR_STATES_H
 
 #include "core/text/grammar_code.h"
+#include "core/text/grammar_words.h"
 #include "core/text/interner.h"
 
 enum { GRAMMAR_MAX_DEPTH = 512 }; /* rules inside of rules; what would go deeper is forbidden */
@@ -19,11 +20,6 @@ enum grammar_status {
     GRAMMAR_FULL,     /* too many states: grammar_states_forget makes room */
     GRAMMAR_TOO_HARD, /* max_work is used up */
     GRAMMAR_NO_MEMORY,
-};
-
-struct grammar_words {
-    uint64_t *items;
-    uint32_t n, max;
 };
 
 struct grammar_states {
