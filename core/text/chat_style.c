@@ -26,6 +26,9 @@ struct style {
     bool trims_assistant;
 };
 
+/* The system text stands above the user's, an empty line between them. */
+#define MERGED_ABOVE .merged_open = "", .merged_close = "\n\n", .merged_close_alone = ""
+
 static const struct style STYLES[] = {
     /* Qwen, SmolLM, Yi, Hermes ... (their default system messages are not added) */
     [CHAT_STYLE_CHATML] = {.name = "chatml",
@@ -79,9 +82,7 @@ static const struct style STYLES[] = {
                             .assistant_open = "",
                             .assistant_close = "</s>",
                             .generation = "",
-                            .merged_open = "",
-                            .merged_close = "\n\n",
-                            .merged_close_alone = ""},
+                            MERGED_ABOVE},
     /* Gemma, with the system text where Gemma 3 puts it */
     [CHAT_STYLE_GEMMA] = {.name = "gemma",
                           .user_open = "<start_of_turn>user\n",
@@ -89,9 +90,7 @@ static const struct style STYLES[] = {
                           .assistant_open = "<start_of_turn>model\n",
                           .assistant_close = "<end_of_turn>\n",
                           .generation = "<start_of_turn>model\n",
-                          .merged_open = "",
-                          .merged_close = "\n\n",
-                          .merged_close_alone = "",
+                          MERGED_ABOVE,
                           .trims_user = true,
                           .trims_assistant = true},
     /* Mistral-7B-Instruct-v0.1, v0.2 and Mixtral as corrected later */
@@ -101,9 +100,7 @@ static const struct style STYLES[] = {
                                .assistant_open = " ",
                                .assistant_close = "</s>",
                                .generation = "",
-                               .merged_open = "",
-                               .merged_close = "\n\n",
-                               .merged_close_alone = ""},
+                               MERGED_ABOVE},
     /* Mistral-7B-Instruct-v0.3 */
     [CHAT_STYLE_MISTRAL_V3] = {.name = "mistral-v3",
                                .user_open = "[INST] ",
@@ -111,9 +108,7 @@ static const struct style STYLES[] = {
                                .assistant_open = " ",
                                .assistant_close = "</s>",
                                .generation = "",
-                               .merged_open = "",
-                               .merged_close = "\n\n",
-                               .merged_close_alone = "",
+                               MERGED_ABOVE,
                                .trims_assistant = true},
     /* Mistral-Nemo */
     [CHAT_STYLE_MISTRAL_TEKKEN] = {.name = "mistral-tekken",
@@ -122,9 +117,7 @@ static const struct style STYLES[] = {
                                    .assistant_open = "",
                                    .assistant_close = "</s>",
                                    .generation = "",
-                                   .merged_open = "",
-                                   .merged_close = "\n\n",
-                                   .merged_close_alone = ""},
+                                   MERGED_ABOVE},
     /* Mistral-Small-3 */
     [CHAT_STYLE_MISTRAL_V7] = {.name = "mistral-v7",
                                .system_open = "[SYSTEM_PROMPT]",

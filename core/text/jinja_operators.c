@@ -5,18 +5,6 @@
 #include "core/text/jinja_format.h"
 #include "core/text/jinja_run.h"
 
-static double real_of(struct jinja_value value)
-{
-    return value.type == JINJA_FLOAT ? value.real
-           : value.type == JINJA_INT ? (double)value.integer
-                                     : (double)value.boolean;
-}
-
-static int64_t integer_of(struct jinja_value value)
-{
-    return value.type == JINJA_BOOL ? value.boolean : value.integer;
-}
-
 static bool fail_types(struct jinja_run *run, const char *sign, struct jinja_value a,
                        struct jinja_value b)
 {
@@ -107,9 +95,9 @@ static bool numbers(struct jinja_run *run, enum jinja_operator op, struct jinja_
                     struct jinja_value b, struct jinja_value *out)
 {
     bool is_real = a.type == JINJA_FLOAT || b.type == JINJA_FLOAT || op == JINJA_DIV ||
-                   (op == JINJA_POW && integer_of(b) < 0);
-    return is_real ? reals(run, op, real_of(a), real_of(b), out)
-                   : integers(run, op, integer_of(a), integer_of(b), out);
+                   (op == JINJA_POW && jinja_integer(b) < 0);
+    return is_real ? reals(run, op, jinja_real(a), jinja_real(b), out)
+                   : integers(run, op, jinja_integer(a), jinja_integer(b), out);
 }
 
 static bool concat_lists(struct jinja_run *run, struct jinja_value a, struct jinja_value b,
@@ -173,9 +161,9 @@ bool jinja_binary(struct jinja_run *run, enum jinja_operator op, struct jinja_va
     if (op == JINJA_MOD && a.type == JINJA_STRING)
         return jinja_format_percent(run, a.string, b, out);
     if (op == JINJA_MUL && is_sequence(a) && jinja_is_number(b) && b.type != JINJA_FLOAT)
-        return repeat(run, a, integer_of(b), out);
+        return repeat(run, a, jinja_integer(b), out);
     if (op == JINJA_MUL && is_sequence(b) && jinja_is_number(a) && a.type != JINJA_FLOAT)
-        return repeat(run, b, integer_of(a), out);
+        return repeat(run, b, jinja_integer(a), out);
     return fail_types(run, signs[op], a, b);
 }
 
@@ -223,9 +211,9 @@ bool jinja_negate(struct jinja_run *run, struct jinja_value value, bool is_negat
                           jinja_type_name(value));
     if (value.type == JINJA_FLOAT)
         *out = jinja_float(is_negative ? -value.real : value.real);
-    else if (is_negative && integer_of(value) == INT64_MIN)
+    else if (is_negative && jinja_integer(value) == INT64_MIN)
         return too_large(run);
     else
-        *out = jinja_int(is_negative ? -integer_of(value) : integer_of(value));
+        *out = jinja_int(is_negative ? -jinja_integer(value) : jinja_integer(value));
     return true;
 }

@@ -114,14 +114,14 @@ const char *jinja_type_name(struct jinja_value value)
     return names[value.type];
 }
 
-static double real_of(struct jinja_value value)
+double jinja_real(struct jinja_value value)
 {
     return value.type == JINJA_FLOAT ? value.real
            : value.type == JINJA_INT ? (double)value.integer
                                      : (double)value.boolean;
 }
 
-static int64_t integer_of(struct jinja_value value)
+int64_t jinja_integer(struct jinja_value value)
 {
     return value.type == JINJA_BOOL ? value.boolean : value.integer;
 }
@@ -164,8 +164,9 @@ static bool equal_inside(struct jinja_run *run, struct jinja_value a, struct jin
 bool jinja_equal(struct jinja_run *run, struct jinja_value a, struct jinja_value b, bool *out)
 {
     if (jinja_is_number(a) && jinja_is_number(b)) {
-        *out = a.type == JINJA_FLOAT || b.type == JINJA_FLOAT ? real_of(a) == real_of(b)
-                                                              : integer_of(a) == integer_of(b);
+        *out = a.type == JINJA_FLOAT || b.type == JINJA_FLOAT
+                   ? jinja_real(a) == jinja_real(b)
+                   : jinja_integer(a) == jinja_integer(b);
         return true;
     }
     *out = a.type == b.type;
@@ -207,9 +208,9 @@ bool jinja_compare(struct jinja_run *run, struct jinja_value a, struct jinja_val
 {
     if (jinja_is_number(a) && jinja_is_number(b)) {
         if (a.type == JINJA_FLOAT || b.type == JINJA_FLOAT)
-            *out = (real_of(a) > real_of(b)) - (real_of(a) < real_of(b));
+            *out = (jinja_real(a) > jinja_real(b)) - (jinja_real(a) < jinja_real(b));
         else
-            *out = (integer_of(a) > integer_of(b)) - (integer_of(a) < integer_of(b));
+            *out = (jinja_integer(a) > jinja_integer(b)) - (jinja_integer(a) < jinja_integer(b));
         return jinja_spend(run, 1);
     }
     if (a.type == JINJA_STRING && b.type == JINJA_STRING) {

@@ -73,6 +73,9 @@ bool jinja_list_new(struct jinja_run *run, enum jinja_type type, size_t max,
 bool jinja_list_push(struct jinja_run *run, struct jinja_list *list, struct jinja_value item);
 
 bool jinja_is_number(struct jinja_value value); /* int, float or bool */
+/* Of a number; the second of one that is no float. */
+double jinja_real(struct jinja_value value);
+int64_t jinja_integer(struct jinja_value value);
 bool jinja_is_true(struct jinja_value value);
 /* The name of the type as Python's messages have it. */
 const char *jinja_type_name(struct jinja_value value);
