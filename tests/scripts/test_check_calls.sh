@@ -2,18 +2,8 @@
 # check-calls.sh passes on this tree, names a planted call and nothing that only looks like one.
 set -eu
 
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
-passed=0 failed=0
-
-check() { # WHAT STATUS
-    if [ "$2" = 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "failed: $1"
-    fi
-}
+# shellcheck source=tests/scripts/checks.sh
+. tests/scripts/checks.sh
 
 scripts/check-calls.sh && status=0 || status=1
 check "the tree itself" "$status"
@@ -28,5 +18,4 @@ printed=$(scripts/check-calls.sh "$tree") && status=0 || status=1
 check "a call (printed '$printed')" \
     "$([ "$status" = 1 ] && echo "$printed" | grep -q '^server/b.c:1:' && echo 0 || echo 1)"
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+checks_done

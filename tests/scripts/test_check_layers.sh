@@ -2,18 +2,8 @@
 # check-layers.sh passes on this tree and names each planted violation.
 set -eu
 
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
-passed=0 failed=0
-
-check() { # WHAT STATUS
-    if [ "$2" = 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "failed: $1"
-    fi
-}
+# shellcheck source=tests/scripts/checks.sh
+. tests/scripts/checks.sh
 
 # plant FILE INCLUDE EXPECTED - the file is alone in the tree.
 plant() {
@@ -46,5 +36,4 @@ plant server/a.c '"core/session/session.h"' 'server may not include core/session
 plant core/base/a.c '"err.h"' 'core/base may not include err.h'
 plant core/engine/a.c '<uv.h>' '<uv.h> belongs to server/'
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+checks_done

@@ -6,6 +6,7 @@
 
 #include "core/text/grammar_matcher.h"
 #include "tests/core/text/random.h"
+#include "tests/core/text/real_vocab.h"
 #include "tests/core/text/small_vocab.h"
 
 static const char JSON[] =
@@ -163,27 +164,17 @@ static void masks_are_the_definition(void **state)
     tokenizer_close(&tokenizer);
 }
 
+static void check_two_walks(const struct tokenizer *tokenizer)
+{
+    for (uint32_t seed = 1; seed < 3; seed++)
+        check_walk(JSON, tokenizer, 12, seed);
+}
+
 static void masks_of_real_vocabularies(void **state)
 {
     (void)state;
-    static const char *const files[] = {"llama-spm", "gpt-2", "falcon"};
-    int n_read = 0;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[256];
-        struct gguf *file = NULL;
-        struct tokenizer *tokenizer = NULL;
-        snprintf(path, sizeof path, "../shared/fixtures/tokenizer/%s.gguf", files[i]);
-        if (!gguf_open(&file, path, NULL))
-            continue;
-        assert_true(tokenizer_open(&tokenizer, file, NULL));
-        for (uint32_t seed = 1; seed < 3; seed++)
-            check_walk(JSON, tokenizer, 12, seed);
-        tokenizer_close(&tokenizer);
-        gguf_close(&file);
-        n_read++;
-    }
-    if (n_read == 0)
-        skip();
+    static const char *const names[] = {"llama-spm", "gpt-2", "falcon"};
+    real_vocab_each(names, sizeof names / sizeof names[0], check_two_walks);
 }
 
 static void accept_text(struct grammar_matcher *matcher, const char *text)
