@@ -26,6 +26,7 @@ struct chat_request {
     struct conversation_name name;     /* the body's own */
 };
 
+/* On false nothing in *out is to be freed. */
 bool chat_request_parse(const char *body, size_t len, const struct generation_defaults *defaults,
                         struct chat_request *out, struct api_error *error);
 bool chat_request_parse_completion(const char *body, size_t len,

@@ -14,8 +14,6 @@
 
 enum { MAX_LOG_BYTES = 64 * 1024 * 1024 };
 
-static const char end_of_event[] = "\n\n";
-
 struct follower {
     struct follower *next;
     struct followers *all;
@@ -110,25 +108,13 @@ static void on_gone(void *arg)
     check_deserted(all);
 }
 
-/* Where, in events of which the first has number `first`, those after `after` begin. */
-static const char *skip(const char *frames, int64_t first, int64_t after)
-{
-    for (; first <= after; first++) {
-        const char *end = strstr(frames, end_of_event);
-        if (end == NULL)
-            return frames + strlen(frames);
-        frames = end + strlen(end_of_event);
-    }
-    return frames;
-}
-
 /* False when the client reads too slowly: it is a follower no more. */
 static bool send_frames(struct follower *one, const struct buf *frames, int64_t first)
 {
     if (one->stream.exchange == NULL)
         sse_stream_begin(&one->stream, one->exchange);
     struct buf copy;
-    const char *text = skip(buf_text(frames), first, one->after);
+    const char *text = sse_stream_skip(buf_text(frames), one->after - first + 1);
     buf_init(&copy);
     buf_append(&copy, text, frames->len - (size_t)(text - buf_text(frames)));
     copy.failed = copy.failed || frames->failed;
@@ -220,7 +206,7 @@ static void number(const struct followers *all, struct buf *frames)
     int64_t n = all->n_events;
     buf_init(&named);
     while (*rest != '\0') {
-        const char *next = skip(rest, 0, 0);
+        const char *next = sse_stream_skip(rest, 1);
         buf_append_format(&named, "id: %s:%lld\n", all->name, (long long)n++);
         buf_append(&named, rest, (size_t)(next - rest));
         rest = next;
@@ -234,7 +220,7 @@ static int64_t count_events(const char *frames)
 {
     int64_t n = 0;
     for (; *frames != '\0'; n++)
-        frames = skip(frames, 0, 0);
+        frames = sse_stream_skip(frames, 1);
     return n;
 }
 

@@ -54,6 +54,7 @@ struct generation_request {
     bool grammar_has_thought; /* it lets the model think first */
 };
 
+/* On false *out is as it was. */
 bool generation_request_read(const json_t *body, const struct generation_defaults *defaults,
                              struct generation_request *out, struct api_error *error);
 void generation_request_done(struct generation_request *request);

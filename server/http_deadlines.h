@@ -40,9 +40,10 @@ void http_connection_expect(struct http_connection *connection, int timeout_ms, 
  * together with a part of a request. Closing them is the HTTP daemon's part, which sees the end of
  * the stream. */
 void http_deadlines_sweep(struct http_deadlines *deadlines);
+/* The same at once for all that are idle. */
+void http_deadlines_close_idle(struct http_deadlines *deadlines);
+
 /* There must be no connections left. */
 void http_deadlines_done(struct http_deadlines *deadlines);
-/* The same for all idle ones. */
-void http_deadlines_close_idle(struct http_deadlines *deadlines);
 
 #endif

@@ -8,6 +8,7 @@
 #include "core/base/buf.h"
 #include "server/json_load.h"
 #include "server/response_output.h"
+#include "server/sse_stream.h"
 #include "server/store_responses.h"
 
 static const char *text_of(const json_t *item, const char *name)
@@ -73,17 +74,6 @@ static bool say_item(struct response_output *output, const struct item *stored)
     return is_good;
 }
 
-const char *response_replay_skip(const char *frames, int64_t after)
-{
-    for (int64_t i = 0; i <= after; i++) {
-        const char *end = strstr(frames, "\n\n");
-        if (end == NULL)
-            return frames + strlen(frames);
-        frames = end + 2;
-    }
-    return frames;
-}
-
 bool response_replay_write(const struct response_row *row, int64_t after, struct buf *out)
 {
     struct item_list said;
@@ -105,7 +95,7 @@ bool response_replay_write(const struct response_row *row, int64_t after, struct
     response_output_end(&output, row);
     is_good = is_good && !output.frames.failed;
     if (is_good)
-        buf_append_text(out, response_replay_skip(buf_text(&output.frames), after));
+        buf_append_text(out, sse_stream_skip(buf_text(&output.frames), after + 1));
     response_output_done(&output);
     item_list_done(&said);
     return is_good && !out->failed;

@@ -13,8 +13,4 @@ struct response_row;
  * no memory. */
 bool response_replay_write(const struct response_row *row, int64_t after, struct buf *out);
 
-/* Of frames that were written one after the other, the first one being number 0: the place where
- * those after `after` begin. */
-const char *response_replay_skip(const char *frames, int64_t after);
-
 #endif

@@ -27,7 +27,7 @@ struct response_request {
     struct generation_request generation;
 };
 
-/* `model` is the name that replies carry. */
+/* `model` is the name that replies carry. On false *out is as it was. */
 bool response_request_parse(const char *body, size_t len,
                             const struct generation_defaults *defaults, const char *model,
                             struct response_request *out, struct api_error *error);

@@ -85,13 +85,13 @@ static bool has_state_dir(const struct server *server)
     return server->options.state_dir[0] != '\0';
 }
 
+/* Callbacks of the conversations. */
+
 static void forget(void *arg, uint64_t session)
 {
     struct server *server = arg;
     engine_forget(server->engine, session);
 }
-
-/* conversations' callbacks */
 
 static void note(void *arg, uint64_t session, struct buf *bytes)
 {

@@ -1,6 +1,7 @@
 #include "server/sse_stream.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
@@ -43,4 +44,16 @@ void sse_stream_end(struct sse_stream *stream)
 {
     http_exchange_end(stream->exchange);
     stream->exchange = NULL;
+}
+
+const char *sse_stream_skip(const char *frames, int64_t n)
+{
+    static const char end_of_event[] = "\n\n";
+    for (int64_t i = 0; i < n; i++) {
+        const char *end = strstr(frames, end_of_event);
+        if (end == NULL)
+            return frames + strlen(frames);
+        frames = end + strlen(end_of_event);
+    }
+    return frames;
 }

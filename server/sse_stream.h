@@ -27,4 +27,7 @@ bool sse_stream_ping(struct sse_stream *stream, int after_s);
 void sse_stream_cut(struct sse_stream *stream);
 void sse_stream_end(struct sse_stream *stream);
 
+/* Of whole frames: the place behind the first n events, or the end when there are no more. Pure. */
+const char *sse_stream_skip(const char *frames, int64_t n);
+
 #endif

@@ -26,6 +26,7 @@ void interner_clear(struct interner *interner);
 bool interner_add(struct interner *interner, const uint64_t *words, uint32_t n, uint32_t *out,
                   bool *out_is_new);
 
+/* A list's words, [*out_n]; borrowed until something is added. */
 static inline const uint64_t *interner_words(const struct interner *interner, uint32_t list,
                                              uint32_t *out_n)
 {
