@@ -298,7 +298,7 @@ static void test_numbers_that_are_not_finite(void **state)
 
 /* ---- attention ---- */
 
-enum { MAX_ROWS = 150, MAX_DIM = 128, MAX_HEADS = 11, MAX_SEGMENTS = 3 };
+enum { MAX_ROWS = 150, MAX_DIM = 264, MAX_HEADS = 11, MAX_SEGMENTS = 3, MAX_VALUE = 2 };
 
 struct attention_case {
     int n_heads, head_dim, head_dim_v;
@@ -306,6 +306,7 @@ struct attention_case {
     bool has_alibi;
     float soft_cap;
     enum kv_type type;
+    bool has_any_query; /* else one that KV_Q8 need not round */
 };
 
 struct attention_data {
@@ -336,7 +337,7 @@ static void store_random(void *rows, float *scales, float (*exact)[MAX_DIM], int
 {
     for (int i = 0; i < n_rows; i++) {
         uint8_t *row = (uint8_t *)rows + kv_type_bytes(type) * (size_t)(i * n);
-        fill(x, n, 2);
+        fill(x, n, MAX_VALUE);
         kernels->kv_store(row, &scales[i], x, n, type);
         read_back(exact[i], row, scales[i], n, type);
     }
@@ -355,7 +356,26 @@ static double exact_score(const struct attention_case *c, const struct attention
     return dot - (c->has_alibi ? (double)data->slopes[head] * distance : 0);
 }
 
-/* Softmax in two passes, in double. */
+/* How much a score changes when its query is rounded, at the most; see kernels.h. */
+static double most_rounded(const struct attention_case *c, const struct attention_data *data,
+                           int head)
+{
+    double max_q = 0, most = 0;
+    for (int i = head * c->head_dim; i < (head + 1) * c->head_dim; i++)
+        max_q = fmax(max_q, fmax(fabs((double)data->q_ring[i]), fabs((double)data->q_sink[i])));
+    for (int s = 0; s < MAX_SEGMENTS; s++)
+        for (int row = 0; row < c->n_rows[s]; row++) {
+            double sum = 0;
+            for (int i = 0; i < c->head_dim; i++)
+                sum += fabs((double)data->k_exact[s][row][i]);
+            most = fmax(most, 0.25 * max_q / 65534 * sum);
+        }
+    return most;
+}
+
+/* Softmax in two passes, in double. With 8 bits each weight times its value may be off by half a
+ * step of the largest weight, which is 1 / sum, times the largest value; and weights whose scores
+ * are off by d change by a share of e^2d - 1. */
 static void check_head(const struct attention_case *c, const struct attention_data *data, int head)
 {
     double scores[MAX_SEGMENTS * MAX_ROWS], max = -INFINITY, sum = 0;
@@ -368,12 +388,29 @@ static void check_head(const struct attention_case *c, const struct attention_da
     for (int i = 0; i < n; i++)
         sum += exp(scores[i] - max);
     for (int i = 0; i < c->head_dim_v; i++) {
-        double expected = 0;
+        double expected = 0, size = 0, tolerance = 1e-5;
         n = 0;
         for (int s = 0; s < MAX_SEGMENTS; s++)
-            for (int row = 0; row < c->n_rows[s]; row++, n++)
-                expected += exp(scores[n] - max) / sum * (double)data->v_exact[s][row][i];
-        check_near(data->out[head * c->head_dim_v + i], expected, 1e-5);
+            for (int row = 0; row < c->n_rows[s]; row++, n++) {
+                double part = exp(scores[n] - max) / sum * (double)data->v_exact[s][row][i];
+                expected += part;
+                size += fabs(part);
+            }
+        if (c->type == KV_Q8)
+            tolerance += n * MAX_VALUE / sum / 65534;
+        if (c->type == KV_Q8 && c->has_any_query)
+            tolerance += expm1(2 * most_rounded(c, data, head)) * size;
+        check_near(data->out[head * c->head_dim_v + i], expected, tolerance);
+    }
+}
+
+/* Multiples of 1/32767 that reach 1. */
+static void fill_query(const struct attention_case *c, float *q)
+{
+    for (int i = 0; i < c->n_heads * c->head_dim; i++) {
+        q[i] = random_float(1);
+        if (!c->has_any_query)
+            q[i] = (float)(i % c->head_dim == 0 ? 32767 : lrintf(q[i] * 32767)) / 32767;
     }
 }
 
@@ -383,10 +420,8 @@ static void check_attention(const struct attention_case *c)
     assert_non_null(data);
     struct attention_rows segments[MAX_SEGMENTS];
     int n_left = c->n_rows[0] + c->n_rows[1] + c->n_rows[2];
-    for (int i = 0; i < c->n_heads * c->head_dim; i++) {
-        data->q_ring[i] = random_float(1);
-        data->q_sink[i] = random_float(1);
-    }
+    fill_query(c, data->q_ring);
+    fill_query(c, data->q_sink);
     for (int i = 0; i < c->n_heads; i++)
         data->slopes[i] = 0.25f / (float)(i + 1);
     for (int s = 0; s < MAX_SEGMENTS; s++) {
@@ -417,19 +452,22 @@ static void test_attention(void **state)
 {
     if (!select_isa(*state))
         return;
-    for (int type = KV_F32; type <= KV_Q8; type++) {
-        enum kv_type kv_type = (enum kv_type)type;
+    for (int i = 0; i < 2 * (KV_Q8 + 1); i++) {
+        enum kv_type type = (enum kv_type)(i / 2);
+        bool any = i % 2;
         struct attention_case cases[] = {
-            {1, 64, 64, {0, 1, 0}, false, 0, kv_type},
-            {1, 16, 16, {4, 0, 0}, false, 0, kv_type},
-            {8, 64, 64, {4, 100, 20}, false, 0, kv_type},
-            {7, 80, 80, {1, 31, 33}, true, 0, kv_type},
-            {11, 128, 128, {4, 64, 150}, false, 5, kv_type},
-            {3, 100, 36, {5, 3, 130}, true, 30, kv_type},
-            {2, 7, 1, {3, 17, 2}, false, 0, kv_type},
+            {1, 64, 64, {0, 1, 0}, false, 0, type, any},
+            {1, 16, 16, {4, 0, 0}, false, 0, type, any},
+            {8, 64, 64, {4, 100, 20}, false, 0, type, any},
+            {7, 80, 80, {1, 31, 33}, true, 0, type, any},
+            {11, 128, 128, {4, 64, 150}, false, 5, type, any},
+            {3, 100, 36, {5, 3, 130}, true, 30, type, any},
+            {3, 264, 260, {2, 33, 40}, false, 0, type, any},
+            {2, 256, 256, {2, 33, 40}, false, 0, type, any},
+            {2, 7, 1, {3, 17, 2}, false, 0, type, any},
         };
-        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-            check_attention(&cases[i]);
+        for (size_t j = 0; j < sizeof cases / sizeof cases[0]; j++)
+            check_attention(&cases[j]);
     }
 }
 
