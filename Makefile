@@ -243,7 +243,8 @@ lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@scripts/check-layers.sh
 	@scripts/check-calls.sh
 	@clang-format --dry-run -Werror $(ALL_SRC) $(ALL_HEADERS)
-	@shellcheck scripts/*.sh server/page/make.sh tests/run-tests .ci/run $(SCRIPTS)
+	@shellcheck scripts/*.sh server/page/make.sh tests/run-tests .ci/run $(SCRIPTS) \
+	    tests/scripts/checks.sh
 	@$(MAKE) tidy
 	@echo "lint: clean"
 
