@@ -114,7 +114,9 @@ $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
 endif
 # Of these, sanitizers would make objects that take minutes and a gigabyte each to compile, or, with
 # checks that are calls, to run. test_matmul has pages that nobody may touch behind each array.
+# LESS_TOO: more such, which the fuzzers do not run.
 $(BUILD)/core/kernels/matmul_avx%.o: STD += $(LESS_EXTRA)
+$(LESS_TOO:%=$(BUILD)/core/kernels/%.o): STD += $(LESS_EXTRA)
 # They unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
 # faster to run; so does what a debugger wants to know of each variable of each step.
 $(BUILD)/core/kernels/matmul_avx%.o: CFLAGS += -O2 -fno-var-tracking
@@ -196,8 +198,7 @@ asan: deps-test ## all tests under AddressSanitizer and UBSan
 # without address space randomization: ThreadSanitizer's layout collides with it on newer kernels.
 THREADED := $(filter %/test_thread_pool $(BUILD)/tests/core/engine/% \
               $(addprefix $(BUILD)/tests/server/test_,mailbox chat_turn% conversations% generations \
-                  grammar_cache http_server% out_of_memory response_turn% routes sd_watch \
-                  server% store%),$(TEST_BIN))
+                  grammar_cache http_server% response_turn% routes sd_watch server% store%),$(TEST_BIN))
 threaded-bins: $(THREADED)
 tsan: deps-test ## what has threads under ThreadSanitizer
 	@$(MAKE) $(TSAN) all threaded-bins
@@ -213,7 +214,7 @@ run-threaded:
 FUZZ_SECONDS ?= 60
 FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-Wall \
         EXTRA='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
-        LESS_EXTRA=-fno-sanitize=all
+        LESS_EXTRA=-fno-sanitize=all LESS_TOO='kernels_avx2 kernels_avx512'
 fuzz: deps-lint ## libFuzzer on everything that parses (FUZZ_SECONDS=60 for each target)
 	@$(MAKE) $(FUZZ) fuzz-bins
 	@$(MAKE) $(FUZZ) run-fuzz
