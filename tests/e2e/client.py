@@ -203,6 +203,20 @@ class Daemon:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
 
 
+class DaemonCase(unittest.TestCase):
+    """Test cases that share one daemon, started with `flags`."""
+
+    flags = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.daemon = Daemon(*cls.flags)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.daemon.__exit__()
+
+
 def chat_body(messages, **fields):
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]

@@ -9,15 +9,7 @@ from client import chat_body
 CHAT = "/v1/chat/completions"
 
 
-class Api(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class Api(client.DaemonCase):
     # Chat ----------------------------------------------------------------------------------------
 
     def test_chat_stream_has_role_then_text_then_finish_then_done(self):

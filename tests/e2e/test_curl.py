@@ -20,15 +20,11 @@ def curl(*args, **options):
 
 
 @unittest.skipUnless(shutil.which("curl"), "curl is not installed, so it was not tried")
-class Curl(unittest.TestCase):
+class Curl(client.DaemonCase):
     @classmethod
     def setUpClass(cls):
-        cls.daemon = client.Daemon()
+        super().setUpClass()
         cls.chat = cls.daemon.url + CHAT
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
 
     def test_the_line_of_the_readme(self):
         """No Content-Type of its own: curl sends application/x-www-form-urlencoded."""

@@ -34,15 +34,7 @@ def send_all(daemon, data):
     return received
 
 
-class Framing(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class Framing(client.DaemonCase):
     def test_each_is_refused_and_nothing_behind_it_is_read(self):
         for name, text, allowed in hostile.REFUSED:
             with self.subTest(name):

@@ -2,7 +2,6 @@
 """Text that is none: a person's message may hold whatever Unicode holds, in as many pieces as a
 client likes to send. Each is answered or refused with a sentence."""
 import json
-import unittest
 
 import client
 
@@ -23,15 +22,7 @@ ODD = {
 }
 
 
-class OddText(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class OddText(client.DaemonCase):
     def test_each_is_read_or_refused_with_a_sentence(self):
         for name, text in ODD.items():
             with self.subTest(name):

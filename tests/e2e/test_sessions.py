@@ -20,15 +20,7 @@ def cached_of(reply):
     return reply.json["usage"]["prompt_tokens_details"]["cached_tokens"]
 
 
-class Sessions(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class Sessions(client.DaemonCase):
     def turn(self, messages, conversation, text, **fields):
         """One more user message and its answer, both appended to `messages`."""
         messages.append({"role": "user", "content": text})

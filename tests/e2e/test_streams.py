@@ -131,14 +131,8 @@ class ResponseChecker(unittest.TestCase):
                     sse_responses.check_stream(stream)
 
 
-class Streams(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon("--ping-seconds", "1")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
+class Streams(client.DaemonCase):
+    flags = ("--ping-seconds", "1")
 
     def stream(self, path, body):
         reply = self.daemon.post(path, {**body, "stream": True})

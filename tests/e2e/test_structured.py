@@ -2,7 +2,6 @@
 """Structured output: whatever a model of random weights says fits what was asked for."""
 import json
 import re
-import unittest
 from concurrent.futures import ThreadPoolExecutor
 
 import client
@@ -37,15 +36,7 @@ def random_body(seed, **fields):
                                          "max_tokens": 300, **fields})
 
 
-class Structured(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class Structured(client.DaemonCase):
     def answer(self, body):
         reply = self.daemon.post(CHAT, body)
         self.assertEqual(reply.status, 200, reply.body)
@@ -177,17 +168,11 @@ class Structured(unittest.TestCase):
         self.assertEqual(self.daemon.get("/health").status, 200)
 
 
-class Thinking(unittest.TestCase):
+class Thinking(client.DaemonCase):
     """A model whose template begins a thought: what is asked for comes after it. This one never
     finds the end of a thought by itself."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon("--chat-template-file", "tests/e2e/thinking.jinja")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
+    flags = ("--chat-template-file", "tests/e2e/thinking.jinja")
 
     def message(self, **fields):
         reply = self.daemon.post(CHAT, random_body(3, max_tokens=60, **fields))

@@ -1,21 +1,12 @@
 #!/usr/bin/env python3
 """Tokens, templates and properties: what clients ask besides chatting."""
-import unittest
 
 import client
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi <s>"}]
 
 
-class TextEndpoints(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.daemon = client.Daemon()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.daemon.__exit__()
-
+class TextEndpoints(client.DaemonCase):
     def ask(self, path, **body):
         reply = self.daemon.post(path, body)
         self.assertEqual(reply.status, 200, reply.body)
