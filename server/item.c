@@ -20,11 +20,6 @@ void item_make_id(const char *prefix, char out[ITEM_ID_SIZE])
     snprintf(out, ITEM_ID_SIZE, "%.8s_%s", prefix, random);
 }
 
-static bool no_memory(struct api_error *error)
-{
-    return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
-}
-
 static bool missing(struct api_error *error, const char *param, const char *field)
 {
     char path[PARAM_SIZE];
@@ -87,7 +82,7 @@ static bool read_part(const json_t *part, bool is_assistant, const char *param, 
     if (!need_string(part, is_refusal ? "refusal" : "text", param, &text, error))
         return false;
     json_t *made = is_refusal ? refusal(text) : is_assistant ? output_text(text) : input_text(text);
-    return json_array_append_new(parts, made) == 0 || no_memory(error);
+    return json_array_append_new(parts, made) == 0 || api_error_no_memory(error);
 }
 
 /* Adds the parts of a "content" or "output" that is a string or an array of parts. */
@@ -96,7 +91,7 @@ static bool read_parts(const json_t *content, bool is_assistant, const char *par
 {
     if (json_is_string(content)) {
         json_t *made = is_assistant ? output_text(content) : input_text(content);
-        return json_array_append_new(parts, made) == 0 || no_memory(error);
+        return json_array_append_new(parts, made) == 0 || api_error_no_memory(error);
     }
     if (!json_is_array(content))
         return json_fields_wrong_type(content, param, "a string or an array of parts", error);
@@ -137,7 +132,7 @@ static bool read_message(const json_t *given, const char *param, json_t *out,
     snprintf(path, sizeof path, "%.70s.content", param);
     if (json_object_set_new(out, "role", json_string(found)) != 0 ||
         json_object_set_new(out, "content", parts) != 0)
-        return no_memory(error);
+        return api_error_no_memory(error);
     return read_parts(content, strcmp(found, "assistant") == 0, path, parts, error);
 }
 
@@ -146,7 +141,7 @@ static bool copy_string(const json_t *given, const char *field, const char *para
 {
     const json_t *value = NULL;
     return need_string(given, field, param, &value, error) &&
-           (json_object_set(out, field, (json_t *)value) == 0 || no_memory(error));
+           (json_object_set(out, field, (json_t *)value) == 0 || api_error_no_memory(error));
 }
 
 static bool read_call(const json_t *given, const char *param, json_t *out, struct api_error *error)
@@ -166,10 +161,10 @@ static bool read_call_output(const json_t *given, const char *param, json_t *out
     if (output == NULL)
         return missing(error, param, "output");
     if (json_is_string(output))
-        return json_object_set(out, "output", (json_t *)output) == 0 || no_memory(error);
+        return json_object_set(out, "output", (json_t *)output) == 0 || api_error_no_memory(error);
     json_t *parts = json_array();
     snprintf(path, sizeof path, "%.70s.output", param);
-    return (json_object_set_new(out, "output", parts) == 0 || no_memory(error)) &&
+    return (json_object_set_new(out, "output", parts) == 0 || api_error_no_memory(error)) &&
            read_parts(output, false, path, parts, error);
 }
 
@@ -183,7 +178,7 @@ static bool read_reasoning(const json_t *given, const char *param, json_t *out,
         const json_t *value = json_fields_get(given, fields[i]);
         json_t *kept = json_is_array(value) ? json_deep_copy(value) : json_array();
         if (json_object_set_new(out, fields[i], kept) != 0)
-            return no_memory(error);
+            return api_error_no_memory(error);
     }
     return true;
 }
@@ -197,7 +192,7 @@ static bool read_reference(const json_t *given, const char *param, json_t *out,
     size_t len = json_string_length(id);
     if (!json_fields_is_plain(id) || len == 0 || len >= ITEM_ID_SIZE)
         return api_error_set(error, 404, "not_found", param, "There is no such item.");
-    return json_object_set(out, "id", (json_t *)id) == 0 || no_memory(error);
+    return json_object_set(out, "id", (json_t *)id) == 0 || api_error_no_memory(error);
 }
 
 struct item_kind {
@@ -244,7 +239,7 @@ static bool push(struct item_list *out, const char *id, const json_t *made, stru
     char *text = json_dumps(made, JSON_COMPACT);
     bool is_pushed = text != NULL && item_list_push(out, id, text, strlen(text));
     free(text);
-    return is_pushed || no_memory(error);
+    return is_pushed || api_error_no_memory(error);
 }
 
 /* "type" comes first, "id" second. */
@@ -266,7 +261,8 @@ static bool read_item(const json_t *given, const char *param, struct item_list *
     if (kind == NULL)
         return false;
     json_t *made = start(kind, id);
-    bool is_good = (made != NULL || no_memory(error)) && kind->read(given, param, made, error);
+    bool is_good =
+        (made != NULL || api_error_no_memory(error)) && kind->read(given, param, made, error);
     if (is_good && kind->prefix == NULL)
         snprintf(id, sizeof id, "%s", json_string_value(json_object_get(made, "id")));
     is_good = is_good && push(out, id, made, error);
@@ -295,7 +291,7 @@ bool item_add_text(const char *text, size_t len, struct item_list *out, struct a
     json_t *made =
         json_pack("{s:s, s:s, s:s, s:s, s:[{s:s, s:s%}]}", "type", "message", "id", id, "status",
                   "completed", "role", "user", "content", "type", "input_text", "text", text, len);
-    bool is_good = (made != NULL || no_memory(error)) && push(out, id, made, error);
+    bool is_good = (made != NULL || api_error_no_memory(error)) && push(out, id, made, error);
     json_decref(made);
     return is_good;
 }

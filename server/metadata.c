@@ -55,7 +55,7 @@ bool metadata_read(const json_t *body, struct buf *out, struct api_error *error)
     }
     char *text = json_dumps(metadata, JSON_COMPACT);
     if (text == NULL)
-        return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+        return api_error_no_memory(error);
     buf_append_text(out, text);
     free(text);
     return true;

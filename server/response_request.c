@@ -12,11 +12,6 @@
 
 enum { PARAM_SIZE = 96, DECIMALS = 6 };
 
-static bool no_memory(struct api_error *error)
-{
-    return api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
-}
-
 /* ---- what goes in ---- */
 
 static bool read_input(const json_t *body, struct response_request *out, struct api_error *error)
@@ -144,7 +139,7 @@ static bool add_tool(const json_t *tool, size_t i, json_t *list, struct api_erro
     json_t *function = json_copy((json_t *)tool);
     json_object_del(function, "type");
     json_t *nested = json_pack("{s:s, s:o}", "type", "function", "function", function);
-    return json_array_append_new(list, nested) == 0 || no_memory(error);
+    return json_array_append_new(list, nested) == 0 || api_error_no_memory(error);
 }
 
 /* Agents offer tools of other kinds (web_search, namespace) beside their functions, and do without:
@@ -158,7 +153,7 @@ static bool add_tools(const json_t *body, json_t *chat, struct api_error *error)
         return json_fields_wrong_type(tools, "tools", "an array", error);
     json_t *list = json_array();
     if (json_object_set_new(chat, "tools", list) != 0)
-        return no_memory(error);
+        return api_error_no_memory(error);
     for (size_t i = 0; i < json_array_size(tools); i++) {
         if (!add_tool(json_array_get(tools, i), i, list, error))
             return false;
@@ -180,7 +175,7 @@ static bool add_tool_choice(const json_t *body, json_t *chat, struct api_error *
     json_t *nested = json_is_string(name)
                          ? json_pack("{s:s, s:{s:O}}", "type", "function", "function", "name", name)
                          : json_incref(choice);
-    return json_object_set_new(chat, "tool_choice", nested) == 0 || no_memory(error);
+    return json_object_set_new(chat, "tool_choice", nested) == 0 || api_error_no_memory(error);
 }
 
 /* {"type":"json_schema","name":...} becomes {"type":"json_schema","json_schema":{"name":...}}. */
@@ -203,7 +198,7 @@ static bool add_format(const json_t *body, json_t *chat, struct api_error *error
     } else {
         nested = json_incref(format);
     }
-    return json_object_set_new(chat, "response_format", nested) == 0 || no_memory(error);
+    return json_object_set_new(chat, "response_format", nested) == 0 || api_error_no_memory(error);
 }
 
 static bool add_numbers(const json_t *body, json_t *chat, struct api_error *error)
@@ -212,10 +207,10 @@ static bool add_numbers(const json_t *body, json_t *chat, struct api_error *erro
     if (!json_fields_integer(body, "max_output_tokens", 1, INT_MAX, &max, error))
         return false;
     if (max > 0 && json_object_set_new(chat, "max_completion_tokens", json_integer(max)) != 0)
-        return no_memory(error);
+        return api_error_no_memory(error);
     json_t *effort = json_object_get(json_fields_get(body, "reasoning"), "effort");
     return effort == NULL || json_object_set(chat, "reasoning_effort", effort) == 0 ||
-           no_memory(error);
+           api_error_no_memory(error);
 }
 
 /* Back to the names that the client knows. */
@@ -245,7 +240,7 @@ static bool read_generation(const json_t *body, const struct generation_defaults
 {
     json_t *chat = json_copy((json_t *)body);
     if (chat == NULL)
-        return no_memory(error);
+        return api_error_no_memory(error);
     for (size_t i = 0; i < sizeof own_fields / sizeof own_fields[0]; i++)
         json_object_del(chat, own_fields[i]);
     bool is_good = add_tools(body, chat, error) && add_tool_choice(body, chat, error) &&
@@ -371,7 +366,7 @@ static bool write_echo(const json_t *body, const char *model, struct response_re
         buf_append_text(&request->echo, text);
     free(text);
     json_decref(object);
-    return request->echo.len > 0 || no_memory(error);
+    return request->echo.len > 0 || api_error_no_memory(error);
 }
 
 /* ---- the whole ---- */
@@ -392,7 +387,7 @@ static bool read(const json_t *body, const struct generation_defaults *defaults,
            read_instructions(body, out, error) && check_metadata(body, error) &&
            read_input(body, out, error) && read_generation(body, defaults, out, error) &&
            read_logprobs(body, out, error) && write_echo(body, model, out, error) &&
-           (!(out->instructions.failed || out->echo.failed) || no_memory(error));
+           (!(out->instructions.failed || out->echo.failed) || api_error_no_memory(error));
 }
 
 bool response_request_parse(const char *body, size_t len,

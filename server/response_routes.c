@@ -256,7 +256,7 @@ static void count_input(void *arg, const struct route_call *route)
     struct count *count = calloc(1, sizeof *count);
     if (count == NULL) {
         response_request_done(&request);
-        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
+        api_error_no_memory(&error);
         http_exchange_reply_error(route->exchange, &error);
         return;
     }

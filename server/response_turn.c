@@ -380,7 +380,7 @@ void response_turn_start(struct response_turns *turns, struct http_exchange *exc
     struct response_turn *turn = turn_new(turns, order);
     if (turn == NULL) {
         struct api_error error;
-        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
+        api_error_no_memory(&error);
         http_exchange_reply_error(exchange, &error);
         return;
     }

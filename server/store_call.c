@@ -34,7 +34,7 @@ struct store_call *store_call_new(const struct auth *auth, const struct route_ca
     struct api_error error;
     struct store_call *call = calloc(1, sizeof *call);
     if (call == NULL) {
-        api_error_set(&error, 503, "out_of_memory", NULL, "not enough memory");
+        api_error_no_memory(&error);
         http_exchange_reply_error(route->exchange, &error);
         return NULL;
     }

@@ -46,7 +46,7 @@ static bool read_json(const json_t *body, const char *name, bool is_array, char 
     if (is_array && json_array_size(value) == 0)
         return true;
     *out = json_dumps(value, JSON_COMPACT);
-    return *out != NULL || api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    return *out != NULL || api_error_no_memory(error);
 }
 
 /* The messages have one reader, the chat endpoint's. */
@@ -74,8 +74,7 @@ static bool read_text(const json_t *body, const char *name, struct text_request 
     if (!json_is_string(value))
         return json_fields_wrong_type(value, name, "a string", error);
     buf_append(&out->text, json_string_value(value), json_string_length(value));
-    return !out->text.failed ||
-           api_error_set(error, 503, "out_of_memory", NULL, "not enough memory");
+    return !out->text.failed || api_error_no_memory(error);
 }
 
 static bool read_tokenize(const char *text, size_t len, const json_t *body,
