@@ -218,9 +218,10 @@ static int32_t draw(struct sampler *sampler, int n)
     const struct sampler_settings *s = &sampler->settings;
     struct candidate *c = sampler->candidates;
     n = weigh(sampler, n);
-    double total = total_weight(c, n);
-    if (s->top_p < 1.0f)
+    if (s->top_p < 1.0f) {
+        double total = total_weight(c, n);
         n = candidates_keep_mass(c, n, (double)s->top_p * total, total);
+    }
     if (s->min_p > 0.0f)
         n = keep_likely(c, n, s->min_p);
 

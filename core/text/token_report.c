@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text/candidates.h"
+
 void token_report_list_init(struct token_report_list *list)
 {
     *list = (struct token_report_list){0};
@@ -37,11 +39,8 @@ bool token_report_list_append(struct token_report_list *list, const struct token
  */
 static double log_sum_exp(const float *logits, int n)
 {
-    float largest = -INFINITY;
-    for (int i = 0; i < n; i++) {
-        if (isfinite(logits[i]) && logits[i] > largest)
-            largest = logits[i];
-    }
+    int32_t best = candidates_best(logits, n);
+    float largest = best < 0 ? -INFINITY : logits[best];
     double sum = 0.0;
     for (int i = 0; i < n; i++) {
         if (isfinite(logits[i]))
