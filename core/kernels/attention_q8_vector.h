@@ -230,9 +230,7 @@ static void attend_q8_heads(struct q8_block *q8, const struct attention_rows *se
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
-            int n_left = segments[s].n_rows - row;
-            block->first_row = row;
-            block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
+            take_rows(block, row);
             attend_q8_block(q8, states);
         }
     }
@@ -256,10 +254,8 @@ static void attention_or_q8(float *out, struct attention_state *out_states,
     }
     block->query = query;
     for (int head = 0; head < query->n_heads; head += BLOCK_HEADS) {
-        int n_left = query->n_heads - head;
         struct attention_state states[BLOCK_HEADS];
-        block->first_head = head;
-        block->n_heads = n_left < BLOCK_HEADS ? n_left : BLOCK_HEADS;
+        take_heads(block, head);
         attend_q8_heads(&q8, segments, n_segments, states, out);
         if (out_states != NULL)
             memcpy(out_states + head, states, (size_t)block->n_heads * sizeof states[0]);

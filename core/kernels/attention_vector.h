@@ -366,6 +366,21 @@ SIMD void attend_block(enum kv_type type, struct attention_block *block,
         add_block_values(type, block, lines_at(type, block, rows->v, n_v), keep, out);
 }
 
+/* Those from `first` on, as many as a block has. */
+SIMD void take_heads(struct attention_block *block, int first)
+{
+    int n_left = block->query->n_heads - first;
+    block->first_head = first;
+    block->n_heads = n_left < BLOCK_HEADS ? n_left : BLOCK_HEADS;
+}
+
+SIMD void take_rows(struct attention_block *block, int first)
+{
+    int n_left = block->rows->n_rows - first;
+    block->first_row = first;
+    block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
+}
+
 SIMD void attend_heads(enum kv_type type, struct attention_block *block,
                        const struct attention_rows *segments, int n_segments,
                        struct attention_state *states, float *out)
@@ -375,9 +390,7 @@ SIMD void attend_heads(enum kv_type type, struct attention_block *block,
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
-            int n_left = segments[s].n_rows - row;
-            block->first_row = row;
-            block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
+            take_rows(block, row);
             attend_block(type, block, states, out);
         }
     }
@@ -398,10 +411,8 @@ SIMD void attend(enum kv_type type, float *out, struct attention_state *out_stat
     block.query = query;
     memset(out, 0, (size_t)query->n_heads * (size_t)query->head_dim_v * sizeof *out);
     for (int head = 0; head < query->n_heads; head += BLOCK_HEADS) {
-        int n_left = query->n_heads - head;
         struct attention_state states[BLOCK_HEADS];
-        block.first_head = head;
-        block.n_heads = n_left < BLOCK_HEADS ? n_left : BLOCK_HEADS;
+        take_heads(&block, head);
         attend_heads(type, &block, segments, n_segments, states, out);
         if (out_states != NULL)
             memcpy(out_states + head, states, (size_t)block.n_heads * sizeof states[0]);
