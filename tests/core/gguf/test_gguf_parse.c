@@ -145,43 +145,40 @@ static void text_too_long(struct buf *buf)
     write_data(buf, 64);
 }
 
-static void array_nested(struct buf *buf)
+static void write_array_head(struct buf *buf, uint32_t type, uint64_t n)
 {
     write_entry_head(buf, "key", GGUF_ARRAY);
-    gguf_put_u32(buf, GGUF_ARRAY);
-    gguf_put_u64(buf, 1);
+    gguf_put_u32(buf, type);
+    gguf_put_u64(buf, n);
+}
+
+static void array_nested(struct buf *buf)
+{
+    write_array_head(buf, GGUF_ARRAY, 1);
     write_data(buf, 64);
 }
 
 static void array_of_unknown(struct buf *buf)
 {
-    write_entry_head(buf, "key", GGUF_ARRAY);
-    gguf_put_u32(buf, 99);
-    gguf_put_u64(buf, 1);
+    write_array_head(buf, 99, 1);
     write_data(buf, 64);
 }
 
 static void array_2_63(struct buf *buf)
 {
-    write_entry_head(buf, "key", GGUF_ARRAY);
-    gguf_put_u32(buf, GGUF_U64);
-    gguf_put_u64(buf, (uint64_t)1 << 63);
+    write_array_head(buf, GGUF_U64, (uint64_t)1 << 63);
     write_data(buf, 64);
 }
 
 static void array_past_the_end(struct buf *buf)
 {
-    write_entry_head(buf, "key", GGUF_ARRAY);
-    gguf_put_u32(buf, GGUF_U64);
-    gguf_put_u64(buf, 100);
+    write_array_head(buf, GGUF_U64, 100);
     write_data(buf, 64);
 }
 
 static void array_of_long_text(struct buf *buf)
 {
-    write_entry_head(buf, "key", GGUF_ARRAY);
-    gguf_put_u32(buf, GGUF_STRING);
-    gguf_put_u64(buf, 2);
+    write_array_head(buf, GGUF_STRING, 2);
     gguf_put_text(buf, "good");
     gguf_put_u64(buf, UINT64_MAX - 4);
     write_data(buf, 64);
