@@ -1,6 +1,6 @@
-#include "core/kernels/simd_avx512.h"
+#include "core/kernels/fine_avx512.h"
 
-#include "core/kernels/attention_vector.h"
+#include "core/kernels/attention_q8_vector.h"
 #include "core/kernels/kernels_vector.h"
 
 const struct kernels kernels_avx512 = {
@@ -16,6 +16,6 @@ const struct kernels kernels_avx512 = {
     .rope_neighbours = rope_neighbours,
     .rope_split = rope_split,
     .kv_store = kv_store,
-    .attention = attention,
+    .attention = attention_or_q8,
     .log_sum_exp = log_sum_exp,
 };

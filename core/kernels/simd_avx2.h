@@ -24,9 +24,10 @@ struct u8x64 {
 };
 
 /* 16 registers, two for a vector. */
-#define SIMD_TILE_TOKENS 4 /* integer product: 16 rows by as many tokens */
-#define SIMD_TILE_ROWS 2   /* float product: rows by as many tokens */
-#define SIMD_TILE_HEADS 2  /* attention: heads by keys */
+#define SIMD_TILE_TOKENS 4  /* integer product: 16 rows by as many tokens */
+#define SIMD_PANEL_TOKENS 8 /* batches from which on unpacking apart pays */
+#define SIMD_TILE_ROWS 2    /* float product: rows by as many tokens */
+#define SIMD_TILE_HEADS 2   /* attention: heads by keys */
 #define SIMD_TILE_KEYS 2
 
 SIMD struct f32x16 f32x16_set(float x)
@@ -346,54 +347,6 @@ SIMD struct i32x16 pairs_to(struct i32x16 acc, struct pairs a)
     __m256i ones = _mm256_set1_epi16(1);
     return (struct i32x16){_mm256_add_epi32(acc.low, _mm256_madd_epi16(a.low, ones)),
                            _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, ones))};
-}
-
-SIMD __m256i half_even(__m256i a)
-{
-    return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
-}
-
-SIMD struct u8x64 i16x32_even(struct u8x64 a)
-{
-    return (struct u8x64){half_even(a.low), half_even(a.high)};
-}
-
-SIMD struct u8x64 i16x32_odd(struct u8x64 a)
-{
-    return (struct u8x64){_mm256_srai_epi16(a.low, 8), _mm256_srai_epi16(a.high, 8)};
-}
-
-SIMD struct i32x16 i32x16_dot_pairs(struct i32x16 acc, struct u8x64 a, struct u8x64 b)
-{
-    return (struct i32x16){_mm256_add_epi32(acc.low, _mm256_madd_epi16(a.low, b.low)),
-                           _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, b.high))};
-}
-
-SIMD void f32x16_to_crossed_i16(int16_t *p, struct f32x16 a)
-{
-    __m256i low = _mm256_cvtps_epi32(_mm256_shuffle_ps(a.low, a.low, 0xd8));
-    __m256i high = _mm256_cvtps_epi32(_mm256_shuffle_ps(a.high, a.high, 0xd8));
-    __m256i mixed = _mm256_packs_epi32(low, high);
-    _mm256_storeu_si256((__m256i *)p, _mm256_permute4x64_epi64(mixed, 0xd8));
-}
-
-SIMD void half_interleave4(__m256i out[4], __m256i a, __m256i b, __m256i c, __m256i d)
-{
-    __m256i low01 = _mm256_unpacklo_epi8(a, b), high01 = _mm256_unpackhi_epi8(a, b);
-    __m256i low23 = _mm256_unpacklo_epi8(c, d), high23 = _mm256_unpackhi_epi8(c, d);
-    out[0] = _mm256_unpacklo_epi16(low01, low23);
-    out[1] = _mm256_unpackhi_epi16(low01, low23);
-    out[2] = _mm256_unpacklo_epi16(high01, high23);
-    out[3] = _mm256_unpackhi_epi16(high01, high23);
-}
-
-SIMD void u8x64_interleave4(struct u8x64 out[4], const struct u8x64 in[4])
-{
-    __m256i low[4], high[4];
-    half_interleave4(low, in[0].low, in[1].low, in[2].low, in[3].low);
-    half_interleave4(high, in[0].high, in[1].high, in[2].high, in[3].high);
-    for (int j = 0; j < 4; j++)
-        out[j] = (struct u8x64){low[j], high[j]};
 }
 
 SIMD struct i32x16 i32x16_load(const void *p)

@@ -24,9 +24,10 @@ struct u8x64 {
 };
 
 /* Sizes of register tiles: 32 registers of one vector each. */
-#define SIMD_TILE_TOKENS 16 /* integer product: 16 rows by as many tokens */
-#define SIMD_TILE_ROWS 4    /* float product: rows by as many tokens */
-#define SIMD_TILE_HEADS 4   /* attention: heads by keys */
+#define SIMD_TILE_TOKENS 16  /* integer product: 16 rows by as many tokens */
+#define SIMD_PANEL_TOKENS 64 /* batches from which on unpacking apart pays */
+#define SIMD_TILE_ROWS 4     /* float product: rows by as many tokens */
+#define SIMD_TILE_HEADS 4    /* attention: heads by keys */
 #define SIMD_TILE_KEYS 4
 
 SIMD struct f32x16 f32x16_set(float x)

@@ -368,7 +368,7 @@ static double most_rounded(const struct attention_case *c, const struct attentio
             double sum = 0;
             for (int i = 0; i < c->head_dim; i++)
                 sum += fabs((double)data->k_exact[s][row][i]);
-            most = fmax(most, 0.25 * max_q / 65534 * sum);
+            most = fmax(most, 0.25 * max_q / 65278 * sum);
         }
     return most;
 }
@@ -397,20 +397,20 @@ static void check_head(const struct attention_case *c, const struct attention_da
                 size += fabs(part);
             }
         if (c->type == KV_Q8)
-            tolerance += n * MAX_VALUE / sum / 65534;
+            tolerance += n * MAX_VALUE / sum / 65278;
         if (c->type == KV_Q8 && c->has_any_query)
             tolerance += expm1(2 * most_rounded(c, data, head)) * size;
         check_near(data->out[head * c->head_dim_v + i], expected, tolerance);
     }
 }
 
-/* Multiples of 1/32767 that reach 1. */
+/* Multiples of 1/32639 that reach 1. */
 static void fill_query(const struct attention_case *c, float *q)
 {
     for (int i = 0; i < c->n_heads * c->head_dim; i++) {
         q[i] = random_float(1);
         if (!c->has_any_query)
-            q[i] = (float)(i % c->head_dim == 0 ? 32767 : lrintf(q[i] * 32767)) / 32767;
+            q[i] = (float)(i % c->head_dim == 0 ? 32639 : lrintf(q[i] * 32639)) / 32639;
     }
 }
 

@@ -1,0 +1,75 @@
+/* fine_avx512.h - products of signed bytes with numbers of 15 bits, for AVX-512 VNNI.
+ *
+ * The same words as fine_avx2.h; what a word means is said here. Included only by files that end in
+ * _avx512.c. */
+#ifndef CORE_KERNELS_FINE_AVX512_H
+#define CORE_KERNELS_FINE_AVX512_H
+
+#include "core/kernels/simd_avx512.h"
+
+/* Fine numbers are whole, |x| <= FINE_MAX. They and the bytes are held as the CPU multiplies them
+ * best, here as bytes: a number has two digits of base 256, low = -128 .. 127, and FINE_MAX is the
+ * largest whose high digit is not above 127. */
+enum { FINE_MAX = 127 * 257, FINE_WORD_BYTES = 64 };
+
+/* 16 lanes of four bytes each. */
+SIMD void fine_store(uint8_t *p, struct u8x64 a)
+{
+    u8x64_store(p, u8x64_hold_signed(a));
+}
+
+/* Rounds to 32 bytes, 8 for each four; returns the numbers, in any order. */
+SIMD struct i32x16 f32x16_to_fine(uint8_t *p, struct f32x16 a)
+{
+    __m512i x = _mm512_cvtps_epi32(a.v);
+    __m512i high = _mm512_srai_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(128)), 8);
+    __m128i low_digits = _mm512_cvtepi32_epi8(x), high_digits = _mm512_cvtepi32_epi8(high);
+    _mm_storeu_si128((__m128i *)p, _mm_unpacklo_epi32(low_digits, high_digits));
+    _mm_storeu_si128((__m128i *)p + 1, _mm_unpackhi_epi32(low_digits, high_digits));
+    return (struct i32x16){x};
+}
+
+/* Lane i: the sum of the products of its bytes with fine numbers. */
+struct fine_sum {
+    __m512i low, high;
+};
+
+/* For numbers that have this sum: here a byte is held with SIGNED_OFFSET. */
+SIMD struct fine_sum fine_sum_start(int sum)
+{
+    return (struct fine_sum){_mm512_set1_epi32(-SIGNED_OFFSET * sum), _mm512_setzero_si512()};
+}
+
+/* Adds four numbers times a stored word to a, times another to b. */
+SIMD void fine_dot(const uint8_t *word_a, const uint8_t *word_b, const uint8_t *four,
+                   struct fine_sum *a, struct fine_sum *b)
+{
+    __m512i us = _mm512_loadu_si512(word_a), vs = _mm512_loadu_si512(word_b);
+    __m512i low = _mm512_set1_epi32((int)load_u32(four));
+    __m512i high = _mm512_set1_epi32((int)load_u32(four + 4));
+    a->low = _mm512_dpbusd_epi32(a->low, us, low);
+    b->low = _mm512_dpbusd_epi32(b->low, vs, low);
+    a->high = _mm512_dpbusd_epi32(a->high, us, high);
+    b->high = _mm512_dpbusd_epi32(b->high, vs, high);
+}
+
+SIMD struct f32x16 fine_sum_to_f32(struct fine_sum a)
+{
+    return (struct f32x16){
+        _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_slli_epi32(a.high, 8), a.low))};
+}
+
+/* out[j]: of each 16 bytes, elements 4j .. 4j+3 of all four vectors, element by element. */
+SIMD void u8x64_interleave4(struct u8x64 out[4], const struct u8x64 in[4])
+{
+    __m512i low01 = _mm512_unpacklo_epi8(in[0].v, in[1].v);
+    __m512i low23 = _mm512_unpacklo_epi8(in[2].v, in[3].v);
+    __m512i high01 = _mm512_unpackhi_epi8(in[0].v, in[1].v);
+    __m512i high23 = _mm512_unpackhi_epi8(in[2].v, in[3].v);
+    out[0].v = _mm512_unpacklo_epi16(low01, low23);
+    out[1].v = _mm512_unpackhi_epi16(low01, low23);
+    out[2].v = _mm512_unpacklo_epi16(high01, high23);
+    out[3].v = _mm512_unpackhi_epi16(high01, high23);
+}
+
+#endif
