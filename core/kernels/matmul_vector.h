@@ -201,7 +201,7 @@ static void quantized(const struct matmul_job *job)
     const struct stripe_format *format = stripe_format(job->w->type);
     size_t n_units = (size_t)job->w->n_in / tensor_format(job->w->type)->block_len;
     size_t bytes = stripe_bytes(format, n_units);
-    bool has_panels = job->in->n_tokens >= PANEL_LEAST_TOKENS;
+    bool has_panels = job->in->n_tokens >= SIMD_PANEL_TOKENS;
     int step = count_cached(has_panels ? panel_bytes(job->w->n_in) : bytes);
     int end = (job->row_end + STRIPE_ROWS - 1) / STRIPE_ROWS;
     for (int i = job->row_begin / STRIPE_ROWS; i < end; i += step) {

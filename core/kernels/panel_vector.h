@@ -6,9 +6,6 @@
 
 #include "core/kernels/tile_vector.h"
 
-/* Batches from which on unpacking apart pays. */
-enum { PANEL_LEAST_TOKENS = 2 * SIMD_TILE_TOKENS };
-
 /* Words, scales and bases of 16 rows, as stripe_word and read_scales have them. */
 struct panel {
     uint8_t *u;   /* [n_groups, 8, 16 rows, 4] */

@@ -127,8 +127,7 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
     for (int unit = 0; unit < n_units; unit++) {
         struct unit_scales scales;
         read_scales(type, head, &scales);
-        if (T <= 4) /* few products for each byte: memory is what they wait for */
-            prefetch(body + AHEAD, body_bytes);
+        prefetch(body + AHEAD, body_bytes);
         for (int part = 0; part < traits.n_parts; part++)
             tile_part(type, T, body, part, &scales, &x, acc);
         head += head_bytes;

@@ -248,7 +248,7 @@ static void check_product(enum tensor_type type, int n_out, int n_in, int n_toke
 
 static void test_products(void **state)
 {
-    static const int batches[] = {1, 2, 3, 4, 7, 8, 15, 35};
+    static const int batches[] = {1, 2, 3, 4, 7, 8, 15, 35, 68};
     if (!select_isa(*state))
         return;
     for (int i = 0; i < N_TYPES; i++) {
