@@ -21,9 +21,10 @@ struct q8_block {
     struct fine_heads ring, sink; /* queries */
     struct fine_heads weights;    /* [BLOCK_ROWS] of each head */
     /* Results so far, as u8x64_interleave4 leaves their order. */
-    float sums[BLOCK_HEADS][WIDENED_DIM];
-    int8_t padded[BLOCK_ROWS * WIDENED_DIM];
-    uint8_t words[BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES]; /* keys, then values */
+    _Alignas(64) float sums[BLOCK_HEADS][WIDENED_DIM];
+    _Alignas(64) int8_t padded[BLOCK_ROWS * WIDENED_DIM];
+    _Alignas(
+        64) uint8_t words[BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES]; /* keys, then values */
 };
 
 SIMD int count_chunks(int n)
@@ -70,7 +71,7 @@ SIMD void lay_keys(struct q8_block *q8, struct lines keys)
     uint8_t *to = q8->words;
     for (int row = 0; row < BLOCK_ROWS; row += 16)
         for (int i = 0; i < keys.n; i += CHUNK) {
-            uint8_t columns[16 * CHUNK];
+            _Alignas(64) uint8_t columns[16 * CHUNK];
             u8x64_transpose(columns, keys.p + (size_t)row * keys.stride + i, keys.stride);
             for (int k = 0; k < CHUNK / 4; k++, to += FINE_WORD_BYTES)
                 fine_store(to, u8x64_load(columns + CHUNK * k));
@@ -85,11 +86,8 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_heads *q
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++)
         sums[h][0] = sums[h][1] = fine_sum_start((int)q->sum[head + h]);
-    for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES) {
-#pragma GCC unroll 16
-        for (int h = 0; h < H; h++)
-            fine_dot(first, second, q->of[head + h] + 2 * i, &sums[h][0], &sums[h][1]);
-    }
+    for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES)
+        fine_dots(H, first, second, q->of[head] + 2 * i, sizeof q->of[0], sums);
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
         float *score = q8->block.score[head + h];
@@ -137,12 +135,9 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, const float *keep, int head,
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++)
         sums[h][0] = sums[h][1] = fine_sum_start((int)q8->weights.sum[head + h]);
-    for (int row = 0; row < q8->block.n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES) {
-#pragma GCC unroll 16
-        for (int h = 0; h < H; h++)
-            fine_dot(from, from + FINE_WORD_BYTES, q8->weights.of[head + h] + 2 * row, &sums[h][0],
-                     &sums[h][1]);
-    }
+    for (int row = 0; row < q8->block.n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES)
+        fine_dots(H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
+                  sizeof q8->weights.of[0], sums);
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++) {
         float *y = q8->sums[head + i / 2] + (vector + i % 2) * 16;
@@ -175,10 +170,9 @@ SIMD void attend_q8_block(struct q8_block *q8, struct attention_state *states)
     prefetch_next(KV_Q8, block, block->rows->v, n_v);
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     score_fine(q8);
+    weigh_block(block, states, keep);
     for (int head = 0; head < block->n_heads; head++) {
         float *weights = block->score[head];
-        finish_scores(block, head);
-        keep[head] = weigh_scores(block, head, &states[head]);
         for (int i = (block->n_rows + 15) / 16 * 16; i < BLOCK_ROWS; i += 16)
             f32x16_store(weights + i, f32x16_set(0));
         refine_head(&q8->weights, head, weights, BLOCK_ROWS);
@@ -203,9 +197,9 @@ static void attend_q8_heads(struct q8_block *q8, const struct attention_rows *se
     struct attention_block *block = &q8->block;
     const struct attention_query *query = block->query;
     memset(q8->sums, 0, sizeof q8->sums);
+    begin_states(block, states);
     for (int head = 0; head < block->n_heads; head++) {
         int at = (block->first_head + head) * query->head_dim;
-        states[head] = (struct attention_state){-INFINITY, 0};
         refine_head(&q8->ring, head, query->q_ring + at, query->head_dim);
         refine_head(&q8->sink, head, query->q_sink + at, query->head_dim);
     }
@@ -216,6 +210,7 @@ static void attend_q8_heads(struct q8_block *q8, const struct attention_rows *se
             attend_q8_block(q8, states);
         }
     }
+    end_states(block, states);
     int n = query->head_dim_v;
     for (int head = 0; head < block->n_heads; head++)
         finish_q8_head(q8->sums[head], states[head].sum > 0 ? 1 / states[head].sum : 1,

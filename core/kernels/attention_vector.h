@@ -21,11 +21,12 @@ struct attention_block {
     int n_heads;
     int first_row;
     int n_rows;
-    float score[BLOCK_HEADS][BLOCK_ROWS]; /* then the weights */
+    _Alignas(64) float score[BLOCK_HEADS][BLOCK_ROWS]; /* then the weights */
+    float sum[BLOCK_HEADS][16];                        /* of weights so far, a part to a lane */
     /* When so many heads read them that this pays: keys or values as floats, and 16 keys at a time
      * with their elements side by side, [BLOCK_ROWS / 16, head_dim, 16]. */
-    float widened[BLOCK_ROWS * WIDENED_DIM];
-    float turned[BLOCK_ROWS * WIDENED_DIM];
+    _Alignas(64) float widened[BLOCK_ROWS * WIDENED_DIM];
+    _Alignas(64) float turned[BLOCK_ROWS * WIDENED_DIM];
 };
 
 /* Where the block's keys or values lie, in a type that the compiler knows. */
@@ -163,57 +164,83 @@ SIMD struct f32x16 soft_cap(struct f32x16 x, float cap)
     return f32x16_sub(f32x16_set(cap), rest);
 }
 
-/* From q.k to scores; lanes beyond n_rows become -infinity. */
-SIMD void finish_scores(struct attention_block *block, int head)
+/* From q.k to scores of rows i .. i+15. */
+SIMD struct f32x16 finish_scores(const struct attention_block *block, int head, int i)
 {
     static const float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const struct attention_query *query = block->query;
     const struct attention_rows *rows = block->rows;
-    float *score = block->score[head];
-    for (int i = 0; i < block->n_rows; i += 16) {
-        struct f32x16 s = f32x16_mul(f32x16_load(score + i), f32x16_set(query->scale));
-        if (rows->k_scale != NULL)
-            s = f32x16_mul(s, load_lanes(rows->k_scale + block->first_row, block->n_rows, i));
-        if (query->soft_cap > 0)
-            s = soft_cap(s, query->soft_cap);
-        if (query->slopes != NULL) {
-            float nearest = (float)(rows->first_distance - block->first_row - i);
-            struct f32x16 distance = f32x16_sub(f32x16_set(nearest), f32x16_load(lane_numbers));
-            s = f32x16_fnma(f32x16_set(query->slopes[block->first_head + head]), distance, s);
-        }
-        f32x16_store(score + i, s);
+    struct f32x16 s = f32x16_mul(f32x16_load(block->score[head] + i), f32x16_set(query->scale));
+    if (rows->k_scale != NULL)
+        s = f32x16_mul(s, load_lanes(rows->k_scale + block->first_row, block->n_rows, i));
+    if (query->soft_cap > 0)
+        s = soft_cap(s, query->soft_cap);
+    if (query->slopes != NULL) {
+        float nearest = (float)(rows->first_distance - block->first_row - i);
+        struct f32x16 distance = f32x16_sub(f32x16_set(nearest), f32x16_load(lane_numbers));
+        s = f32x16_fnma(f32x16_set(query->slopes[block->first_head + head]), distance, s);
     }
-    for (int i = block->n_rows; i % 16 != 0; i++)
-        score[i] = -INFINITY;
+    return s;
 }
 
-/* Turns scores into weights relative to the new maximum; returns what older weights shrink to. */
-SIMD float weigh_scores(struct attention_block *block, int head, struct attention_state *state)
+/* Turns scores into weights relative to state->max; returns what older weights shrink to. That
+ * maximum follows only scores that are HEADROOM above it, so that most blocks find none. */
+SIMD float weigh_scores(bool is_part, struct attention_block *block, int head,
+                        struct attention_state *state)
 {
+    enum { HEADROOM = 8 };
     const struct attention_rows *rows = block->rows;
-    float *score = block->score[head];
-    struct f32x16 largest = f32x16_set(state->max), sum = f32x16_set(0);
-    for (int i = 0; i < block->n_rows; i += 16)
-        largest = f32x16_max(f32x16_load(score + i), largest);
-    float max = f32x16_largest(largest);
-    float keep = 1;
-    if (max > state->max)
-        keep = state->sum > 0 ? expf(state->max - max) : 0;
-    for (int i = 0; i < block->n_rows; i += 16) {
-        struct f32x16 weight = vector_exp(f32x16_sub(f32x16_load(score + i), f32x16_set(max)));
-        if (block->n_rows - i < 16) {
-            f32x16_store(score + i, weight);
-            weight = f32x16_load_first(score + i, block->n_rows - i);
-        }
+    float *score = block->score[head], keep = 1;
+    struct f32x16 s[BLOCK_ROWS / 16], largest = f32x16_set(-INFINITY);
+    const int n_rows = is_part ? block->n_rows : BLOCK_ROWS;
+#pragma GCC unroll 4
+    for (int i = 0; i < n_rows; i += 16) {
+        s[i / 16] = finish_scores(block, head, i);
+        if (is_part && n_rows - i < 16)
+            s[i / 16] = f32x16_first(s[i / 16], n_rows - i, -INFINITY);
+        largest = f32x16_max(s[i / 16], largest);
+    }
+    if (f32x16_any_above(largest, f32x16_set(state->max + HEADROOM))) {
+        float max = f32x16_largest(largest);
+        keep = expf(state->max - max);
+        state->max = max;
+    }
+    struct f32x16 sum = f32x16_mul(f32x16_load(block->sum[head]), f32x16_set(keep));
+#pragma GCC unroll 4
+    for (int i = 0; i < n_rows; i += 16) {
+        struct f32x16 weight = vector_exp(f32x16_sub(s[i / 16], f32x16_set(state->max)));
+        if (is_part && n_rows - i < 16)
+            weight = f32x16_first(weight, n_rows - i, 0);
         sum = f32x16_add(sum, weight);
         if (rows->v_scale != NULL)
             weight =
                 f32x16_mul(weight, load_lanes(rows->v_scale + block->first_row, block->n_rows, i));
         f32x16_store(score + i, weight);
     }
-    state->max = max;
-    state->sum = state->sum * keep + f32x16_sum(sum);
+    f32x16_store(block->sum[head], sum);
     return keep;
+}
+
+SIMD void weigh_block(struct attention_block *block, struct attention_state *states, float *keep)
+{
+    for (int head = 0; head < block->n_heads; head++)
+        keep[head] = block->n_rows == BLOCK_ROWS ? weigh_scores(false, block, head, &states[head])
+                                                 : weigh_scores(true, block, head, &states[head]);
+}
+
+/* Before the first block, and after the last. */
+SIMD void begin_states(struct attention_block *block, struct attention_state *states)
+{
+    for (int head = 0; head < block->n_heads; head++) {
+        states[head].max = -INFINITY;
+        f32x16_store(block->sum[head], f32x16_set(0));
+    }
+}
+
+SIMD void end_states(const struct attention_block *block, struct attention_state *states)
+{
+    for (int head = 0; head < block->n_heads; head++)
+        states[head].sum = f32x16_sum(f32x16_load(block->sum[head]));
 }
 
 /* y = y * keep + weights * values, for H heads and two vectors of columns. */
@@ -221,7 +248,7 @@ SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct atten
                       const struct lines *values, int head, const float *keep, float *y, int i)
 {
     const int n = block->query->head_dim_v;
-    struct f32x16 sums[SIMD_TILE_HEADS][2];
+    struct f32x16 sums[SIMD_TILE_PAIRS][2];
     const bool has_second = !is_part || n - i > 16;
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
@@ -266,8 +293,8 @@ SIMD void add_block_values(enum kv_type type, const struct attention_block *bloc
                            struct lines values, const float *keep, float *out)
 {
     int head = 0;
-    for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
-        add_values(type, SIMD_TILE_HEADS, block, &values, head, keep, out);
+    for (; head + SIMD_TILE_PAIRS <= block->n_heads; head += SIMD_TILE_PAIRS)
+        add_values(type, SIMD_TILE_PAIRS, block, &values, head, keep, out);
     for (; head < block->n_heads; head++)
         add_values(type, 1, block, &values, head, keep, out);
 }
@@ -288,7 +315,7 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
     const float *q =
         (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_head + head) * n;
     const float *first = block->turned, *second = block->turned + 16 * n_lines;
-    struct f32x16 sums[SIMD_TILE_HEADS][2];
+    struct f32x16 sums[SIMD_TILE_PAIRS][2];
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++)
         sums[h][0] = sums[h][1] = f32x16_set(0);
@@ -314,8 +341,8 @@ static __attribute__((noinline)) void score_widened(struct attention_block *bloc
 {
     turn_keys(block, keys);
     int head = 0;
-    for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
-        score_turned_tile(SIMD_TILE_HEADS, block, keys.n, head);
+    for (; head + SIMD_TILE_PAIRS <= block->n_heads; head += SIMD_TILE_PAIRS)
+        score_turned_tile(SIMD_TILE_PAIRS, block, keys.n, head);
     for (; head < block->n_heads; head++)
         score_turned_tile(1, block, keys.n, head);
 }
@@ -356,10 +383,7 @@ SIMD void attend_block(enum kv_type type, struct attention_block *block,
         score_widened(block, widen_lines(type, block, rows->k, n_k));
     else
         score_block(type, block, lines_at(type, block, rows->k, n_k));
-    for (int head = 0; head < block->n_heads; head++) {
-        finish_scores(block, head);
-        keep[head] = weigh_scores(block, head, &states[head]);
-    }
+    weigh_block(block, states, keep);
     if (type != KV_F32 && pays_to_widen(block, n_v))
         add_widened(block, widen_lines(type, block, rows->v, n_v), keep, out);
     else
@@ -385,8 +409,7 @@ SIMD void attend_heads(enum kv_type type, struct attention_block *block,
                        const struct attention_rows *segments, int n_segments,
                        struct attention_state *states, float *out)
 {
-    for (int head = 0; head < block->n_heads; head++)
-        states[head] = (struct attention_state){-INFINITY, 0};
+    begin_states(block, states);
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
@@ -394,6 +417,7 @@ SIMD void attend_heads(enum kv_type type, struct attention_block *block,
             attend_block(type, block, states, out);
         }
     }
+    end_states(block, states);
     int n = block->query->head_dim_v;
     for (int head = 0; head < block->n_heads; head++) {
         float *y = out + (block->first_head + head) * n;

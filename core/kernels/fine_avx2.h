@@ -47,14 +47,18 @@ SIMD struct i32x16 i32x16_dot_pairs(struct i32x16 acc, struct u8x64 a, struct u8
                            _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, b.high))};
 }
 
-SIMD void fine_dot(const uint8_t *word_a, const uint8_t *word_b, const uint8_t *four,
-                   struct fine_sum *a, struct fine_sum *b)
+SIMD void fine_dots(int H, const uint8_t *word_a, const uint8_t *word_b, const uint8_t *fours,
+                    size_t stride, struct fine_sum sums[][2])
 {
 #pragma GCC unroll 2
     for (int odd = 0; odd < 2; odd++) {
-        struct u8x64 two = u8x64_repeat4(four + 4 * odd);
-        a->v = i32x16_dot_pairs(a->v, u8x64_load(word_a + 64 * odd), two);
-        b->v = i32x16_dot_pairs(b->v, u8x64_load(word_b + 64 * odd), two);
+        struct u8x64 a = u8x64_load(word_a + 64 * odd), b = u8x64_load(word_b + 64 * odd);
+#pragma GCC unroll 16
+        for (int h = 0; h < H; h++) {
+            struct u8x64 two = u8x64_repeat4(fours + stride * (size_t)h + 4 * odd);
+            sums[h][0].v = i32x16_dot_pairs(sums[h][0].v, a, two);
+            sums[h][1].v = i32x16_dot_pairs(sums[h][1].v, b, two);
+        }
     }
 }
 

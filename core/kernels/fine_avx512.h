@@ -40,17 +40,21 @@ SIMD struct fine_sum fine_sum_start(int sum)
     return (struct fine_sum){_mm512_set1_epi32(-SIGNED_OFFSET * sum), _mm512_setzero_si512()};
 }
 
-/* Adds four numbers times a stored word to a, times another to b. */
-SIMD void fine_dot(const uint8_t *word_a, const uint8_t *word_b, const uint8_t *four,
-                   struct fine_sum *a, struct fine_sum *b)
+/* For H heads, whose fours lie `stride` bytes apart: adds four numbers times two stored words. */
+SIMD void fine_dots(int H, const uint8_t *word_a, const uint8_t *word_b, const uint8_t *fours,
+                    size_t stride, struct fine_sum sums[][2])
 {
-    __m512i us = _mm512_loadu_si512(word_a), vs = _mm512_loadu_si512(word_b);
-    __m512i low = _mm512_set1_epi32((int)load_u32(four));
-    __m512i high = _mm512_set1_epi32((int)load_u32(four + 4));
-    a->low = _mm512_dpbusd_epi32(a->low, us, low);
-    b->low = _mm512_dpbusd_epi32(b->low, vs, low);
-    a->high = _mm512_dpbusd_epi32(a->high, us, high);
-    b->high = _mm512_dpbusd_epi32(b->high, vs, high);
+    __m512i a = _mm512_loadu_si512(word_a), b = _mm512_loadu_si512(word_b);
+#pragma GCC unroll 16
+    for (int h = 0; h < H; h++) {
+        const uint8_t *four = fours + stride * (size_t)h;
+        __m512i low = _mm512_set1_epi32((int)load_u32(four));
+        __m512i high = _mm512_set1_epi32((int)load_u32(four + 4));
+        sums[h][0].low = _mm512_dpbusd_epi32(sums[h][0].low, a, low);
+        sums[h][1].low = _mm512_dpbusd_epi32(sums[h][1].low, b, low);
+        sums[h][0].high = _mm512_dpbusd_epi32(sums[h][0].high, a, high);
+        sums[h][1].high = _mm512_dpbusd_epi32(sums[h][1].high, b, high);
+    }
 }
 
 SIMD struct f32x16 fine_sum_to_f32(struct fine_sum a)

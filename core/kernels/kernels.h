@@ -44,8 +44,9 @@ struct attention_query {
     float soft_cap; /* score = cap * tanh(score / cap); 0 for none */
 };
 
-/* Of one head, how its output was weighed: the largest score and the sum of exp(score - max). Two
- * outputs of the same query over different rows make one, see forward_attention.c. */
+/* Of one head, how its output was weighed: the sum of exp(score - max), and max itself, the largest
+ * score or one not far below it. Two outputs of the same query over different rows make one, see
+ * forward_attention.c. */
 struct attention_state {
     float max; /* -infinity when there were no rows */
     float sum;

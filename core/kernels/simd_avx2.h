@@ -5,6 +5,7 @@
 #define CORE_KERNELS_SIMD_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct u8x64 {
 #define SIMD_TILE_ROWS 2    /* float product: rows by as many tokens */
 #define SIMD_TILE_HEADS 2   /* attention: heads by keys */
 #define SIMD_TILE_KEYS 2
+#define SIMD_TILE_PAIRS 2 /* attention: heads by two vectors */
 
 SIMD struct f32x16 f32x16_set(float x)
 {
@@ -226,6 +228,20 @@ SIMD float f32x16_largest(struct f32x16 a)
     __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+SIMD bool f32x16_any_above(struct f32x16 a, struct f32x16 b)
+{
+    __m256 low = _mm256_cmp_ps(a.low, b.low, _CMP_GT_OQ);
+    __m256 high = _mm256_cmp_ps(a.high, b.high, _CMP_GT_OQ);
+    return _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0;
+}
+
+SIMD struct f32x16 f32x16_first(struct f32x16 a, int n, float x)
+{
+    __m256 low = _mm256_castsi256_ps(mask_first(n)), high = _mm256_castsi256_ps(mask_first(n - 8));
+    return (struct f32x16){_mm256_blendv_ps(_mm256_set1_ps(x), a.low, low),
+                           _mm256_blendv_ps(_mm256_set1_ps(x), a.high, high)};
 }
 
 SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,

@@ -6,6 +6,7 @@
 #define CORE_KERNELS_SIMD_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct u8x64 {
 #define SIMD_TILE_ROWS 4     /* float product: rows by as many tokens */
 #define SIMD_TILE_HEADS 4    /* attention: heads by keys */
 #define SIMD_TILE_KEYS 4
+#define SIMD_TILE_PAIRS 8 /* attention: heads by two vectors */
 
 SIMD struct f32x16 f32x16_set(float x)
 {
@@ -185,6 +187,17 @@ SIMD float f32x16_sum(struct f32x16 a)
 SIMD float f32x16_largest(struct f32x16 a)
 {
     return _mm512_reduce_max_ps(a.v);
+}
+
+SIMD bool f32x16_any_above(struct f32x16 a, struct f32x16 b)
+{
+    return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ) != 0;
+}
+
+/* The first n of 16; x in place of the others. */
+SIMD struct f32x16 f32x16_first(struct f32x16 a, int n, float x)
+{
+    return (struct f32x16){_mm512_mask_mov_ps(_mm512_set1_ps(x), (__mmask16)((1u << n) - 1), a.v)};
 }
 
 /* out[i] = the sum of the i-th vector: a quarter of the work of four single sums. */
