@@ -353,9 +353,9 @@ add_widened(const struct attention_block *block, struct lines values, const floa
     add_block_values(KV_F32, block, values, keep, out);
 }
 
-SIMD bool pays_to_widen(const struct attention_block *block, int n)
+SIMD bool pays_to_widen(const struct attention_block *block, int n, int n_at_once)
 {
-    return block->n_heads > SIMD_TILE_HEADS && n <= WIDENED_DIM;
+    return block->n_heads > n_at_once && n <= WIDENED_DIM;
 }
 
 /* The block after this one, while this one is computed. */
@@ -379,12 +379,12 @@ SIMD void attend_block(enum kv_type type, struct attention_block *block,
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
     prefetch_next(type, block, rows->k, n_k);
     prefetch_next(type, block, rows->v, n_v);
-    if (pays_to_widen(block, n_k))
+    if (pays_to_widen(block, n_k, SIMD_TILE_HEADS))
         score_widened(block, widen_lines(type, block, rows->k, n_k));
     else
         score_block(type, block, lines_at(type, block, rows->k, n_k));
     weigh_block(block, states, keep);
-    if (type != KV_F32 && pays_to_widen(block, n_v))
+    if (type != KV_F32 && pays_to_widen(block, n_v, SIMD_TILE_PAIRS))
         add_widened(block, widen_lines(type, block, rows->v, n_v), keep, out);
     else
         add_block_values(type, block, lines_at(type, block, rows->v, n_v), keep, out);
