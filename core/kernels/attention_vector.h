@@ -1,45 +1,9 @@
-/* attention_vector.h - attention of one token, for all heads that share keys and values.
- *
- * Rows are taken in blocks that stay in the first-level cache: scores of all heads, then the online
- * softmax (arXiv 2205.14135), then the weighted values. Included after kernels_vector.h. */
+/* attention_vector.h - attention of some tokens, for all heads that share keys and values, in
+ * floats: scores of all queries, weights, weighted values. */
 #ifndef CORE_KERNELS_ATTENTION_VECTOR_H
 #define CORE_KERNELS_ATTENTION_VECTOR_H
 
-#include "core/kernels/kernels_vector.h"
-
-enum {
-    BLOCK_ROWS = 32, /* a multiple of 16 */
-    BLOCK_HEADS = 8, /* heads that are computed together; more heads read the rows again */
-    WIDENED_DIM = 256,
-};
-
-/* Some heads and some rows of one segment. */
-struct attention_block {
-    const struct attention_query *query;
-    const struct attention_rows *rows;
-    int first_head;
-    int n_heads;
-    int first_row;
-    int n_rows;
-    _Alignas(64) float score[BLOCK_HEADS][BLOCK_ROWS]; /* then the weights */
-    float sum[BLOCK_HEADS][16];                        /* of weights so far, a part to a lane */
-    /* When so many heads read them that this pays: keys or values as floats, and 16 keys at a time
-     * with their elements side by side, [BLOCK_ROWS / 16, head_dim, 16]. */
-    _Alignas(64) float widened[BLOCK_ROWS * WIDENED_DIM];
-    _Alignas(64) float turned[BLOCK_ROWS * WIDENED_DIM];
-};
-
-/* Where the block's keys or values lie, in a type that the compiler knows. */
-struct lines {
-    const uint8_t *p;
-    size_t stride; /* bytes from row to row */
-    int n;         /* elements that can be read; those beyond head_dim are 0 */
-};
-
-SIMD size_t kv_bytes(enum kv_type type)
-{
-    return type == KV_F32 ? 4 : type == KV_Q8 ? 1 : 2;
-}
+#include "core/kernels/attention_block_vector.h"
 
 SIMD struct f32x16 kv_load(enum kv_type type, const uint8_t *p)
 {
@@ -119,7 +83,7 @@ SIMD void score_tile(enum kv_type type, int H, struct attention_block *block,
     const struct attention_query *query = block->query;
     const int n = query->head_dim;
     const float *q =
-        (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_head + head) * n;
+        (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_query + head) * n;
     const uint8_t *rows[R];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++) /* the last row stands in for those beyond the end */
@@ -149,110 +113,23 @@ SIMD void score_block(enum kv_type type, struct attention_block *block, struct l
 {
     for (int row = 0; row < block->n_rows; row += SIMD_TILE_KEYS) {
         int head = 0;
-        for (; head + SIMD_TILE_HEADS <= block->n_heads; head += SIMD_TILE_HEADS)
+        for (; head + SIMD_TILE_HEADS <= block->n_queries; head += SIMD_TILE_HEADS)
             score_tile(type, SIMD_TILE_HEADS, block, &keys, head, row);
-        for (; head < block->n_heads; head++)
+        for (; head < block->n_queries; head++)
             score_tile(type, 1, block, &keys, head, row);
     }
 }
 
-/* cap * tanh(x / cap) */
-SIMD struct f32x16 soft_cap(struct f32x16 x, float cap)
-{
-    struct f32x16 e = vector_exp(f32x16_mul(x, f32x16_set(2 / cap)));
-    struct f32x16 rest = f32x16_div(f32x16_set(2 * cap), f32x16_add(e, f32x16_set(1)));
-    return f32x16_sub(f32x16_set(cap), rest);
-}
-
-/* From q.k to scores of rows i .. i+15. */
-SIMD struct f32x16 finish_scores(const struct attention_block *block, int head, int i)
-{
-    static const float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const struct attention_query *query = block->query;
-    const struct attention_rows *rows = block->rows;
-    struct f32x16 s = f32x16_mul(f32x16_load(block->score[head] + i), f32x16_set(query->scale));
-    if (rows->k_scale != NULL)
-        s = f32x16_mul(s, load_lanes(rows->k_scale + block->first_row, block->n_rows, i));
-    if (query->soft_cap > 0)
-        s = soft_cap(s, query->soft_cap);
-    if (query->slopes != NULL) {
-        float nearest = (float)(rows->first_distance - block->first_row - i);
-        struct f32x16 distance = f32x16_sub(f32x16_set(nearest), f32x16_load(lane_numbers));
-        s = f32x16_fnma(f32x16_set(query->slopes[block->first_head + head]), distance, s);
-    }
-    return s;
-}
-
-/* Turns scores into weights relative to state->max; returns what older weights shrink to. That
- * maximum follows only scores that are HEADROOM above it, so that most blocks find none. */
-SIMD float weigh_scores(bool is_part, struct attention_block *block, int head,
-                        struct attention_state *state)
-{
-    enum { HEADROOM = 8 };
-    const struct attention_rows *rows = block->rows;
-    float *score = block->score[head], keep = 1;
-    struct f32x16 s[BLOCK_ROWS / 16], largest = f32x16_set(-INFINITY);
-    const int n_rows = is_part ? block->n_rows : BLOCK_ROWS;
-#pragma GCC unroll 4
-    for (int i = 0; i < n_rows; i += 16) {
-        s[i / 16] = finish_scores(block, head, i);
-        if (is_part && n_rows - i < 16)
-            s[i / 16] = f32x16_first(s[i / 16], n_rows - i, -INFINITY);
-        largest = f32x16_max(s[i / 16], largest);
-    }
-    if (f32x16_any_above(largest, f32x16_set(state->max + HEADROOM))) {
-        float max = f32x16_largest(largest);
-        keep = expf(state->max - max);
-        state->max = max;
-    }
-    struct f32x16 sum = f32x16_mul(f32x16_load(block->sum[head]), f32x16_set(keep));
-#pragma GCC unroll 4
-    for (int i = 0; i < n_rows; i += 16) {
-        struct f32x16 weight = vector_exp(f32x16_sub(s[i / 16], f32x16_set(state->max)));
-        if (is_part && n_rows - i < 16)
-            weight = f32x16_first(weight, n_rows - i, 0);
-        sum = f32x16_add(sum, weight);
-        if (rows->v_scale != NULL)
-            weight =
-                f32x16_mul(weight, load_lanes(rows->v_scale + block->first_row, block->n_rows, i));
-        f32x16_store(score + i, weight);
-    }
-    f32x16_store(block->sum[head], sum);
-    return keep;
-}
-
-SIMD void weigh_block(struct attention_block *block, struct attention_state *states, float *keep)
-{
-    for (int head = 0; head < block->n_heads; head++)
-        keep[head] = block->n_rows == BLOCK_ROWS ? weigh_scores(false, block, head, &states[head])
-                                                 : weigh_scores(true, block, head, &states[head]);
-}
-
-/* Before the first block, and after the last. */
-SIMD void begin_states(struct attention_block *block, struct attention_state *states)
-{
-    for (int head = 0; head < block->n_heads; head++) {
-        states[head].max = -INFINITY;
-        f32x16_store(block->sum[head], f32x16_set(0));
-    }
-}
-
-SIMD void end_states(const struct attention_block *block, struct attention_state *states)
-{
-    for (int head = 0; head < block->n_heads; head++)
-        states[head].sum = f32x16_sum(f32x16_load(block->sum[head]));
-}
-
 /* y = y * keep + weights * values, for H heads and two vectors of columns. */
 SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct attention_block *block,
-                      const struct lines *values, int head, const float *keep, float *y, int i)
+                      const struct lines *values, int head, float *y, int i)
 {
     const int n = block->query->head_dim_v;
     struct f32x16 sums[SIMD_TILE_PAIRS][2];
     const bool has_second = !is_part || n - i > 16;
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
-        struct f32x16 k = f32x16_set(keep[head + h]);
+        struct f32x16 k = f32x16_set(block->keep[head + h]);
         sums[h][0] = f32x16_mul(lanes(y + h * n, n, i, is_part), k);
         sums[h][1] =
             has_second ? f32x16_mul(lanes(y + h * n, n, i + 16, is_part), k) : f32x16_set(0);
@@ -278,25 +155,25 @@ SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct atten
 }
 
 SIMD void add_values(enum kv_type type, int H, const struct attention_block *block,
-                     const struct lines *values, int head, const float *keep, float *out)
+                     const struct lines *values, int head, float *out)
 {
     const int n = block->query->head_dim_v;
-    float *y = out + (block->first_head + head) * n;
+    float *y = out + (block->first_query + head) * n;
     int i = 0;
     for (; i + 32 <= n; i += 32)
-        add_columns(type, H, false, block, values, head, keep, y, i);
+        add_columns(type, H, false, block, values, head, y, i);
     if (i < n)
-        add_columns(type, H, true, block, values, head, keep, y, i);
+        add_columns(type, H, true, block, values, head, y, i);
 }
 
 SIMD void add_block_values(enum kv_type type, const struct attention_block *block,
-                           struct lines values, const float *keep, float *out)
+                           struct lines values, float *out)
 {
     int head = 0;
-    for (; head + SIMD_TILE_PAIRS <= block->n_heads; head += SIMD_TILE_PAIRS)
-        add_values(type, SIMD_TILE_PAIRS, block, &values, head, keep, out);
-    for (; head < block->n_heads; head++)
-        add_values(type, 1, block, &values, head, keep, out);
+    for (; head + SIMD_TILE_PAIRS <= block->n_queries; head += SIMD_TILE_PAIRS)
+        add_values(type, SIMD_TILE_PAIRS, block, &values, head, out);
+    for (; head < block->n_queries; head++)
+        add_values(type, 1, block, &values, head, out);
 }
 
 static void turn_keys(struct attention_block *block, struct lines keys)
@@ -313,7 +190,7 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
     const struct attention_query *query = block->query;
     const int n = query->head_dim;
     const float *q =
-        (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_head + head) * n;
+        (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_query + head) * n;
     const float *first = block->turned, *second = block->turned + 16 * n_lines;
     struct f32x16 sums[SIMD_TILE_PAIRS][2];
 #pragma GCC unroll 16
@@ -339,91 +216,60 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
 static __attribute__((noinline)) void score_widened(struct attention_block *block,
                                                     struct lines keys)
 {
-    turn_keys(block, keys);
     int head = 0;
-    for (; head + SIMD_TILE_PAIRS <= block->n_heads; head += SIMD_TILE_PAIRS)
+    for (; head + SIMD_TILE_PAIRS <= block->n_queries; head += SIMD_TILE_PAIRS)
         score_turned_tile(SIMD_TILE_PAIRS, block, keys.n, head);
-    for (; head < block->n_heads; head++)
+    for (; head < block->n_queries; head++)
         score_turned_tile(1, block, keys.n, head);
 }
 
-static __attribute__((noinline)) void
-add_widened(const struct attention_block *block, struct lines values, const float *keep, float *out)
+static __attribute__((noinline)) void add_widened(const struct attention_block *block,
+                                                  struct lines values, float *out)
 {
-    add_block_values(KV_F32, block, values, keep, out);
+    add_block_values(KV_F32, block, values, out);
 }
 
 SIMD bool pays_to_widen(const struct attention_block *block, int n, int n_at_once)
 {
-    return block->n_heads > n_at_once && n <= WIDENED_DIM;
+    return block->n_of_pass > n_at_once && n <= WIDENED_DIM;
 }
 
-/* The block after this one, while this one is computed. */
-SIMD void prefetch_next(enum kv_type type, const struct attention_block *block, const void *rows,
-                        int n)
+/* y / sum, where there were weights. */
+SIMD void divide(float *y, int n, float sum)
 {
-    int begin = block->first_row + block->n_rows;
-    int n_left = block->rows->n_rows - begin;
-    size_t row_bytes = kv_bytes(type) * (size_t)n;
-    const uint8_t *p = (const uint8_t *)rows + row_bytes * (size_t)begin;
-    size_t n_bytes = row_bytes * (size_t)(n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS);
-    for (size_t i = 0; i < n_bytes; i += 64)
-        _mm_prefetch((const void *)(p + i), _MM_HINT_T0);
+    struct f32x16 scale = f32x16_set(sum > 0 ? 1 / sum : 1);
+    for (int i = 0; i < n; i += 16)
+        store_lanes(y, f32x16_mul(load_lanes(y, n, i), scale), n, i);
 }
 
-SIMD void attend_block(enum kv_type type, struct attention_block *block,
-                       struct attention_state *states, float *out)
+/* All queries of the pass meet the block's rows. */
+SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *out)
 {
-    float keep[BLOCK_HEADS];
     const struct attention_rows *rows = block->rows;
-    int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
+    const int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
+    const bool is_turned = pays_to_widen(block, n_k, SIMD_TILE_HEADS);
+    const bool is_widened = type != KV_F32 && pays_to_widen(block, n_v, SIMD_TILE_PAIRS);
     prefetch_next(type, block, rows->k, n_k);
     prefetch_next(type, block, rows->v, n_v);
-    if (pays_to_widen(block, n_k, SIMD_TILE_HEADS))
-        score_widened(block, widen_lines(type, block, rows->k, n_k));
-    else
-        score_block(type, block, lines_at(type, block, rows->k, n_k));
-    weigh_block(block, states, keep);
-    if (type != KV_F32 && pays_to_widen(block, n_v, SIMD_TILE_PAIRS))
-        add_widened(block, widen_lines(type, block, rows->v, n_v), keep, out);
-    else
-        add_block_values(type, block, lines_at(type, block, rows->v, n_v), keep, out);
-}
-
-/* Those from `first` on, as many as a block has. */
-SIMD void take_heads(struct attention_block *block, int first)
-{
-    int n_left = block->query->n_heads - first;
-    block->first_head = first;
-    block->n_heads = n_left < BLOCK_HEADS ? n_left : BLOCK_HEADS;
-}
-
-SIMD void take_rows(struct attention_block *block, int first)
-{
-    int n_left = block->rows->n_rows - first;
-    block->first_row = first;
-    block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
-}
-
-SIMD void attend_heads(enum kv_type type, struct attention_block *block,
-                       const struct attention_rows *segments, int n_segments,
-                       struct attention_state *states, float *out)
-{
-    begin_states(block, states);
-    for (int s = 0; s < n_segments; s++) {
-        block->rows = &segments[s];
-        for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
-            take_rows(block, row);
-            attend_block(type, block, states, out);
-        }
+    struct lines keys = lines_at(type, block, rows->k, n_k);
+    struct lines values = lines_at(type, block, rows->v, n_v);
+    if (is_turned) {
+        keys = widen_lines(type, block, rows->k, n_k);
+        turn_keys(block, keys);
     }
-    end_states(block, states);
-    int n = block->query->head_dim_v;
-    for (int head = 0; head < block->n_heads; head++) {
-        float *y = out + (block->first_head + head) * n;
-        struct f32x16 scale = f32x16_set(states[head].sum > 0 ? 1 / states[head].sum : 1);
-        for (int i = 0; i < n; i += 16)
-            store_lanes(y, f32x16_mul(load_lanes(y, n, i), scale), n, i);
+    if (is_widened)
+        values = widen_lines(type, block, rows->v, n_v);
+    for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {
+        take_queries(block, i);
+        if (is_turned)
+            score_widened(block, keys);
+        else
+            score_block(type, block, keys);
+        weigh_block(block);
+        if (is_widened)
+            add_widened(block, values, out);
+        else
+            add_block_values(type, block, values, out);
     }
 }
 
@@ -432,14 +278,21 @@ SIMD void attend(enum kv_type type, float *out, struct attention_state *out_stat
                  int n_segments)
 {
     struct attention_block block;
+    const int n_queries = count_queries(query), n = query->head_dim_v;
     block.query = query;
-    memset(out, 0, (size_t)query->n_heads * (size_t)query->head_dim_v * sizeof *out);
-    for (int head = 0; head < query->n_heads; head += BLOCK_HEADS) {
-        struct attention_state states[BLOCK_HEADS];
-        take_heads(&block, head);
-        attend_heads(type, &block, segments, n_segments, states, out);
-        if (out_states != NULL)
-            memcpy(out_states + head, states, (size_t)block.n_heads * sizeof states[0]);
+    memset(out, 0, (size_t)n_queries * (size_t)n * sizeof *out);
+    for (int first = 0; first < n_queries; first += PASS_QUERIES) {
+        begin_pass(&block, first);
+        for (int s = 0; s < n_segments; s++) {
+            block.rows = &segments[s];
+            for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
+                take_rows(&block, row);
+                attend_rows(type, &block, out);
+            }
+        }
+        end_pass(&block, out_states);
+        for (int i = 0; i < block.n_of_pass; i++)
+            divide(out + (first + i) * n, n, block.states[i].sum);
     }
 }
 

@@ -21,22 +21,32 @@ enum kernels_isa { KERNELS_SCALAR, KERNELS_AVX2, KERNELS_AVX512 };
  * x ~= q * scale, scale = max|x| / 127. */
 enum kv_type { KV_F32, KV_F16, KV_BF16, KV_Q8 };
 
-/* Rows of one KV head that one query may see: a contiguous stretch of the cache. */
+/* The rows that one token sees of a stretch: begin .. end-1, and how far away the first row of the
+ * stretch is in the cache; row i is at first_distance - i. */
+struct attention_sight {
+    int begin;
+    int end;
+    int first_distance;
+};
+
+/* Rows of one KV head that some queries may see: a contiguous stretch of the cache. */
 struct attention_rows {
     const void *k;        /* [n_rows, head_dim] in kv_type */
     const void *v;        /* [n_rows, head_dim_v] in kv_type */
     const float *k_scale; /* [n_rows], KV_Q8 only */
     const float *v_scale; /* [n_rows], KV_Q8 only */
     int n_rows;
-    int first_distance; /* in-cache distance from the query to row 0; row i is first_distance - i */
+    int first_distance; /* as in a sight; without sights every token sees all rows from there */
     bool is_sink;       /* score with q_sink instead of q_ring */
+    const struct attention_sight *sights; /* [n_tokens] or NULL */
 };
 
-/* All query heads that share one KV head, for one token. */
+/* All query heads that share one KV head, for some tokens of one cache. */
 struct attention_query {
-    const float *q_ring; /* [n_heads, head_dim] rotated at the absolute position */
-    const float *q_sink; /* [n_heads, head_dim] rotated at the in-cache index */
+    const float *q_ring; /* [n_tokens, n_heads, head_dim] rotated at the absolute position */
+    const float *q_sink; /* the same, rotated at the in-cache index */
     const float *slopes; /* [n_heads] ALiBi: score -= slope * distance; NULL without ALiBi */
+    int n_tokens;
     int n_heads;
     int head_dim;   /* of q and k */
     int head_dim_v; /* of v and out */
@@ -81,9 +91,10 @@ struct kernels {
     /* One row into the cache. *scale is written for KV_Q8 only. */
     void (*kv_store)(void *row, float *scale, const float *x, int n, enum kv_type type);
 
-    /* out[h, :] = sum_j softmax_j(score_hj) v_j over all segments' rows, in one pass with online
-     * softmax (arXiv 2205.14135). A query that sees no row gets zeros. out [n_heads, head_dim_v].
-     * out_states [n_heads] may be NULL.
+    /* out[t, h, :] = sum_j softmax_j(score_thj) v_j over all rows that t sees of the segments, in
+     * one pass with online softmax (arXiv 2205.14135). A query that sees no row gets zeros. Rows
+     * that one token sees must be finite for all. out [n_tokens, n_heads, head_dim_v]; out_states
+     * [n_tokens, n_heads] may be NULL.
      *
      * For KV_Q8 a variant may compute in integers: of each head the query is rounded to 15 bits,
      * to multiples of max|q| / 32639, and the weights of up to 32 neighbouring rows, times the

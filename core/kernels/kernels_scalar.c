@@ -139,10 +139,19 @@ static float kv_load(const void *rows, const float *scale, enum kv_type type, si
     return 0;
 }
 
-static float attention_score(const struct attention_query *query, enum kv_type type,
-                             const struct attention_rows *rows, int head, int row)
+static struct attention_sight sight_of(const struct attention_rows *rows, int token)
 {
-    const float *q = (rows->is_sink ? query->q_sink : query->q_ring) + head * query->head_dim;
+    if (rows->sights != NULL)
+        return rows->sights[token];
+    return (struct attention_sight){0, rows->n_rows, rows->first_distance};
+}
+
+/* i_query counts all tokens' heads. */
+static float attention_score(const struct attention_query *query, enum kv_type type,
+                             const struct attention_rows *rows, int i_query, int row)
+{
+    const float *q = (rows->is_sink ? query->q_sink : query->q_ring) + i_query * query->head_dim;
+    int distance = sight_of(rows, i_query / query->n_heads).first_distance - row;
     double dot = 0;
     for (int i = 0; i < query->head_dim; i++)
         dot += (double)q[i] *
@@ -151,7 +160,7 @@ static float attention_score(const struct attention_query *query, enum kv_type t
     if (query->soft_cap > 0)
         score = query->soft_cap * tanhf(score / query->soft_cap);
     if (query->slopes != NULL)
-        score -= query->slopes[head] * (float)(rows->first_distance - row);
+        score -= query->slopes[i_query % query->n_heads] * (float)distance;
     return score;
 }
 
@@ -174,20 +183,21 @@ static void attention(float *out, struct attention_state *out_states,
                       const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments)
 {
-    for (int head = 0; head < query->n_heads; head++) {
-        float *y = out + head * query->head_dim_v;
+    for (int i_query = 0; i_query < query->n_tokens * query->n_heads; i_query++) {
+        float *y = out + i_query * query->head_dim_v;
         struct attention_state state = {-INFINITY, 0};
         memset(y, 0, (size_t)query->head_dim_v * sizeof *y);
         for (int s = 0; s < n_segments; s++) {
-            for (int row = 0; row < segments[s].n_rows; row++) {
-                float score = attention_score(query, type, &segments[s], head, row);
+            struct attention_sight sight = sight_of(&segments[s], i_query / query->n_heads);
+            for (int row = sight.begin; row < sight.end; row++) {
+                float score = attention_score(query, type, &segments[s], i_query, row);
                 attend_row(y, &state, score, &segments[s], type, row, query->head_dim_v);
             }
         }
         for (int i = 0; i < query->head_dim_v && state.sum > 0; i++)
             y[i] /= state.sum;
         if (out_states != NULL)
-            out_states[head] = state;
+            out_states[i_query] = state;
     }
 }
 

@@ -237,11 +237,13 @@ SIMD bool f32x16_any_above(struct f32x16 a, struct f32x16 b)
     return _mm256_movemask_ps(_mm256_or_ps(low, high)) != 0;
 }
 
-SIMD struct f32x16 f32x16_first(struct f32x16 a, int n, float x)
+SIMD struct f32x16 f32x16_range(struct f32x16 a, int begin, int end, float x)
 {
-    __m256 low = _mm256_castsi256_ps(mask_first(n)), high = _mm256_castsi256_ps(mask_first(n - 8));
-    return (struct f32x16){_mm256_blendv_ps(_mm256_set1_ps(x), a.low, low),
-                           _mm256_blendv_ps(_mm256_set1_ps(x), a.high, high)};
+    __m256i low = _mm256_andnot_si256(mask_first(begin), mask_first(end));
+    __m256i high = _mm256_andnot_si256(mask_first(begin - 8), mask_first(end - 8));
+    __m256 xs = _mm256_set1_ps(x);
+    return (struct f32x16){_mm256_blendv_ps(xs, a.low, _mm256_castsi256_ps(low)),
+                           _mm256_blendv_ps(xs, a.high, _mm256_castsi256_ps(high))};
 }
 
 SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,

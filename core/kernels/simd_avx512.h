@@ -194,10 +194,13 @@ SIMD bool f32x16_any_above(struct f32x16 a, struct f32x16 b)
     return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ) != 0;
 }
 
-/* The first n of 16; x in place of the others. */
-SIMD struct f32x16 f32x16_first(struct f32x16 a, int n, float x)
+/* Lanes begin .. end-1; x in place of the others. */
+SIMD struct f32x16 f32x16_range(struct f32x16 a, int begin, int end, float x)
 {
-    return (struct f32x16){_mm512_mask_mov_ps(_mm512_set1_ps(x), (__mmask16)((1u << n) - 1), a.v)};
+    __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __mmask16 is_inside = _mm512_mask_cmplt_epi32_mask(
+        _mm512_cmpge_epi32_mask(lane, _mm512_set1_epi32(begin)), lane, _mm512_set1_epi32(end));
+    return (struct f32x16){_mm512_mask_mov_ps(_mm512_set1_ps(x), is_inside, a.v)};
 }
 
 /* out[i] = the sum of the i-th vector: a quarter of the work of four single sums. */

@@ -68,11 +68,12 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
     int widest = max_int(shape->n_embd, max_int(shape->n_ff, shape->n_heads * shape->head_dim_v));
-    size_t group = (size_t)(shape->n_heads / shape->n_kv_heads) * (size_t)shape->head_dim_k;
+    size_t n_queries = (size_t)(shape->n_heads / shape->n_kv_heads) * FORWARD_MAX_TILE;
     struct arena one = {0};
     arena_take(&one, matmul_scratch_bytes(widest, forward->max_tokens), 1, 1);
     forward->matmul_bytes = one.n_used;
-    arena_take(&one, 2, group, sizeof(float));
+    arena_take(&one, n_queries * sizeof(float),
+               2 * (size_t)shape->head_dim_k + (size_t)shape->head_dim_v, 1);
     forward->scratch_bytes = one.n_used;
     forward->scratch = arena_take(arena, (size_t)thread_pool_size(forward->pool), one.n_used, 1);
 }
@@ -83,6 +84,7 @@ static void lay_out(struct forward *forward, struct arena *arena)
     int n = forward->max_tokens;
     int n_pairs = shape->n_rot / 2;
     forward->views = arena_take(arena, (size_t)n, 1, sizeof forward->views[0]);
+    forward->tiles = arena_take(arena, (size_t)n, 1, sizeof forward->tiles[0]);
     for (int i = 0; i < forward->n_ropes; i++) {
         struct rope *rope = &forward->ropes[i];
         rope->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
@@ -224,6 +226,33 @@ void forward_close(struct forward **forward_ptr)
     *forward_ptr = NULL;
 }
 
+/* So many tokens of a prompt that their queries fill what the kernel does in one pass, but not so
+ * many that threads would go without work. */
+static int choose_tile(const struct forward *forward)
+{
+    enum { QUERIES_OF_PASS = 32 };
+    const struct model_shape *shape = &forward->model->shape;
+    int n_wanted = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    int n = QUERIES_OF_PASS / (shape->n_heads / shape->n_kv_heads);
+    n = n < FORWARD_MAX_TILE ? n : FORWARD_MAX_TILE;
+    while (n > 1 && forward->n_tokens / n * shape->n_kv_heads < n_wanted)
+        n /= 2;
+    return n > 1 && forward->observer == NULL ? n : 1;
+}
+
+static void find_tiles(struct forward *forward)
+{
+    const struct forward_token *tokens = forward->tokens;
+    int most = choose_tile(forward);
+    forward->n_tiles = 0;
+    for (int t = 0, n; t < forward->n_tokens; t += n) {
+        n = 1;
+        while (n < most && t + n < forward->n_tokens && tokens[t + n].cache == tokens[t].cache)
+            n++;
+        forward->tiles[forward->n_tiles++] = (struct forward_tile){t, n};
+    }
+}
+
 static void begin_batch(struct forward *forward, const struct forward_token *tokens, int n_tokens)
 {
     forward->tokens = tokens;
@@ -238,6 +267,7 @@ static void begin_batch(struct forward *forward, const struct forward_token *tok
         ahead = continues ? ahead + 1 : 0;
         forward->views[t] = kv_cache_view(tokens[t].cache, ahead);
     }
+    find_tiles(forward);
 }
 
 static void advance_caches(const struct forward *forward)

@@ -1,19 +1,20 @@
 /* Attention of one layer: q, k, v for the whole batch, then all keys and values into the caches,
- * then every query, split over (token, KV head) and, when that makes too few parts for the threads,
- * over stretches of rows whose results are joined afterwards. */
+ * then every query, split over (tile of tokens, KV head) and, when that makes too few parts for the
+ * threads, over stretches of rows whose results are joined afterwards. */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/kernels/kernels.h"
 #include "core/model/family.h"
-#include "core/model/forward_state.h"
+#include "core/model/forward_rows.h"
 
 enum { LEAST_ROWS_OF_STRETCH = 128 };
 
 struct attention_job {
     struct forward *forward;
     const struct layer *layer;
-    int n_stretches; /* of the rows of each token's view */
+    int n_stretches; /* of the rows of each token's view; 1 when some tile has more tokens */
 };
 
 static void finish_clamp(const struct products *products, const struct product *product,
@@ -104,101 +105,40 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     }
 }
 
-/* The sinks are the oldest rows of a view, so the first to be out of a layer's reach. */
-static bool sees_sinks(const struct layer *layer, const struct kv_view *view)
-{
-    const struct kv_segment *first = &view->segments[0];
-    return first->is_sink && first->first_distance - (first->n_rows - 1) <= layer->reach;
-}
-
-/* The query heads first_head .. first_head + query->n_heads - 1 of token t, rotated twice.
- * `scratch` has room for both. */
-static void prepare_query(const struct attention_job *job, int t, int first_head, float *scratch,
-                          struct attention_query *query)
-{
-    const struct forward *forward = job->forward;
-    const struct model_shape *shape = &forward->model->shape;
-    const struct kv_view *view = &forward->views[t];
-    size_t dim = (size_t)shape->head_dim_k;
-    const float *q = forward->q + ((size_t)t * (size_t)shape->n_heads + (size_t)first_head) * dim;
-    float *ring = scratch;
-    float *sink = scratch + (size_t)query->n_heads * dim;
-    query->q_ring = query->q_sink = q;
-    if (job->layer->rope == MODEL_ROPE_NONE)
-        return;
-    /* Until the cache is full both positions are the same; without sinks nobody asks. */
-    const struct rope *rope = &forward->ropes[job->layer->rope];
-    bool is_same = view->in_cache == view->position || !sees_sinks(job->layer, view);
-    for (int i = 0; i < query->n_heads; i++) {
-        size_t at = (size_t)i * dim;
-        rotate(forward, &rope->ring, t, ring + at, q + at);
-        if (!is_same)
-            rotate(forward, &rope->sink, t, sink + at, q + at);
-    }
-    query->q_ring = ring;
-    query->q_sink = is_same ? ring : sink;
-}
-
-/* How many rows of a segment are out of the layer's reach: the oldest ones. */
-static int hidden_rows(const struct layer *layer, const struct kv_segment *segment)
-{
-    int n_hidden = segment->first_distance - layer->reach;
-    n_hidden = n_hidden < 0 ? 0 : n_hidden;
-    return n_hidden < segment->n_rows ? n_hidden : segment->n_rows;
-}
-
-static int count_rows(const struct attention_job *job, int t)
-{
-    const struct kv_view *view = &job->forward->views[t];
-    int n = 0;
-    for (int i = 0; i < view->n_segments; i++)
-        n += view->segments[i].n_rows - hidden_rows(job->layer, &view->segments[i]);
-    return n;
-}
-
-static struct attention_rows rows_at(const struct attention_job *job, int t, int kv_head,
-                                     const struct kv_segment *segment, int first, int n_rows)
-{
-    int layer = job->forward->layer, row = segment->first_row + first;
-    struct kv_cache *cache = job->forward->tokens[t].cache;
-    return (struct attention_rows){
-        .k = kv_cache_k(cache, layer, kv_head, row),
-        .v = kv_cache_v(cache, layer, kv_head, row),
-        .k_scale = kv_cache_k_scale(cache, layer, kv_head, row),
-        .v_scale = kv_cache_v_scale(cache, layer, kv_head, row),
-        .n_rows = n_rows,
-        .first_distance = segment->first_distance - first,
-        .is_sink = segment->is_sink,
-    };
-}
-
-/* One stretch of the rows of a token's view that are within the layer's reach. A layer with a
- * sliding window keeps the mask that it was trained with, by the distance in the cache: of R recent
- * tokens it sees the last, at their distance in the text, and sinks only if its window is longer
- * than R. */
-static int find_rows(const struct attention_job *job, int t, int kv_head, int stretch,
-                     struct attention_rows rows[3])
-{
-    const struct kv_view *view = &job->forward->views[t];
-    int n_rows = count_rows(job, t), n = 0;
-    int begin = forward_part_begin(n_rows, stretch, job->n_stretches);
-    int end = forward_part_begin(n_rows, stretch + 1, job->n_stretches);
-    for (int i = 0; i < view->n_segments; i++) {
-        const struct kv_segment *segment = &view->segments[i];
-        int n_hidden = hidden_rows(job->layer, segment);
-        int n_here = segment->n_rows - n_hidden;
-        int from = begin > 0 ? begin : 0, to = end < n_here ? end : n_here;
-        if (from < to)
-            rows[n++] = rows_at(job, t, kv_head, segment, n_hidden + from, to - from);
-        begin -= n_here;
-        end -= n_here;
-    }
-    return n;
-}
-
 static int group_size(const struct forward *forward)
 {
     return forward->model->shape.n_heads / forward->model->shape.n_kv_heads;
+}
+
+/* The query heads of one group of a tile's tokens, one group after the other; `scratch` has room
+ * for FORWARD_MAX_TILE of them, rotated twice. */
+static void prepare_queries(const struct attention_job *job, struct forward_tile tile,
+                            int first_head, float *scratch, struct attention_query *query)
+{
+    const struct forward *forward = job->forward;
+    const struct model_shape *shape = &forward->model->shape;
+    size_t dim = (size_t)shape->head_dim_k, group = (size_t)query->n_heads * dim;
+    bool has_sink = forward_needs_sink_query(forward, job->layer, tile);
+    float *ring = scratch, *sink = scratch + FORWARD_MAX_TILE * group;
+    query->q_ring = ring;
+    query->q_sink = has_sink ? sink : ring;
+    for (int t = tile.first; t < tile.first + tile.n; t++) {
+        const float *q =
+            forward->q + ((size_t)t * (size_t)shape->n_heads + (size_t)first_head) * dim;
+        if (job->layer->rope == MODEL_ROPE_NONE)
+            memcpy(ring, q, group * sizeof *q);
+        for (int i = 0; i < query->n_heads && job->layer->rope != MODEL_ROPE_NONE; i++) {
+            size_t at = (size_t)i * dim;
+            const struct rope *rope = &forward->ropes[job->layer->rope];
+            rotate(forward, &rope->ring, t, ring + at, q + at);
+            if (has_sink)
+                rotate(forward, &rope->sink, t, sink + at, q + at);
+        }
+        ring += group;
+        sink += group;
+    }
+    if (job->layer->rope == MODEL_ROPE_NONE)
+        query->q_sink = query->q_ring;
 }
 
 /* Where the results of one token's stretch go: [n_heads, head_dim_v]. */
@@ -220,6 +160,48 @@ static struct attention_state *states_of(const struct attention_job *job, int t,
            (t * job->n_stretches + stretch) * forward->model->shape.n_heads;
 }
 
+static void observe(const struct attention_job *job, int t, int first_head,
+                    const struct attention_query *query, const struct forward_rows *rows)
+{
+    const struct forward *forward = job->forward;
+    struct forward_sight sight = {forward->layer,  t, first_head, query, rows->segments,
+                                  rows->n_segments};
+    if (forward->observer != NULL)
+        forward->observer(forward->observer_arg, &sight);
+}
+
+static void attend_stretch(const struct attention_job *job, int t, int kv_head, int stretch,
+                           const struct attention_query *query)
+{
+    const struct forward *forward = job->forward;
+    int first_head = kv_head * query->n_heads;
+    int n_rows = forward_count_rows(forward, job->layer, t);
+    struct attention_state *states = states_of(job, t, stretch);
+    struct forward_rows rows;
+    forward_find_rows(forward, job->layer, (struct forward_tile){t, 1}, kv_head,
+                      forward_part_begin(n_rows, stretch, job->n_stretches),
+                      forward_part_begin(n_rows, stretch + 1, job->n_stretches), &rows);
+    observe(job, t, first_head, query, &rows);
+    kernels->attention(output_of(job, t, stretch) + first_head * query->head_dim_v,
+                       states == NULL ? NULL : states + first_head, query,
+                       kv_cache_shape(forward->tokens[t].cache)->type, rows.segments,
+                       rows.n_segments);
+}
+
+/* `out` has room for the tile's result, from where it goes to each token's. */
+static void attend_tile(const struct attention_job *job, struct forward_tile tile, int kv_head,
+                        const struct attention_query *query, float *out)
+{
+    const struct forward *forward = job->forward;
+    size_t n = (size_t)query->n_heads * (size_t)query->head_dim_v;
+    struct forward_rows rows;
+    forward_find_rows(forward, job->layer, tile, kv_head, 0, INT_MAX, &rows);
+    kernels->attention(out, NULL, query, kv_cache_shape(forward->tokens[tile.first].cache)->type,
+                       rows.segments, rows.n_segments);
+    for (int t = tile.first; t < tile.first + tile.n; t++, out += n)
+        memcpy(output_of(job, t, 0) + (size_t)kv_head * n, out, n * sizeof *out);
+}
+
 static void attend_part(void *arg, int part, int n_parts, int thread)
 {
     (void)n_parts;
@@ -228,30 +210,28 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     const struct model_shape *shape = &forward->model->shape;
     int stretch = part % job->n_stretches;
     int kv_head = part / job->n_stretches % shape->n_kv_heads;
-    int t = part / job->n_stretches / shape->n_kv_heads;
+    struct forward_tile tile = forward->tiles[part / job->n_stretches / shape->n_kv_heads];
 
     int first_head = kv_head * group_size(forward);
     const float *slopes = forward->model->alibi_slopes;
     struct attention_query query = {
         .slopes = slopes == NULL ? NULL : slopes + first_head,
+        .n_tokens = tile.n,
         .n_heads = group_size(forward),
         .head_dim = shape->head_dim_k,
         .head_dim_v = shape->head_dim_v,
         .scale = shape->attention_scale,
         .soft_cap = shape->score_soft_cap,
     };
-    void *scratch = (char *)forward_scratch(forward, thread) + forward->matmul_bytes;
-    prepare_query(job, t, first_head, scratch, &query);
-    struct attention_rows rows[3];
-    int n_segments = find_rows(job, t, kv_head, stretch, rows);
-    if (forward->observer != NULL) {
-        struct forward_sight sight = {forward->layer, t, first_head, &query, rows, n_segments};
-        forward->observer(forward->observer_arg, &sight);
-    }
-    struct attention_state *states = states_of(job, t, stretch);
-    kernels->attention(output_of(job, t, stretch) + first_head * shape->head_dim_v,
-                       states == NULL ? NULL : states + first_head, &query,
-                       kv_cache_shape(forward->tokens[t].cache)->type, rows, n_segments);
+    char *memory = forward_scratch(forward, thread);
+    float *scratch = (float *)(void *)(memory + forward->matmul_bytes);
+    prepare_queries(job, tile, first_head, scratch, &query);
+    if (tile.n == 1)
+        attend_stretch(job, tile.first, kv_head, stretch, &query);
+    else
+        attend_tile(job, tile, kv_head, &query,
+                    scratch + (size_t)2 * FORWARD_MAX_TILE * (size_t)query.n_heads *
+                                  (size_t)query.head_dim);
 }
 
 /* A whole softmax out of those over stretches: each counts as its sum, all relative to the largest
@@ -287,18 +267,19 @@ static void join_part(void *arg, int part, int n_parts, int thread)
         join_head(job, part / n_kv_heads, first + i);
 }
 
-/* Rows are split when there are too few (token, KV head) pairs for the threads. */
+/* Rows are split when there are too few (tile, KV head) pairs for the threads; tiles are of one
+ * token then, see choose_tile. */
 static int choose_stretches(const struct attention_job *job)
 {
     const struct forward *forward = job->forward;
     int n_threads = thread_pool_size(forward->pool);
-    int n_pairs = forward->n_tokens * forward->model->shape.n_kv_heads;
+    int n_pairs = forward->n_tiles * forward->model->shape.n_kv_heads;
     int n_wanted = FORWARD_PARTS_PER_THREAD / 2 * n_threads;
     if (n_threads == 1 || n_pairs >= n_wanted || forward->observer != NULL)
         return 1;
     int most = 0;
     for (int t = 0; t < forward->n_tokens; t++) {
-        int n_rows = count_rows(job, t);
+        int n_rows = forward_count_rows(forward, job->layer, t);
         most = n_rows > most ? n_rows : most;
     }
     int n = n_wanted / n_pairs;
@@ -310,7 +291,7 @@ static int choose_stretches(const struct attention_job *job)
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
     struct attention_job job = {.forward = forward, .layer = layer};
-    int n_pairs = forward->n_tokens * forward->model->shape.n_kv_heads;
+    int n_pairs = forward->n_tiles * forward->model->shape.n_kv_heads;
     project_qkv(forward, &forward->inputs[from], layer);
     thread_pool_run(forward->pool, store_part, &job,
                     forward_token_parts(forward, forward->n_tokens));

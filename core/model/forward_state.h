@@ -26,6 +26,13 @@ struct rope {
     struct rotations sink;    /* at the in-cache index: queries against the sinks */
 };
 
+/* Tokens of the batch that follow each other in one cache and are attended together. */
+struct forward_tile {
+    int first;
+    int n; /* 1 .. FORWARD_MAX_TILE */
+};
+enum { FORWARD_MAX_TILE = 16 };
+
 struct forward {
     const struct model *model;
     struct thread_pool *pool;
@@ -37,7 +44,9 @@ struct forward {
     /* The batch of this step. */
     const struct forward_token *tokens;
     int n_tokens;
-    struct kv_view *views; /* [max_tokens] */
+    struct kv_view *views;      /* [max_tokens] */
+    struct forward_tile *tiles; /* [n_tiles] */
+    int n_tiles;
     struct rope ropes[MODEL_N_ROPES];
     int n_ropes; /* of these, in use */
     int layer;
@@ -61,7 +70,8 @@ struct forward {
 
     char *scratch; /* [n_threads] of scratch_bytes */
     size_t scratch_bytes;
-    size_t matmul_bytes; /* of these, the first ones are matmul's; then two rotated query groups */
+    size_t matmul_bytes; /* of these, the first ones are matmul's; then a tile's queries, rotated
+                          * twice, and its result */
 };
 
 /* One product of the batch: y = in W^T + bias. */

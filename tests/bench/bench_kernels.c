@@ -153,8 +153,9 @@ static void measure_attention(enum kv_type type)
         int64_t begin = thread_now_ns();
         for (int head = 0; head < N_KV_HEADS; head++) {
             const uint8_t *k = kv + bytes * 2 * (size_t)head;
-            struct attention_query query = {q, q, NULL, N_HEADS, DIM, DIM, 0.125f, 0};
-            struct attention_rows rows = {k, k + bytes, NULL, NULL, N_ROWS, N_ROWS - 1, false};
+            struct attention_query query = {q, q, NULL, 1, N_HEADS, DIM, DIM, 0.125f, 0};
+            struct attention_rows rows = {k,      k + bytes,  NULL,  NULL,
+                                          N_ROWS, N_ROWS - 1, false, NULL};
             if (type == KV_Q8)
                 rows.k_scale = rows.v_scale = scale;
             kernels->attention(out, NULL, &query, type, &rows, 1);

@@ -436,12 +436,19 @@ static void check_attention(const struct attention_case *c)
                                               is_q8 ? data->v_scale[s] : NULL,
                                               c->n_rows[s],
                                               n_left - 1,
-                                              s == 0};
+                                              s == 0,
+                                              NULL};
         n_left -= c->n_rows[s];
     }
-    struct attention_query query = {data->q_ring, data->q_sink, c->has_alibi ? data->slopes : NULL,
-                                    c->n_heads,   c->head_dim,  c->head_dim_v,
-                                    0.25f,        c->soft_cap};
+    struct attention_query query = {data->q_ring,
+                                    data->q_sink,
+                                    c->has_alibi ? data->slopes : NULL,
+                                    1,
+                                    c->n_heads,
+                                    c->head_dim,
+                                    c->head_dim_v,
+                                    0.25f,
+                                    c->soft_cap};
     kernels->attention(data->out, NULL, &query, c->type, segments, MAX_SEGMENTS);
     for (int head = 0; head < c->n_heads; head++)
         check_head(c, data, head);
@@ -477,8 +484,8 @@ static void test_attention_without_rows_gives_zeros(void **state)
         return;
     float q[32] = {1, 2, 3}, out[32];
     memset(out, 0x55, sizeof out);
-    struct attention_query query = {q, q, NULL, 2, 16, 16, 1, 0};
-    struct attention_rows none = {NULL, NULL, NULL, NULL, 0, 0, false};
+    struct attention_query query = {q, q, NULL, 1, 2, 16, 16, 1, 0};
+    struct attention_rows none = {NULL, NULL, NULL, NULL, 0, 0, false, NULL};
     kernels->attention(out, NULL, &query, KV_F16, &none, 1);
     for (int i = 0; i < 32; i++)
         assert_true(out[i] == 0);
@@ -496,11 +503,11 @@ static void test_attention_over_stretches(void **state)
     fill(q, HEADS * DIM, 1);
     fill(k, ROWS * DIM, 1);
     fill(v, ROWS * DIM, 1);
-    struct attention_query query = {q, q, NULL, HEADS, DIM, DIM, 1, 0};
+    struct attention_query query = {q, q, NULL, 1, HEADS, DIM, DIM, 1, 0};
     struct attention_rows rows[3] = {
-        {k, v, NULL, NULL, ROWS, ROWS - 1, false},
-        {k, v, NULL, NULL, CUT, ROWS - 1, false},
-        {k + CUT * DIM, v + CUT * DIM, NULL, NULL, ROWS - CUT, ROWS - CUT - 1, false},
+        {k, v, NULL, NULL, ROWS, ROWS - 1, false, NULL},
+        {k, v, NULL, NULL, CUT, ROWS - 1, false, NULL},
+        {k + CUT * DIM, v + CUT * DIM, NULL, NULL, ROWS - CUT, ROWS - CUT - 1, false, NULL},
     };
     for (int i = 0; i < 3; i++)
         kernels->attention(out[i], states[i], &query, KV_F32, &rows[i], 1);
@@ -528,8 +535,8 @@ static void test_attention_with_extreme_scores(void **state)
             for (int j = 0; j < 16; j++)
                 v[i][j] = (float)i;
         }
-        struct attention_query query = {q, q, NULL, 1, 16, 16, 1, 0};
-        struct attention_rows rows = {k, v, NULL, NULL, 64, 63, false};
+        struct attention_query query = {q, q, NULL, 1, 1, 16, 16, 1, 0};
+        struct attention_rows rows = {k, v, NULL, NULL, 64, 63, false, NULL};
         kernels->attention(out, NULL, &query, KV_F32, &rows, 1);
         for (int j = 0; j < 16; j++)
             check_near(out[j], last ? 63 : 0, 1e-5);
