@@ -26,7 +26,9 @@ static void set(int nice, int piece_us)
         .sched_nice = nice,
         .sched_runtime = (uint64_t)piece_us * 1000,
     };
-    if (syscall(SYS_sched_setattr, 0, &attr, 0) != 0)
+    /* A policy that somebody chose for the whole daemon (CPUSchedulingPolicy=, chrt) is kept. */
+    if (syscall(SYS_sched_getscheduler, 0) != SCHED_NORMAL ||
+        syscall(SYS_sched_setattr, 0, &attr, 0) != 0)
         setpriority(PRIO_PROCESS, 0, nice);
 }
 

@@ -1,6 +1,7 @@
 #include "core/base/thread_priority.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,12 +81,38 @@ static void who_answers_is_begun_for_at_once(void **state)
     assert_true(slice_ns < 1000000);
 }
 
+static void *be_idle(void *out_policies)
+{
+    int *policies = out_policies;
+    if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}) != 0)
+        return NULL;
+    thread_priority_answer();
+    policies[0] = sched_getscheduler(0);
+    thread_priority_compute();
+    policies[1] = sched_getscheduler(0);
+    return NULL;
+}
+
+static void a_policy_that_was_chosen_stays(void **state)
+{
+    (void)state;
+    int policies[] = {-1, -1};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, be_idle, policies), 0);
+    pthread_join(thread, NULL);
+    if (policies[0] == -1)
+        skip();
+    assert_int_equal(policies[0], SCHED_IDLE);
+    assert_int_equal(policies[1], SCHED_IDLE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_computes_comes_after_who_answers),
         cmocka_unit_test(workers_compute_their_caller_is_as_it_was),
         cmocka_unit_test(who_answers_is_begun_for_at_once),
+        cmocka_unit_test(a_policy_that_was_chosen_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
