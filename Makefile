@@ -154,7 +154,7 @@ install: all ## install the daemon, its unit file and configuration (DESTDIR= PR
 	    install -m 644 config/sinkd.ini $(DESTDIR)/etc/sinkd/sinkd.ini
 
 deb: all ## a Debian package in the build folder
-	@scripts/make-deb.sh $(BUILD)
+	+@scripts/make-deb.sh $(BUILD)
 
 # --- the experiments ----------------------------------------------------------------------------
 
