@@ -35,8 +35,9 @@ TEST_SRC    := $(sort $(shell find tests -name 'test_*.c'))
 SUPPORT_SRC := $(wildcard tests/support/*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SRC   := $(wildcard tests/bench/bench_*.c)
+PRELOAD_SRC := tests/e2e/failing_calls.c
 ALL_SRC     := $(CORE_SRC) $(SERVER_SRC) server/main.c $(EVAL_SRC) eval/main.c $(TEST_SRC) \
-               $(SUPPORT_SRC) $(FUZZ_SRC) $(BENCH_SRC)
+               $(SUPPORT_SRC) $(FUZZ_SRC) $(BENCH_SRC) $(PRELOAD_SRC)
 ALL_HEADERS := $(wildcard core/*/*.h server/*.h eval/*.h tests/support/*.h)
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$1)
@@ -49,6 +50,7 @@ TEST_BIN  := $(TEST_SRC:%.c=$(BUILD)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
 E2E       := $(wildcard tests/e2e/test_*.py)
+PRELOADS  := $(PRELOAD_SRC:%.c=$(BUILD)/%.so)
 SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 
 # What `make test` runs once with each set of kernels that this CPU has, not once in all.
@@ -85,7 +87,7 @@ test: deps-test ## install what is missing, build, run all tests (TESTS=text pic
 test-unit: unit-bins ## the unit tests, numeric ones once per kernel set
 	@tests/run-tests $(UNIT_RUN)
 
-test-e2e: all ## the daemon with a tiny model against real clients
+test-e2e: all $(PRELOADS) ## the daemon with a tiny model against real clients
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(E2E_RUN)
 
 SECONDS ?= 60
@@ -167,7 +169,7 @@ $(BUILD)/tests/eval/%: $(BUILD)/tests/eval/%.o $(SUPPORT) $(EVAL) $(CORE)
 
 # --- tests --------------------------------------------------------------------------------------
 
-unit-bins: $(TEST_BIN)
+unit-bins: $(TEST_BIN) $(PRELOADS)
 	@:
 
 # Tests of core link core alone. The libraries stand in a group because tests/support uses core
@@ -183,6 +185,11 @@ $(BUILD)/tests/server/%: $(BUILD)/tests/server/%.o $(SUPPORT) $(SERVER) $(CORE)
 # Allocations of our own code go through tests/support/failing_memory.c.
 $(BUILD)/tests/server/test_out_of_memory $(BUILD)/tests/server/test_json_load: LDFLAGS += \
     $(foreach name,malloc calloc realloc reallocarray aligned_alloc strdup asprintf mmap,-Wl,--wrap=$(name))
+
+# What end-to-end tests load before the daemon's libraries.
+$(BUILD)/%.so: %.c Makefile
+	@mkdir -p $(@D)
+	$(call QUIET,LD)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -fPIC -shared $< -ldl -o $@
 
 # Sanitizers: the whole tree once more, in a folder of its own.
 ASAN := BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
