@@ -374,44 +374,44 @@ static void the_golden_models(void **state)
     tokenizer_close(&tokenizer);
 }
 
-/* CPU time of one encoding of the unit, repeated to n bytes. */
-static double encode_seconds(const struct tokenizer *tokenizer, const char *unit, size_t n)
+/* CPU time of so many encodings of the unit, repeated to n bytes. */
+static double encode_seconds(const struct tokenizer *tokenizer, const char *unit, size_t n,
+                             int n_times)
 {
     struct prompt prompt;
     struct token_list list;
     struct timespec begin, end;
     prompt_init(&prompt);
-    token_list_init(&list);
     while (prompt.text.len < n)
         prompt_append_plain(&prompt, unit, strlen(unit));
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
-    assert_true(tokenizer_encode(tokenizer, &prompt, 0, true, &list, NULL));
+    for (int i = 0; i < n_times; i++) {
+        token_list_init(&list);
+        assert_true(tokenizer_encode(tokenizer, &prompt, 0, true, &list, NULL));
+        token_list_done(&list);
+    }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
-    token_list_done(&list);
     prompt_done(&prompt);
     return (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) * 1e-9;
 }
 
-/* Time may grow by at most 2.6 for each doubling: n log n stays below, a quadratic step shows as 4.
- * Three doublings or more at a time and the least of several measurements of the longer text, so
- * that a noisy machine decides nothing. */
-static void check_growth(const struct tokenizer *tokenizer, const char *unit, size_t small,
-                         size_t large)
+/* N_TIMES short texts against one that is as long as all of them. Its time may be 1.5 times theirs
+ * for each doubling: n log n and memory beyond the caches stay below, a quadratic step shows as 2.
+ * Both take about as long, so that a busy machine slows both, and each counts with the least of
+ * several measurements. */
+static void check_growth(const struct tokenizer *tokenizer, const char *unit, size_t small)
 {
-    double limit = pow(2.6, log2((double)large / (double)small));
+    enum { N_TIMES = 16, N_TRIES = 8 };
+    double limit = pow(1.5, log2(N_TIMES));
     double least_small = INFINITY;
     double least_large = INFINITY;
-    for (int i = 0; i < 5; i++) {
-        double seconds = encode_seconds(tokenizer, unit, small);
-        least_small = seconds < least_small ? seconds : least_small;
-    }
-    for (int i = 0; i < 8 && least_large >= least_small * limit; i++) {
-        double seconds = encode_seconds(tokenizer, unit, large);
-        least_large = seconds < least_large ? seconds : least_large;
+    for (int i = 0; i < N_TRIES && least_large >= least_small * limit; i++) {
+        least_small = fmin(least_small, encode_seconds(tokenizer, unit, small, N_TIMES));
+        least_large = fmin(least_large, encode_seconds(tokenizer, unit, small * N_TIMES, 1));
     }
     if (least_large >= least_small * limit)
-        fail_msg("%zu bytes of \"%s\" take %.0f us, %zu take %.0f us", small, unit,
-                 least_small * 1e6, large, least_large * 1e6);
+        fail_msg("%d times %zu bytes of \"%s\" take %.0f us, all at once %.0f us", N_TIMES, small,
+                 unit, least_small * 1e6, least_large * 1e6);
 }
 
 static void check_linear(const struct tokenizer *tokenizer)
@@ -427,8 +427,8 @@ static void check_linear(const struct tokenizer *tokenizer)
         "The quick brown fox, it's 42; \xC3\xA9t\xC3\xA9 \xE4\xBD\xA0\xE5\xA5\xBD!\n  x = y+1\n",
     };
     for (size_t u = 0; u < sizeof UNITS / sizeof UNITS[0]; u++) {
-        check_growth(tokenizer, UNITS[u], 1 << 16, 1 << 20);
-        check_growth(tokenizer, UNITS[u], 1 << 19, 1 << 23);
+        check_growth(tokenizer, UNITS[u], 1 << 16);
+        check_growth(tokenizer, UNITS[u], 1 << 19);
     }
 }
 
@@ -460,7 +460,7 @@ static void time_is_linear_for_every_pre_tokenizer(void **state)
     for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
         struct tokenizer *tokenizer = open_bpe(NAMES[i]);
         for (size_t u = 0; u < sizeof UNITS / sizeof UNITS[0]; u++)
-            check_growth(tokenizer, UNITS[u], 1 << 14, 1 << 18);
+            check_growth(tokenizer, UNITS[u], 1 << 14);
         tokenizer_close(&tokenizer);
     }
 }
