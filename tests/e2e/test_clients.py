@@ -4,7 +4,6 @@
 OPENAPI names openapi.json of github.com/openai/openai-openapi, to hold all replies against it as well.
 """
 import os
-import subprocess
 import unittest
 
 import client
@@ -12,10 +11,6 @@ import client
 KEY = "client-key-0123456789"
 OPENAPI = os.environ.get("OPENAPI")
 NODE22 = os.path.join(client.E2E, "node22")
-
-
-def installed_node():
-    return subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
 
 
 class Clients(unittest.TestCase):
@@ -50,9 +45,11 @@ class Clients(unittest.TestCase):
         self.run_cases("langchain.mjs", self.daemon.url)
 
     def test_stored_conversations(self):
+        client.need_node(self, 20)
         self.run_cases("conversations.mjs", self.daemon.url)
 
     def test_structured_output(self):
+        client.need_node(self, 20)
         self.run_cases("structured.mjs", self.daemon.url)
 
     def test_schemas(self):
@@ -66,7 +63,7 @@ class ClientsOnNode22(Clients):
 
     @classmethod
     def setUpClass(cls):
-        if installed_node().startswith("v22."):
+        if client.installed_node() == 22:
             raise unittest.SkipTest("Node 22 is the one that is installed")
         client.install_packages(NODE22)
         super().setUpClass()

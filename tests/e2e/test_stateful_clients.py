@@ -19,6 +19,7 @@ class StatefulClients(unittest.TestCase):
         self.run_cases("openai_stateful.mjs", "openai")
 
     def test_others(self):
+        client.need_node(self, 20)
         self.run_cases("others_stateful.mjs")
 
 
