@@ -57,7 +57,7 @@ SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 NUMERIC  := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/% session/% engine/%),$(TEST_BIN))
 chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
 UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
-            $(foreach isa,scalar avx2 avx512,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
+            $(foreach isa,scalar avx2 avx512 amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
@@ -110,9 +110,11 @@ deps-%:
 ISA_AVX2   := -mavx2 -mfma -mf16c
 ISA_AVX512 := $(ISA_AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni \
               -mprefer-vector-width=512
+ISA_AMX    := $(ISA_AVX512) -mamx-tile -mamx-int8
 ifeq ($(shell uname -m),x86_64)
 $(BUILD)/core/kernels/%_avx2.o: STD += $(ISA_AVX2)
 $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
+$(BUILD)/core/kernels/%_amx.o: STD += $(ISA_AMX)
 endif
 # Of these, sanitizers would make objects that take minutes and a gigabyte each to compile, or, with
 # checks that are calls, to run. test_matmul has pages that nobody may touch behind each array.
@@ -245,7 +247,7 @@ bench: deps-bench ## tables of speed into tests/bench/RESULTS.md; LLAMA_BENCH=pa
 
 # --- style --------------------------------------------------------------------------------------
 
-TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/*_avx*.c),$(ALL_SRC)))
+TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/*_a[mv]x*.c),$(ALL_SRC)))
 
 lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@scripts/check-layers.sh

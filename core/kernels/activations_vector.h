@@ -77,7 +77,7 @@ static void quantize_token(struct activations *in, int token, int block_begin, i
     }
 }
 
-static void quantize(struct activations *in, int token_begin, int token_end)
+static inline void quantize(struct activations *in, int token_begin, int token_end)
 {
     for (int begin = 0, width; begin < token_end; begin += width) {
         width = block_width(in->n_tokens - begin);

@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/kernels/amx.h"
 #include "core/kernels/blas.h"
 #include "core/kernels/kernels_isa.h"
 
 const struct kernels *kernels = &kernels_scalar;
 
 /* Best first. */
-static const struct kernels *const tables[] = {&kernels_avx512, &kernels_avx2, &kernels_scalar};
+static const struct kernels *const tables[] = {&kernels_amx, &kernels_avx512, &kernels_avx2,
+                                               &kernels_scalar};
 static const int n_tables = sizeof tables / sizeof tables[0];
 
 /* Clang 14 knows no name for it in __builtin_cpu_supports. */
@@ -26,15 +28,18 @@ static bool cpu_runs(enum kernels_isa isa)
 {
     bool has_avx2 =
         __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpu_has_f16c();
+    bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
     switch (isa) {
     case KERNELS_SCALAR:
         return true;
     case KERNELS_AVX2:
         return has_avx2;
     case KERNELS_AVX512:
-        return has_avx2 && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+        return has_avx512;
+    case KERNELS_AMX:
+        return has_avx512 && amx_allow();
     }
     return false;
 }
@@ -55,11 +60,11 @@ bool kernels_select(const char *forced_name, struct err *err)
             return err_set(err, ERR_UNSUPPORTED, "this CPU cannot run the %s kernels", forced_name);
         }
         kernels = tables[i];
-        if (kernels->isa != KERNELS_AVX512)
+        if (kernels->isa < KERNELS_AVX512)
             blas_open();
         return true;
     }
-    return err_set(err, ERR_INVALID, "no kernels are named \"%s\": use scalar, avx2 or avx512",
+    return err_set(err, ERR_INVALID, "no kernels are named \"%s\": use scalar, avx2, avx512 or amx",
                    forced_name);
 }
 

@@ -11,5 +11,6 @@
 extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
+extern const struct kernels kernels_amx; /* kernels_avx512, products apart: see panel_amx.h */
 
 #endif

@@ -20,6 +20,8 @@ static const struct matmul_isa *isa_now(void)
         return &matmul_avx2;
     case KERNELS_AVX512:
         return &matmul_avx512;
+    case KERNELS_AMX:
+        return &matmul_amx;
     case KERNELS_SCALAR:
         break;
     }
@@ -29,7 +31,7 @@ static const struct matmul_isa *isa_now(void)
 /* Batches from which on BLAS is faster than our own float product; measured. */
 static int blas_min_tokens(void)
 {
-    if (!blas_is_open() || kernels->isa == KERNELS_AVX512)
+    if (!blas_is_open() || kernels->isa >= KERNELS_AVX512)
         return INT_MAX;
     return kernels->isa == KERNELS_AVX2 ? 48 : 4;
 }

@@ -2,5 +2,19 @@
 
 #include "core/kernels/floats_vector.h"
 #include "core/kernels/matmul_vector.h"
+#include "core/kernels/panel_amx.h"
+
+/* The matrix unit makes products so cheap that unpacking apart pays earlier. */
+static void quantized_amx(const struct matmul_job *job)
+{
+    if (stripe_traits(job->w->type).n_scales != 1) {
+        quantized(job);
+        return;
+    }
+    panel_amx_begin();
+    multiply_quantized(job, panel_amx, 2 * SIMD_TILE_TOKENS);
+    panel_amx_end();
+}
 
 const struct matmul_isa matmul_avx512 = {quantize, quantized, floats, widen, scratch_bytes};
+const struct matmul_isa matmul_amx = {quantize, quantized_amx, floats, widen, scratch_bytes};

@@ -32,6 +32,7 @@ struct matmul_isa {
 
 extern const struct matmul_isa matmul_avx2;
 extern const struct matmul_isa matmul_avx512;
+extern const struct matmul_isa matmul_amx;
 
 static inline size_t matrix_row_bytes(const struct matrix *w)
 {

@@ -6,7 +6,7 @@
 #ifndef CORE_KERNELS_MATMUL_VECTOR_H
 #define CORE_KERNELS_MATMUL_VECTOR_H
 
-#include "core/kernels/panel_vector.h"
+#include "core/kernels/panel_fill_vector.h"
 
 /* Stripes or panels that take turns with one block of tokens: the second-level cache holds them. */
 enum { CACHED_BYTES = 256 << 10 };
@@ -118,14 +118,6 @@ static size_t scratch_bytes(int max_n_in)
     return one > CACHED_BYTES ? one : CACHED_BYTES;
 }
 
-/* A panel that meets a block of tokens. */
-struct panel_task {
-    struct panel panel;
-    int row;
-    int token;
-    struct ahead ahead;
-};
-
 SIMD void panel_block(struct traits traits, const struct matmul_job *job,
                       const struct panel_task *task)
 {
@@ -171,7 +163,8 @@ static void panel_any_type(const struct matmul_job *job, const struct panel_task
 
 /* All full blocks of tokens with stripes begin .. end-1; returns the first token left over. The
  * stripes after those come from memory meanwhile: unpacking would wait for it, products do not. */
-static int multiply_panels(const struct matmul_job *job, int begin, int end, size_t bytes)
+static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int begin, int end,
+                           size_t bytes)
 {
     int n_in = job->w->n_in, token = 0;
     const uint8_t *stripes = job->w->stripes;
@@ -188,7 +181,7 @@ static int multiply_panels(const struct matmul_job *job, int begin, int end, siz
         for (int i = begin; i < end; i++) {
             struct panel_task task = {panel_at(job->scratch, n_in, i - begin), i * STRIPE_ROWS,
                                       token, ahead};
-            panel_any_type(job, &task);
+            fn(job, &task);
             ahead.p += ahead.each * n_groups;
             if (ahead.p >= to)
                 ahead.each = 0;
@@ -196,19 +189,25 @@ static int multiply_panels(const struct matmul_job *job, int begin, int end, siz
     return token;
 }
 
-static void quantized(const struct matmul_job *job)
+/* From least_tokens on with panels, which meet blocks of tokens by `fn`. */
+static void multiply_quantized(const struct matmul_job *job, panel_task_fn *fn, int least_tokens)
 {
     const struct stripe_format *format = stripe_format(job->w->type);
     size_t n_units = (size_t)job->w->n_in / tensor_format(job->w->type)->block_len;
     size_t bytes = stripe_bytes(format, n_units);
-    bool has_panels = job->in->n_tokens >= SIMD_PANEL_TOKENS;
+    bool has_panels = job->in->n_tokens >= least_tokens;
     int step = count_cached(has_panels ? panel_bytes(job->w->n_in) : bytes);
     int end = (job->row_end + STRIPE_ROWS - 1) / STRIPE_ROWS;
     for (int i = job->row_begin / STRIPE_ROWS; i < end; i += step) {
         int to = i + step < end ? i + step : end;
-        int token = has_panels ? multiply_panels(job, i, to, bytes) : 0;
+        int token = has_panels ? multiply_panels(job, fn, i, to, bytes) : 0;
         multiply_stripes(job, i, to, bytes, token);
     }
+}
+
+static void quantized(const struct matmul_job *job)
+{
+    multiply_quantized(job, panel_any_type, SIMD_PANEL_TOKENS);
 }
 
 #endif

@@ -15,7 +15,7 @@
 #include "core/kernels/half.h"
 #include "core/kernels/kernels.h"
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
+static const char *const isa_names[] = {"scalar", "avx2", "avx512", "amx"};
 static const int sizes[] = {1, 7, 16, 31, 64, 100, 4096};
 enum {
     N_ISAS = sizeof isa_names / sizeof isa_names[0],

@@ -21,7 +21,7 @@
 #include "core/kernels/quant.h"
 #include "core/kernels/stripes.h"
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512"};
+static const char *const isa_names[] = {"scalar", "avx2", "avx512", "amx"};
 static const enum tensor_type types[] = {
     TENSOR_F32,   TENSOR_F16,     TENSOR_BF16,   TENSOR_Q4_0,  TENSOR_Q4_1,    TENSOR_Q5_0,
     TENSOR_Q5_1,  TENSOR_Q8_0,    TENSOR_Q2_K,   TENSOR_Q3_K,  TENSOR_Q4_K,    TENSOR_Q5_K,

@@ -282,7 +282,7 @@ static void expect_golden(const struct subject *subject, const char *mode, int f
                  subject->name, mode, kernels->name, gap.logits, gap.losses, bound);
 }
 
-static const char *const kernel_names[] = {"scalar", "avx2", "avx512"};
+static const char *const kernel_names[] = {"scalar", "avx2", "avx512", "amx"};
 
 /* All that this CPU runs, then the best. */
 static void for_all_kernels(void (*check)(void))
