@@ -1,7 +1,10 @@
 #include "server/event_loop.h"
 
+#include <errno.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "core/base/err.h"
@@ -50,7 +53,8 @@ struct event_watch {
 };
 
 struct event_wake {
-    uv_async_t handle;
+    uv_poll_t handle;
+    int fd; /* an eventfd */
     event_fn *fn;
     void *arg;
 };
@@ -363,38 +367,50 @@ void event_watch_close(struct event_watch **watch)
     *watch = NULL;
 }
 
-static void on_wake(uv_async_t *handle)
+static void on_wake(uv_poll_t *handle, int status, int events)
 {
+    (void)status;
+    (void)events;
     struct event_wake *wake = handle->data;
-    wake->fn(wake->arg);
+    eventfd_t n;
+    if (eventfd_read(wake->fd, &n) == 0)
+        wake->fn(wake->arg);
 }
 
+/* Not uv_async_t: its loop spins until the sender is back from its write. The loop's thread is let
+ * go first (thread_priority.h), often on the sender's CPU, and so the sender would be what it keeps
+ * from coming back. */
 bool event_wake_open(struct event_wake **out, struct event_loop *loop, event_fn *fn, void *arg,
                      struct err *err)
 {
     struct event_wake *wake = calloc(1, sizeof *wake);
     if (wake == NULL)
         return err_no_memory(err, "a wake-up");
-    int status = uv_async_init(&loop->uv, &wake->handle, on_wake);
+    *wake = (struct event_wake){.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .fn = fn, .arg = arg};
+    int status = wake->fd < 0 ? uv_translate_sys_error(errno)
+                              : uv_poll_init(&loop->uv, &wake->handle, wake->fd);
     if (status != 0) {
+        if (wake->fd >= 0)
+            close(wake->fd);
         free(wake);
         return fail(err, "make a wake-up", status);
     }
     wake->handle.data = wake;
-    wake->fn = fn;
-    wake->arg = arg;
+    uv_poll_start(&wake->handle, UV_READABLE, on_wake);
     *out = wake;
     return true;
 }
 
 void event_wake_close(struct event_wake **wake)
 {
-    if (*wake != NULL)
+    if (*wake != NULL) {
         uv_close((uv_handle_t *)&(*wake)->handle, on_closed);
+        close((*wake)->fd);
+    }
     *wake = NULL;
 }
 
 void event_wake_send(struct event_wake *wake)
 {
-    uv_async_send(&wake->handle);
+    eventfd_write(wake->fd, 1); /* fails only where a wake-up is due already */
 }
