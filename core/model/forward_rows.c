@@ -39,8 +39,7 @@ bool forward_needs_sink_query(const struct forward *forward, const struct layer 
     return false;
 }
 
-/* Token i of the tile sees rows begin .. end-1; `origin` is the distance of row 0 from it. Later
- * tokens of a tile see later rows. */
+/* Of token i of the tile, in rows of the cache. Several segments of one token may be one piece. */
 static void add_sight(struct forward_rows *out, struct piece *pieces, int i, bool is_sink,
                       struct attention_sight sight)
 {
@@ -56,7 +55,7 @@ static void add_sight(struct forward_rows *out, struct piece *pieces, int i, boo
     if (sight.end > pieces[n].end)
         pieces[n].end = sight.end;
     struct attention_sight *whole = &out->sights[n][i];
-    if (whole->begin < whole->end) /* sinks and ring make one piece, two segments one sight */
+    if (whole->begin < whole->end) /* sinks, when the ring follows them */
         sight.begin = whole->begin;
     *whole = sight;
 }
