@@ -64,13 +64,20 @@ bool resumables_open(struct resumables **out, struct event_loop *loop, int secon
     return true;
 }
 
+void resumables_expire(struct resumables *all)
+{
+    if (all == NULL)
+        return;
+    for (struct resumable *one = walk_first(all); one != NULL; one = walk_next(all))
+        one->on_expired(one->arg);
+}
+
 void resumables_close(struct resumables **all_ptr)
 {
     struct resumables *all = *all_ptr;
     if (all == NULL)
         return;
-    for (struct resumable *one = walk_first(all); one != NULL; one = walk_next(all))
-        one->on_expired(one->arg);
+    resumables_expire(all);
     event_timer_close(&all->sweep);
     free(all);
     *all_ptr = NULL;

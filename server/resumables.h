@@ -52,7 +52,10 @@ struct resumable {
 /* `seconds` as in --resume-seconds; 0: nothing can be taken up. */
 bool resumables_open(struct resumables **out, struct event_loop *loop, int seconds,
                      struct err *err);
-/* Expires all. */
+/* No client can come back any more. An answer that the store still has to end counts in the budget
+ * until then. */
+void resumables_expire(struct resumables *all);
+/* Expires all; none may be left that uses the budget. */
 void resumables_close(struct resumables **all);
 void resumables_set_seconds(struct resumables *all, int seconds);
 

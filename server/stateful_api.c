@@ -91,8 +91,9 @@ bool stateful_api_open(struct stateful_api **out, struct event_loop *loop,
 void stateful_api_close(struct stateful_api **api)
 {
     if (*api != NULL) {
+        resumables_expire((*api)->resumables);
+        store_close(&(*api)->store); /* ends the answers that it was to keep */
         resumables_close(&(*api)->resumables);
-        store_close(&(*api)->store);
         state_dir_close(&(*api)->dir);
         free(*api);
     }
