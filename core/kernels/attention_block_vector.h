@@ -8,9 +8,9 @@
 #include "core/kernels/kernels_vector.h"
 
 enum {
-    BLOCK_ROWS = 32,   /* a multiple of 16 */
-    BLOCK_QUERIES = 8, /* computed together */
-    PASS_QUERIES = 32, /* share what is made of a block's rows; more queries read the rows again */
+    BLOCK_ROWS = 32,                       /* a multiple of 16 */
+    BLOCK_QUERIES = 8,                     /* computed together */
+    PASS_QUERIES = ATTENTION_PASS_QUERIES, /* more queries read the rows again */
     WIDENED_DIM = 256,
 };
 
@@ -54,6 +54,12 @@ SIMD struct f32x16 soft_cap(struct f32x16 x, float cap)
     return f32x16_sub(f32x16_set(cap), rest);
 }
 
+/* Where query `head` of the block stands in the pass. */
+SIMD int in_pass(const struct attention_block *block, int head)
+{
+    return block->first_query - block->first_of_pass + head;
+}
+
 /* What query `head` of the block sees of the segment. */
 SIMD struct attention_sight sight_of(const struct attention_block *block, int head)
 {
@@ -90,7 +96,7 @@ SIMD void weigh_scores(bool is_part, struct attention_block *block, int head,
 {
     enum { HEADROOM = 8 };
     const struct attention_rows *rows = block->rows;
-    const int i_pass = block->first_query - block->first_of_pass + head;
+    const int i_pass = in_pass(block, head);
     const int begin = sight.begin - block->first_row, end = sight.end - block->first_row;
     const int n_rows = is_part ? block->n_rows : BLOCK_ROWS;
     struct attention_state *state = &block->states[i_pass];

@@ -83,7 +83,7 @@ SIMD void lay_keys(struct q8_block *q8, struct lines keys)
 SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors *q, int head)
 {
     const int n = q8->block.query->head_dim;
-    const int i_pass = q8->block.first_query - q8->block.first_of_pass + head;
+    const int i_pass = in_pass(&q8->block, head);
     const uint8_t *first = q8->keys, *second = first + count_chunks(n) * 16 * FINE_WORD_BYTES;
     struct fine_sum sums[SIMD_TILE_HEADS][2];
 #pragma GCC unroll 16
@@ -134,7 +134,7 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
 {
     const struct attention_block *block = &q8->block;
     const int n_vectors = count_chunks(block->query->head_dim_v) * 4;
-    const int i_pass = block->first_query - block->first_of_pass + head;
+    const int i_pass = in_pass(block, head);
     const uint8_t *from = q8->values + vector * FINE_WORD_BYTES;
     struct fine_sum sums[SIMD_TILE_HEADS][2];
 #pragma GCC unroll 16

@@ -41,6 +41,9 @@ struct attention_rows {
     const struct attention_sight *sights; /* [n_tokens] or NULL */
 };
 
+/* So many queries (a head of a token is one) at most share what is made of a block of rows. */
+enum { ATTENTION_PASS_QUERIES = 32 };
+
 /* All query heads that share one KV head, for some tokens of one cache. */
 struct attention_query {
     const float *q_ring; /* [n_tokens, n_heads, head_dim] rotated at the absolute position */

@@ -68,7 +68,8 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
     int widest = max_int(shape->n_embd, max_int(shape->n_ff, shape->n_heads * shape->head_dim_v));
-    size_t n_queries = (size_t)(shape->n_heads / shape->n_kv_heads) * FORWARD_MAX_TILE;
+    /* Of a tile, see choose_tile; one token may have more. */
+    size_t n_queries = (size_t)max_int(shape->n_heads / shape->n_kv_heads, ATTENTION_PASS_QUERIES);
     struct arena one = {0};
     arena_take(&one, matmul_scratch_bytes(widest, forward->max_tokens), 1, 1);
     forward->matmul_bytes = one.n_used;
@@ -230,10 +231,9 @@ void forward_close(struct forward **forward_ptr)
  * many that threads would go without work. */
 static int choose_tile(const struct forward *forward)
 {
-    enum { QUERIES_OF_PASS = 32 };
     const struct model_shape *shape = &forward->model->shape;
     int n_wanted = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
-    int n = QUERIES_OF_PASS / (shape->n_heads / shape->n_kv_heads);
+    int n = ATTENTION_PASS_QUERIES / (shape->n_heads / shape->n_kv_heads);
     n = n < FORWARD_MAX_TILE ? n : FORWARD_MAX_TILE;
     while (n > 1 && forward->n_tokens / n * shape->n_kv_heads < n_wanted)
         n /= 2;

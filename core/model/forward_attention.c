@@ -111,7 +111,7 @@ static int group_size(const struct forward *forward)
 }
 
 /* The query heads of one group of a tile's tokens, one group after the other; `scratch` has room
- * for FORWARD_MAX_TILE of them, rotated twice. */
+ * for them twice, rotated for the ring and for the sinks. */
 static void prepare_queries(const struct attention_job *job, struct forward_tile tile,
                             int first_head, float *scratch, struct attention_query *query)
 {
@@ -119,7 +119,7 @@ static void prepare_queries(const struct attention_job *job, struct forward_tile
     const struct model_shape *shape = &forward->model->shape;
     size_t dim = (size_t)shape->head_dim_k, group = (size_t)query->n_heads * dim;
     bool has_sink = forward_needs_sink_query(forward, job->layer, tile);
-    float *ring = scratch, *sink = scratch + FORWARD_MAX_TILE * group;
+    float *ring = scratch, *sink = scratch + (size_t)tile.n * group;
     query->q_ring = ring;
     query->q_sink = has_sink ? sink : ring;
     for (int t = tile.first; t < tile.first + tile.n; t++) {
@@ -230,8 +230,7 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
         attend_stretch(job, tile.first, kv_head, stretch, &query);
     else
         attend_tile(job, tile, kv_head, &query,
-                    scratch + (size_t)2 * FORWARD_MAX_TILE * (size_t)query.n_heads *
-                                  (size_t)query.head_dim);
+                    scratch + (size_t)(2 * tile.n * query.n_heads * query.head_dim));
 }
 
 /* A whole softmax out of those over stretches: each counts as its sum, all relative to the largest
