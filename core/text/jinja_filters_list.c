@@ -103,12 +103,12 @@ bool jinja_filter_items(struct jinja_run *run, const struct jinja_call *call,
 bool jinja_filter_join(struct jinja_run *run, const struct jinja_call *call,
                        struct jinja_value *out)
 {
-    static const struct jinja_string none = {.data = ""};
     struct jinja_keyed *items;
-    struct jinja_value list, separator = {.type = JINJA_STRING, .string = &none};
+    struct jinja_value list, separator;
     size_t n;
     if (!jinja_keys_of(run, call->self, call->arg[1], true, &items, &n) ||
         !jinja_list_new(run, JINJA_LIST, n, &list) ||
+        !jinja_string_borrow(run, "", 0, JINJA_CONTROL, &separator) ||
         (call->arg[0].type != JINJA_ABSENT && !jinja_to_string(run, call->arg[0], &separator)))
         return false;
     for (size_t i = 0; i < n; i++)

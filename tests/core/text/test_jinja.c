@@ -138,6 +138,7 @@ static void no_operation_turns_data_into_control(void **state)
         {"{% for c in x %}{{ c }}{% endfor %}{{ n }}{{ x | length }}", "d-e f77"
                                                                        "5"},
         {"{{ {'a': x}.a }}{{ {x: 'v'} | first }}{{ d.k }}", "d-e fd-e fv"},
+        {"{{ ['a', x] | join }}{{ [] | join }}{{ x | join }}", "<a>d-e fd-e f"},
         {"{{ x | default('a') }}{{ q | default('a') }}{{ x | truncate(4, true, '.', 0) }}",
          "d-e f<a>d-e<.>"},
     };
