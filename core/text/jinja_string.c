@@ -189,9 +189,19 @@ void jinja_write_instead(struct jinja_writer *writer, const struct jinja_string 
     jinja_write(writer, text, len, mark);
 }
 
-bool jinja_writer_end(struct jinja_writer *writer, struct jinja_value *out)
+static bool end_growing(struct jinja_writer *writer, struct jinja_value *out)
 {
     return !writer->failed && view(writer->run, writer->bytes, 0, writer->bytes->used, out);
+}
+
+/* The room that is left is given up. A template's literals are made here too: other renderings
+ * read them, and bytes joined to them would lie in the memory of the run that joins. */
+bool jinja_writer_end(struct jinja_writer *writer, struct jinja_value *out)
+{
+    if (!end_growing(writer, out))
+        return false;
+    writer->bytes->max = writer->bytes->used;
+    return true;
 }
 
 static bool can_extend(const struct jinja_string *a, size_t len)
@@ -217,7 +227,7 @@ bool jinja_string_concat(struct jinja_run *run, const struct jinja_string *a,
     jinja_writer_init(&writer, run, len < MIN_GROWING ? len : len * 2);
     jinja_write_string(&writer, a);
     jinja_write_string(&writer, b);
-    return jinja_writer_end(&writer, out);
+    return end_growing(&writer, out);
 }
 
 /* ---- reading ---- */

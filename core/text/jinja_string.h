@@ -2,8 +2,9 @@
  *
  * What a template's own text spells may become a control token, what a message says may not. So
  * each string is a view into bytes with marks, and whatever is made of strings keeps the marks of
- * its parts. Bytes once written never change, so views share them; joining onto the end of the
- * newest text extends it in place, which keeps loops that collect a text linear.
+ * its parts. Bytes once written never change, so views share them; joining onto the end of what was
+ * joined last extends it in place, which keeps loops that collect a text linear. Only what
+ * jinja_string_concat made grows so: it never leaves the run.
  * Owner: the run. Thread: the run's. */
 #ifndef CORE_TEXT_JINJA_STRING_H
 #define CORE_TEXT_JINJA_STRING_H

@@ -89,26 +89,31 @@ static void chats_are_rendered_byte_for_byte(void **state)
     buf_done(&text);
 }
 
-/* The output with control text in angle brackets. */
-static void check_marks(const char *template, const char *variables, const char *expected)
+/* Compares the output with control text in angle brackets. */
+static void check_spans(const struct prompt *out, const char *expected)
 {
-    struct prompt out;
     struct buf shown;
-    struct err err;
     size_t begin = 0;
-    prompt_init(&out);
     buf_init(&shown);
-    if (!jinja_test_render(template, strlen(template), variables, NULL, &out, &err))
-        fail_msg("%s: %s", template, err.text);
-    for (size_t i = 0; i < out.n_spans; i++) {
-        const struct prompt_span *span = &out.spans[i];
+    for (size_t i = 0; i < out->n_spans; i++) {
+        const struct prompt_span *span = &out->spans[i];
         buf_append_text(&shown, span->is_control ? "<" : "");
-        buf_append(&shown, buf_text(&out.text) + begin, span->end - begin);
+        buf_append(&shown, buf_text(&out->text) + begin, span->end - begin);
         buf_append_text(&shown, span->is_control ? ">" : "");
         begin = span->end;
     }
     assert_string_equal(buf_text(&shown), expected);
     buf_done(&shown);
+}
+
+static void check_marks(const char *template, const char *variables, const char *expected)
+{
+    struct prompt out;
+    struct err err;
+    prompt_init(&out);
+    if (!jinja_test_render(template, strlen(template), variables, NULL, &out, &err))
+        fail_msg("%s: %s", template, err.text);
+    check_spans(&out, expected);
     prompt_done(&out);
 }
 
@@ -145,6 +150,39 @@ static void no_operation_turns_data_into_control(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check_marks(cases[i].template, "{\"x\": \"d-e f\", \"n\": 77, \"d\": {\"k\": \"v\"}}",
                     cases[i].expected);
+}
+
+/* A literal with an escape, and one of two pieces, have room behind what they say: text joined to
+ * them must not go there, since the next rendering reads the same literals. */
+static void a_template_is_the_same_in_each_rendering(void **state)
+{
+    (void)state;
+    static const char template[] = "{{ 'a\\n' + x }}{{ 'b' 'c\\t\\t' ~ x }}{{ 'd\\n' }}";
+    static const char *const texts[] = {
+        "{\"x\": \"1\"}",
+        "{\"v\": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], \"x\": \"1\"}",
+        "{\"x\": \"1\"}",
+    };
+    struct jinja *jinja = NULL;
+    struct prompt out;
+    struct err err = {0};
+    size_t tracked_end;
+    assert_true(jinja_open(&jinja, template, strlen(template), &err));
+    prompt_init(&out);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct jinja_run run;
+        struct jinja_value variables;
+        prompt_truncate(&out, 0);
+        assert_true(jinja_begin(jinja, &run, &JINJA_TEST_LIMITS, 1700000000, &err));
+        assert_true(
+            json_read(&run, "variables", texts[i], strlen(texts[i]), JINJA_DATA, &variables));
+        assert_true(jinja_test_set_all(&run, variables.dict));
+        assert_true(jinja_write_prompt(jinja, &run, &out, &tracked_end));
+        jinja_end(&run);
+        check_spans(&out, "<a\n>1<bc\t\t>1<d\n>");
+    }
+    prompt_done(&out);
+    jinja_close(&jinja);
 }
 
 static enum err_code fails_with(const char *template, size_t len)
@@ -299,6 +337,7 @@ int main(void)
         cmocka_unit_test(the_language_is_jinja2s),
         cmocka_unit_test(chats_are_rendered_byte_for_byte),
         cmocka_unit_test(no_operation_turns_data_into_control),
+        cmocka_unit_test(a_template_is_the_same_in_each_rendering),
         cmocka_unit_test(bombs_end_with_an_error),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(messages_say_what_and_where),
