@@ -1,6 +1,7 @@
 #include "server/event_loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -90,8 +91,25 @@ static bool start_workers(struct event_loop *loop, struct err *err)
     return true;
 }
 
+/* libuv aborts when it cannot make the pipe that its first loop brings along. */
+static bool has_room_for_pipes(struct err *err)
+{
+    int fds[2][2];
+    int n = 0;
+    while (n < 2 && pipe2(fds[n], O_CLOEXEC) == 0)
+        n++;
+    int status = n < 2 ? uv_translate_sys_error(errno) : 0;
+    while (n-- > 0) {
+        close(fds[n][0]);
+        close(fds[n][1]);
+    }
+    return status == 0 || fail(err, "start the event loop", status);
+}
+
 bool event_loop_open(struct event_loop **out, struct err *err)
 {
+    if (!has_room_for_pipes(err))
+        return false;
     struct event_loop *loop = calloc(1, sizeof *loop);
     if (loop == NULL)
         return err_no_memory(err, "the event loop");

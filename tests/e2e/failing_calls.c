@@ -13,12 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* The same order as in the test. Who calls tells whose epoll it is. */
-enum call { ACCEPT, RECV, SEND, EPOLL_WAIT, HTTP_EPOLL_ADD, LOOP_EPOLL_ADD, EPOLL_CREATE, N_CALLS };
+enum call {
+    ACCEPT,
+    RECV,
+    SEND,
+    EPOLL_WAIT,
+    HTTP_EPOLL_ADD,
+    LOOP_EPOLL_ADD,
+    EPOLL_CREATE,
+    EVENTFD,
+    PIPE,
+    N_CALLS
+};
 
 struct fault {
     _Atomic uint32_t every; /* every n-th call; 0: none */
@@ -108,4 +120,14 @@ int epoll_ctl(int fd, int operation, int target, struct epoll_event *event)
 int epoll_create1(int flags)
 {
     return fails(EPOLL_CREATE) ? -1 : NEXT(epoll_create1)(flags);
+}
+
+int eventfd(unsigned count, int flags)
+{
+    return fails(EVENTFD) ? -1 : NEXT(eventfd)(count, flags);
+}
+
+int pipe2(int fds[2], int flags)
+{
+    return fails(PIPE) ? -1 : NEXT(pipe2)(fds, flags);
 }

@@ -19,7 +19,8 @@ from client import chat_body, wait_until
 SHIM = os.path.join(os.path.dirname(client.SINKD), "tests/e2e/failing_calls.so")
 CHAT = "/v1/chat/completions"
 # The same order as in failing_calls.c.
-CALLS = ("accept", "recv", "send", "epoll_wait", "http_epoll_add", "loop_epoll_add", "epoll_create")
+CALLS = ("accept", "recv", "send", "epoll_wait", "http_epoll_add", "loop_epoll_add", "epoll_create",
+         "eventfd", "pipe")
 GIVE_UP_S = 2
 ROW = struct.Struct("=IiII")
 NO_EVENTS = 0  # of epoll_wait: instead of an error
@@ -124,10 +125,15 @@ class FailingCalls(unittest.TestCase):
             faults.set("loop_epoll_add", 0, 0)
             self.assertEqual(daemon.chat("Hello").status, 200)
 
-    def test_a_start_without_epoll_ends_with_a_sentence(self):
-        for nth, sentence in ((1, "cannot start the event loop"), (2, "cannot start the HTTP server")):
-            with self.subTest(nth=nth), self.assertRaisesRegex(AssertionError, sentence):
-                with faulty_daemon(("epoll_create", errno.EMFILE, nth)):
+    def test_a_start_without_a_descriptor_ends_with_a_sentence(self):
+        for call, nth, sentence in (("epoll_create", 1, "cannot start the event loop"),
+                                    ("epoll_create", 2, "cannot start the HTTP server"),
+                                    ("pipe", 1, "cannot start the event loop"),
+                                    ("pipe", 2, "cannot start the event loop"),
+                                    ("eventfd", 1, "cannot start the event loop"),
+                                    ("eventfd", 2, "cannot make a wake-up")):
+            with self.subTest(call=call, nth=nth), self.assertRaisesRegex(AssertionError, sentence):
+                with faulty_daemon((call, errno.EMFILE, nth)):
                     pass
 
 
