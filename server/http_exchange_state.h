@@ -70,7 +70,8 @@ struct http_exchange {
     void (*on_pressure)(void *arg, bool is_full); /* the same */
     void *on_pressure_arg;
     bool is_full;
-    int64_t unsent_ns; /* when the first event came about whose bytes wait to be sent; 0: none */
+    int64_t unsent_ns;  /* when the first event came about whose bytes wait to be sent; 0: none */
+    int64_t sending_ns; /* the same of bytes that libmicrohttpd has, and the kernel may not yet */
 };
 
 /* Of one server. */

@@ -51,12 +51,20 @@ struct http_server {
 };
 /* ---- libmicrohttpd's callbacks ---- */
 
-/* What a slow client leaves unread is its own delay. */
+/* libmicrohttpd asks for more when all that it took before is with the kernel; many connections may
+ * have been asked between that taking and this sending. */
 static void tell_sent(struct http_exchange *exchange)
 {
     const struct http_server_options *options = &exchange->server->options;
-    if (exchange->unsent_ns != 0 && !exchange->is_full && options->on_sent != NULL)
-        options->on_sent(options->done_arg, clock_now_ns() - exchange->unsent_ns);
+    if (exchange->sending_ns != 0 && options->on_sent != NULL)
+        options->on_sent(options->done_arg, clock_now_ns() - exchange->sending_ns);
+    exchange->sending_ns = 0;
+}
+
+/* What a slow client leaves unread is its own delay. */
+static void note_sending(struct http_exchange *exchange)
+{
+    exchange->sending_ns = exchange->is_full ? 0 : exchange->unsent_ns;
     exchange->unsent_ns = 0;
 }
 
@@ -66,6 +74,7 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     struct http_exchange *exchange = arg;
     if (exchange->is_gone)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    tell_sent(exchange);
 
     size_t n = exchange->out.len - exchange->out_begin;
     if (n > max)
@@ -73,7 +82,7 @@ static ssize_t on_read(void *arg, uint64_t position, char *out, size_t max)
     if (n > 0) {
         memcpy(out, exchange->out.data + exchange->out_begin, n);
         exchange->out_begin += n;
-        tell_sent(exchange);
+        note_sending(exchange);
         http_exchange_check_pressure(exchange);
         return (ssize_t)n;
     }

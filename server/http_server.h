@@ -29,7 +29,7 @@ struct http_server_options {
     http_exchange_fn *on_head;    /* the head is read, the body is not: may reply at once */
     http_exchange_fn *on_request; /* the body is complete: reply now, later, or begin a stream */
     void *arg;
-    /* Some of a stream goes to the socket, so long after it came about in the engine. NULL: nobody
+    /* Some of a stream is with the kernel, so long after it came about in the engine. NULL: nobody
      * asks */
     void (*on_sent)(void *done_arg, int64_t delay_ns);
     http_exchange_fn *on_done; /* the reply is sent or the client gone; NULL: nobody asks */

@@ -1,13 +1,16 @@
 #include "server/http_server.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/buf.h"
+#include "core/base/clock.h"
 #include "core/base/err.h"
 #include "server/event_loop.h"
 #include "server/http_exchange.h"
@@ -22,7 +25,17 @@ struct fixture {
     struct http_exchange *waiting; /* answered by the timer */
     char said[64];                 /* by its body */
     int n_heads, n_requests, n_gone, n_written;
+    struct reader *reader;
     pthread_t thread;
+};
+
+/* A client on the server's own thread: what it cannot read then was not sent. */
+struct reader {
+    int fd;
+    struct buf got;
+    int n_sent;   /* pieces that count as sent ... */
+    int n_unread; /* ... and cannot be read */
+    sem_t is_over;
 };
 
 static void on_gone(void *arg)
@@ -64,6 +77,36 @@ static void on_request(void *arg, struct http_exchange *exchange)
         event_timer_start(fixture->later, 5, 5);
 }
 
+static bool can_read(struct reader *reader, const char *text)
+{
+    char piece[4096];
+    struct pollfd client = {.fd = reader->fd, .events = POLLIN};
+    while (strstr(buf_text(&reader->got), text) == NULL) {
+        ssize_t n = poll(&client, 1, 2000) == 1 ? recv(reader->fd, piece, sizeof piece, 0) : 0;
+        if (n <= 0)
+            return false;
+        buf_append(&reader->got, piece, (size_t)n);
+    }
+    return true;
+}
+
+static void on_sent(void *arg, int64_t delay_ns)
+{
+    const struct fixture *fixture = arg;
+    struct reader *reader = fixture->reader;
+    char piece[32];
+    snprintf(piece, sizeof piece, "piece %d;", reader->n_sent++);
+    reader->n_unread += delay_ns < 0 || !can_read(reader, piece);
+}
+
+static void on_done(void *arg, struct http_exchange *exchange)
+{
+    (void)exchange;
+    struct reader *reader = ((struct fixture *)arg)->reader;
+    if (reader != NULL)
+        sem_post(&reader->is_over);
+}
+
 static void on_later(void *arg)
 {
     struct fixture *fixture = arg;
@@ -78,7 +121,9 @@ static void on_later(void *arg)
     struct buf piece;
     buf_init(&piece);
     buf_append_format(&piece, "piece %d;", fixture->n_written++);
+    event_loop_set_cause(fixture->loop, fixture->reader != NULL ? clock_now_ns() : 0);
     assert_true(http_exchange_write(exchange, &piece));
+    event_loop_set_cause(fixture->loop, 0);
     buf_done(&piece);
     if (fixture->n_written == 5) {
         fixture->waiting = NULL;
@@ -97,7 +142,7 @@ static void *run(void *arg)
     return NULL;
 }
 
-static void start(struct fixture *fixture)
+static void prepare(struct fixture *fixture)
 {
     *fixture = (struct fixture){0};
     struct http_server_options options = {
@@ -108,22 +153,40 @@ static void start(struct fixture *fixture)
         .on_head = on_head,
         .on_request = on_request,
         .arg = fixture,
+        .on_sent = on_sent,
+        .on_done = on_done,
+        .done_arg = fixture,
     };
     assert_true(event_loop_open(&fixture->loop, NULL));
     assert_true(event_timer_open(&fixture->later, fixture->loop, on_later, fixture, NULL));
     assert_true(event_wake_open(&fixture->stop, fixture->loop, on_stop, fixture, NULL));
     assert_true(http_server_open(&fixture->http, fixture->loop, &options, NULL));
+}
+
+static void launch(struct fixture *fixture)
+{
     assert_int_equal(pthread_create(&fixture->thread, NULL, run, fixture), 0);
+}
+
+static void start(struct fixture *fixture)
+{
+    prepare(fixture);
+    launch(fixture);
+}
+
+static void close_fixture(struct fixture *fixture)
+{
+    http_server_close(&fixture->http);
+    event_timer_close(&fixture->later);
+    event_wake_close(&fixture->stop);
+    event_loop_close(&fixture->loop);
 }
 
 static void stop(struct fixture *fixture)
 {
     event_wake_send(fixture->stop);
     pthread_join(fixture->thread, NULL);
-    http_server_close(&fixture->http);
-    event_timer_close(&fixture->later);
-    event_wake_close(&fixture->stop);
-    event_loop_close(&fixture->loop);
+    close_fixture(fixture);
 }
 
 static int dial(const struct fixture *fixture)
@@ -277,6 +340,29 @@ static void many_connections_come_and_go(void **state)
     stop(&fixture);
 }
 
+static void text_counts_as_sent_when_it_can_be_read(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct reader reader = {.n_sent = 0};
+    prepare(&fixture);
+    buf_init(&reader.got);
+    sem_init(&reader.is_over, 0, 0);
+    reader.fd = dial(&fixture);
+    fixture.reader = &reader;
+    say(reader.fd, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    launch(&fixture);
+    sem_wait(&reader.is_over);
+    event_wake_send(fixture.stop);
+    pthread_join(fixture.thread, NULL);
+    assert_int_equal(reader.n_sent, 5);
+    assert_int_equal(reader.n_unread, 0);
+    close_fixture(&fixture);
+    sem_destroy(&reader.is_over);
+    buf_done(&reader.got);
+    close(reader.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +371,7 @@ int main(void)
         cmocka_unit_test(dripping_body_is_cut),
         cmocka_unit_test(server_closes_with_requests_in_all_states),
         cmocka_unit_test(many_connections_come_and_go),
+        cmocka_unit_test(text_counts_as_sent_when_it_can_be_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
