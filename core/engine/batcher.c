@@ -15,7 +15,12 @@
 #include "core/model/model.h"
 #include "core/session/session.h"
 
-enum { STALLED_MS = 500 };
+enum {
+    STALLED_MS = 500,
+    /* Tokens that are chosen before their texts are handed over. More than a few, or threads wait
+     * for each other too often. */
+    CHOICES_PER_THREAD = 16,
+};
 
 struct batcher {
     const struct tokenizer *tokenizer;
@@ -442,37 +447,72 @@ static void mark_fed(struct batcher *batcher)
     }
 }
 
+struct choosing {
+    struct batcher *batcher;
+    int begin; /* the first of this round's choosers */
+};
+
 static void choose_one(void *arg, int part, int n_parts, int thread)
 {
     (void)n_parts;
     (void)thread;
-    struct batcher *batcher = arg;
-    struct turn *turn = batcher->choosers[part];
-    session_choose(turn->entry->session, forward_logits(batcher->forward, part), &turn->text);
+    const struct choosing *choosing = arg;
+    int row = choosing->begin + part;
+    struct turn *turn = choosing->batcher->choosers[row];
+    session_choose(turn->entry->session, forward_logits(choosing->batcher->forward, row),
+                   &turn->text);
     turn->n_text_tokens++;
     take_reports(turn);
 }
 
-static void choose_tokens(struct batcher *batcher)
+static bool is_over(const struct turn *turn)
 {
-    thread_pool_run(batcher->pool, choose_one, batcher, batcher->n_choosers);
-    int64_t now = clock_now_ns();
-    for (int i = 0; i < batcher->n_choosers; i++) {
-        fairness_charge(&batcher->fairness, batcher->choosers[i]->share, FAIRNESS_SAID);
-        batcher->choosers[i]->n_generated++;
-        if (batcher->choosers[i]->first_token_ns == 0)
-            batcher->choosers[i]->first_token_ns = now;
-    }
-    batcher->counters.n_generated_tokens += (uint64_t)batcher->n_choosers;
+    enum session_state state = session_state(turn->entry->session);
+    return turn->is_cancelled || turn->text.failed || state == SESSION_SAID_STOP ||
+           state == SESSION_SAID_ALL;
 }
 
+static void send_text(struct batcher *batcher, struct turn *turn)
+{
+    struct engine_event *event = turn_take_text(turn);
+    if (event != NULL)
+        push_events(batcher, event);
+}
+
+static void note_choice(struct batcher *batcher, struct turn *turn, int64_t now)
+{
+    fairness_charge(&batcher->fairness, turn->share, FAIRNESS_SAID);
+    batcher->counters.n_generated_tokens++;
+    turn->n_generated++;
+    if (turn->first_token_ns == 0)
+        turn->first_token_ns = now;
+    if (!is_over(turn)) /* else the end may have more to say */
+        send_text(batcher, turn);
+}
+
+/* Whoever sends the texts does so while others are still being chosen: the first need not wait for
+ * the last, and the last not for all others to be sent. */
+static void choose_tokens(struct batcher *batcher)
+{
+    int n_at_once = thread_pool_size(batcher->pool) * CHOICES_PER_THREAD;
+    for (int begin = 0; begin < batcher->n_choosers; begin += n_at_once) {
+        int n_left = batcher->n_choosers - begin;
+        int n = n_left < n_at_once ? n_left : n_at_once;
+        struct choosing choosing = {batcher, begin};
+        thread_pool_run(batcher->pool, choose_one, &choosing, n);
+        int64_t now = clock_now_ns();
+        for (int i = begin; i < begin + n; i++)
+            note_choice(batcher, batcher->choosers[i], now);
+        if (batcher->options.on_texts != NULL)
+            batcher->options.on_texts(batcher->options.arg);
+    }
+}
+
+/* What there was no memory for when it was chosen, and what waits to be unparked. */
 static void send_texts(struct batcher *batcher)
 {
-    for (int i = 0; i < batcher->n_turns; i++) {
-        struct engine_event *event = turn_take_text(batcher->turns[i]);
-        if (event != NULL)
-            push_events(batcher, event);
-    }
+    for (int i = 0; i < batcher->n_turns; i++)
+        send_text(batcher, batcher->turns[i]);
 }
 
 void batcher_step(struct batcher *batcher)

@@ -23,6 +23,9 @@ struct batcher_options {
     struct residence_options residence;
     int max_turns;     /* turns in one step; more wait */
     int prompt_budget; /* prompt tokens in one step, <= n_slack + 1 */
+    /* Within a step: some texts can be taken while others are still to come. NULL: nobody asks. */
+    void (*on_texts)(void *arg);
+    void *arg;
 };
 
 /* Borrows model, tokenizer and pool until closing. */

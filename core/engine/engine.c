@@ -117,6 +117,13 @@ static void publish_counters(struct engine *engine)
     pthread_mutex_unlock(&engine->counters_lock);
 }
 
+static void on_texts(void *engine_arg)
+{
+    struct engine *engine = engine_arg;
+    publish_counters(engine);
+    send_events(engine);
+}
+
 static void *engine_main(void *arg)
 {
     struct engine *engine = arg;
@@ -301,6 +308,8 @@ static bool load(struct engine *engine, const struct engine_options *options, st
             },
         .max_turns = or_default(options->max_batch_sessions, DEFAULT_BATCH_SESSIONS),
         .prompt_budget = or_default(options->prefill_chunk, DEFAULT_PREFILL_CHUNK),
+        .on_texts = on_texts,
+        .arg = engine,
     };
     return batcher_open(&engine->batcher, engine->model, engine->tokenizer, engine->pool, &batch,
                         err);

@@ -24,7 +24,31 @@ struct fixture {
     struct batcher *batcher;
     int n_said[MAX_TURNS + 2]; /* tokens of each request, by its number */
     int n_over;
+    int n_events, n_most; /* of those taken within a step, and the most at once */
 };
+
+static int take_events(struct fixture *fixture)
+{
+    int n = 0;
+    for (struct engine_event *event = batcher_take_events(fixture->batcher), *next; event != NULL;
+         event = next, n++) {
+        next = event->next;
+        if (event->kind == ENGINE_EVENT_TEXT)
+            fixture->n_said[event->request] += event->n_tokens;
+        else
+            fixture->n_over++;
+        engine_event_free(event);
+    }
+    return n;
+}
+
+static void on_texts(void *arg)
+{
+    struct fixture *fixture = arg;
+    int n = take_events(fixture);
+    fixture->n_events += n;
+    fixture->n_most = n > fixture->n_most ? n : fixture->n_most;
+}
 
 static void open_fixture(struct fixture *fixture)
 {
@@ -52,6 +76,8 @@ static void open_fixture(struct fixture *fixture)
             },
         .max_turns = MAX_TURNS,
         .prompt_budget = CHUNK,
+        .on_texts = on_texts,
+        .arg = fixture,
     };
     if (!batcher_open(&fixture->batcher, fixture->model, fixture->tokenizer, fixture->pool,
                       &options, &err))
@@ -91,15 +117,7 @@ static int step(struct fixture *fixture)
     batcher_read_counters(fixture->batcher, &before);
     batcher_step(fixture->batcher);
     batcher_read_counters(fixture->batcher, &after);
-    for (struct engine_event *event = batcher_take_events(fixture->batcher), *next; event != NULL;
-         event = next) {
-        next = event->next;
-        if (event->kind == ENGINE_EVENT_TEXT)
-            fixture->n_said[event->request] += event->n_tokens;
-        else
-            fixture->n_over++;
-        engine_event_free(event);
-    }
+    take_events(fixture);
     return (int)(after.n_prompt_tokens - before.n_prompt_tokens);
 }
 
@@ -162,11 +180,34 @@ static void two_hundred_speak_in_step(void **state)
     close_fixture(&fixture);
 }
 
+/* Whoever sends texts need not wait for all of a step to send the first. */
+static void texts_come_while_others_are_chosen(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct fixture fixture;
+    open_fixture(&fixture);
+    for (uint64_t i = 1; i <= N; i++)
+        add(&fixture, i, 6, 1000);
+    for (int i = 0; i < 200; i++)
+        step(&fixture);
+    assert_true(n_generated(&fixture) > 100 * N);
+    assert_int_equal(fixture.n_over, 0);
+    int n_said = 0;
+    for (int i = 1; i <= N; i++)
+        n_said += fixture.n_said[i];
+    assert_true(fixture.n_events > 100 * N * 9 / 10); /* some tokens have no text of their own */
+    assert_true(fixture.n_most <= N / 4);
+    assert_true(n_said >= fixture.n_events);
+    close_fixture(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_long_prompt_delays_nobody_by_more_than_a_chunk),
         cmocka_unit_test(two_hundred_speak_in_step),
+        cmocka_unit_test(texts_come_while_others_are_chosen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
