@@ -8,7 +8,7 @@
 #include "core/kernels/kernels_vector.h"
 
 enum {
-    BLOCK_ROWS = 32,                       /* a multiple of 16 */
+    BLOCK_ROWS = 64,                       /* a multiple of 32 */
     BLOCK_QUERIES = 8,                     /* computed together */
     PASS_QUERIES = ATTENTION_PASS_QUERIES, /* more queries read the rows again */
     WIDENED_DIM = 256,
@@ -69,15 +69,16 @@ SIMD struct attention_sight sight_of(const struct attention_block *block, int he
     return rows->sights[(block->first_query + head) / block->query->n_heads];
 }
 
-/* From q.k to scores of the block's rows i .. i+15; `distance` is that of its first row. */
-SIMD struct f32x16 finish_scores(const struct attention_block *block, int head, int i, int distance)
+/* From q.k to scores of rows i .. i+15 of the block's n; `distance` is that of its first row. */
+SIMD struct f32x16 finish_scores(const struct attention_block *block, int n, int head, int i,
+                                 int distance)
 {
     static const float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const struct attention_query *query = block->query;
     const struct attention_rows *rows = block->rows;
     struct f32x16 s = f32x16_mul(f32x16_load(block->score[head] + i), f32x16_set(query->scale));
     if (rows->k_scale != NULL)
-        s = f32x16_mul(s, load_lanes(rows->k_scale + block->first_row, block->n_rows, i));
+        s = f32x16_mul(s, load_lanes(rows->k_scale + block->first_row, n, i));
     if (query->soft_cap > 0)
         s = soft_cap(s, query->soft_cap);
     if (query->slopes != NULL) {
@@ -104,7 +105,7 @@ SIMD void weigh_scores(bool is_part, struct attention_block *block, int head,
     struct f32x16 s[BLOCK_ROWS / 16], largest = f32x16_set(-INFINITY);
 #pragma GCC unroll 4
     for (int i = 0; i < n_rows; i += 16) {
-        s[i / 16] = finish_scores(block, head, i, sight.first_distance - block->first_row);
+        s[i / 16] = finish_scores(block, n_rows, head, i, sight.first_distance - block->first_row);
         if (is_part)
             s[i / 16] = f32x16_range(s[i / 16], begin - i, end - i, -INFINITY);
         largest = f32x16_max(s[i / 16], largest);
@@ -122,8 +123,7 @@ SIMD void weigh_scores(bool is_part, struct attention_block *block, int head,
             weight = f32x16_range(weight, begin - i, end - i, 0);
         sum = f32x16_add(sum, weight);
         if (rows->v_scale != NULL)
-            weight =
-                f32x16_mul(weight, load_lanes(rows->v_scale + block->first_row, block->n_rows, i));
+            weight = f32x16_mul(weight, load_lanes(rows->v_scale + block->first_row, n_rows, i));
         f32x16_store(score + i, weight);
     }
     f32x16_store(block->sum[i_pass], sum);

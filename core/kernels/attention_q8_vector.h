@@ -13,7 +13,7 @@ enum { CHUNK = 64 };
 struct fine_vectors {
     uint8_t of[PASS_QUERIES][2 * WIDENED_DIM];
     float step[PASS_QUERIES];
-    float sum[PASS_QUERIES];
+    int sum[PASS_QUERIES];
 };
 
 enum { WORDS_BYTES = BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES };
@@ -21,7 +21,7 @@ enum { WORDS_BYTES = BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES };
 struct q8_block {
     struct attention_block block;
     struct fine_vectors ring, sink; /* the pass's queries */
-    struct fine_vectors weights;    /* [BLOCK_ROWS] of each of the block's queries */
+    struct fine_vectors weights;    /* [BLOCK_ROWS] of each of the block's queries; none below 0 */
     /* The pass's results so far, as u8x64_interleave4 leaves their order. */
     _Alignas(64) float sums[PASS_QUERIES][WIDENED_DIM];
     _Alignas(64) int8_t padded[BLOCK_ROWS * WIDENED_DIM];
@@ -34,21 +34,28 @@ SIMD int count_chunks(int n)
     return (n + CHUNK - 1) / CHUNK;
 }
 
+/* What one step is, so that numbers up to `size` become fine. */
+SIMD float fine_step(struct f32x16 size)
+{
+    float max = f32x16_largest(size);
+    return max < KV_Q8_LEAST ? 0 : max / FINE_MAX;
+}
+
 /* Elements n .. are 0 up to a whole vector. */
-SIMD void refine(struct fine_vectors *to, int i_vector, const float *x, int n)
+SIMD void refine_query(struct fine_vectors *to, int i_vector, const float *x, int n)
 {
     struct f32x16 size = f32x16_set(0), sum = f32x16_set(0);
     for (int i = 0; i < n; i += 16)
         size = f32x16_max(f32x16_abs(load_lanes(x, n, i)), size);
-    float max = f32x16_largest(size);
-    max = max < KV_Q8_LEAST ? 0 : max;
-    float inverse = max > 0 ? FINE_MAX / max : 0;
+    float step = fine_step(size);
+    struct f32x16 inverse = f32x16_set(step > 0 ? 1 / step : 0);
     for (int i = 0; i < n; i += 16) {
-        struct f32x16 steps = f32x16_mul(load_lanes(x, n, i), f32x16_set(inverse));
-        sum = f32x16_add(sum, i32x16_to_f32(f32x16_to_fine(to->of[i_vector] + 2 * i, steps)));
+        struct f32x16 steps = f32x16_mul(load_lanes(x, n, i), inverse);
+        sum = f32x16_add(sum,
+                         i32x16_to_f32(f32x16_to_fine(FINE_ANY, to->of[i_vector] + 2 * i, steps)));
     }
-    to->step[i_vector] = max / FINE_MAX;
-    to->sum[i_vector] = f32x16_sum(sum); /* exact: whole numbers below 256 * FINE_MAX < 2^24 */
+    to->step[i_vector] = step;
+    to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: below 256 * FINE_MAX < 2^24 */
 }
 
 /* The block's rows, whole chunks wide: where they lie, or a copy filled up with zeros. */
@@ -76,24 +83,27 @@ SIMD void lay_keys(struct q8_block *q8, struct lines keys)
             _Alignas(64) uint8_t columns[16 * CHUNK];
             u8x64_transpose(columns, keys.p + (size_t)row * keys.stride + i, keys.stride);
             for (int k = 0; k < CHUNK / 4; k++, to += FINE_WORD_BYTES)
-                fine_store(to, u8x64_load(columns + CHUNK * k));
+                fine_store(FINE_ANY, to, u8x64_load(columns + CHUNK * k));
         }
 }
 
-SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors *q, int head)
+/* q.k of H queries and 32 keys. */
+SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors *q, int head,
+                          int row)
 {
     const int n = q8->block.query->head_dim;
     const int i_pass = in_pass(&q8->block, head);
-    const uint8_t *first = q8->keys, *second = first + count_chunks(n) * 16 * FINE_WORD_BYTES;
+    const int bytes = count_chunks(n) * 16 * FINE_WORD_BYTES; /* of 16 keys */
+    const uint8_t *first = q8->keys + row / 16 * bytes, *second = first + bytes;
     struct fine_sum sums[SIMD_TILE_HEADS][2];
 #pragma GCC unroll 16
-    for (int h = 0; h < H; h++)
-        sums[h][0] = sums[h][1] = fine_sum_start((int)q->sum[i_pass + h]);
+    for (int i = 0; i < H * 2; i++)
+        sums[i / 2][i % 2] = fine_sum_start(FINE_ANY, q->sum[i_pass + i / 2]);
     for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES)
-        fine_dots(H, first, second, q->of[i_pass] + 2 * i, sizeof q->of[0], sums);
+        fine_dots(FINE_ANY, H, first, second, q->of[i_pass] + 2 * i, sizeof q->of[0], sums);
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
-        float *score = q8->block.score[head + h];
+        float *score = q8->block.score[head + h] + row;
         struct f32x16 step = f32x16_set(q->step[i_pass + h]);
         f32x16_store(score, f32x16_mul(fine_sum_to_f32(sums[h][0]), step));
         f32x16_store(score + 16, f32x16_mul(fine_sum_to_f32(sums[h][1]), step));
@@ -103,11 +113,13 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors 
 SIMD void score_fine(struct q8_block *q8)
 {
     const struct fine_vectors *q = q8->block.rows->is_sink ? &q8->sink : &q8->ring;
-    int head = 0;
-    for (; head + SIMD_TILE_HEADS <= q8->block.n_queries; head += SIMD_TILE_HEADS)
-        score_fine_tile(SIMD_TILE_HEADS, q8, q, head);
-    for (; head < q8->block.n_queries; head++)
-        score_fine_tile(1, q8, q, head);
+    for (int row = 0; row < q8->block.n_rows; row += 32) {
+        int head = 0;
+        for (; head + SIMD_TILE_HEADS <= q8->block.n_queries; head += SIMD_TILE_HEADS)
+            score_fine_tile(SIMD_TILE_HEADS, q8, q, head, row);
+        for (; head < q8->block.n_queries; head++)
+            score_fine_tile(1, q8, q, head, row);
+    }
 }
 
 /* ---- values ---- */
@@ -125,7 +137,7 @@ SIMD void lay_values(struct q8_block *q8, struct lines values)
             u8x64_interleave4(fours, rows);
 #pragma GCC unroll 4
             for (int j = 0; j < 4; j++, to += FINE_WORD_BYTES)
-                fine_store(to, fours[j]);
+                fine_store(FINE_POSITIVE, to, fours[j]);
         }
 }
 
@@ -138,10 +150,10 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
     const uint8_t *from = q8->values + vector * FINE_WORD_BYTES;
     struct fine_sum sums[SIMD_TILE_HEADS][2];
 #pragma GCC unroll 16
-    for (int h = 0; h < H; h++)
-        sums[h][0] = sums[h][1] = fine_sum_start((int)q8->weights.sum[head + h]);
+    for (int i = 0; i < H * 2; i++)
+        sums[i / 2][i % 2] = fine_sum_start(FINE_POSITIVE, 0);
     for (int row = 0; row < block->n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES)
-        fine_dots(H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
+        fine_dots(FINE_POSITIVE, H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
                   sizeof q8->weights.of[0], sums);
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++) {
@@ -169,9 +181,17 @@ SIMD void refine_weights(struct q8_block *q8)
     struct attention_block *block = &q8->block;
     for (int head = 0; head < block->n_queries; head++) {
         float *weights = block->score[head];
+        struct f32x16 size = f32x16_set(0);
         for (int i = (block->n_rows + 15) / 16 * 16; i < BLOCK_ROWS; i += 16)
             f32x16_store(weights + i, f32x16_set(0));
-        refine(&q8->weights, head, weights, BLOCK_ROWS);
+        for (int i = 0; i < BLOCK_ROWS; i += 16)
+            size = f32x16_max(f32x16_load(weights + i), size);
+        float step = fine_step(size);
+        struct f32x16 inverse = f32x16_set(step > 0 ? 1 / step : 0);
+        for (int i = 0; i < BLOCK_ROWS; i += 16)
+            f32x16_to_fine(FINE_POSITIVE, q8->weights.of[head] + 2 * i,
+                           f32x16_mul(f32x16_load(weights + i), inverse));
+        q8->weights.step[head] = step;
     }
 }
 
@@ -213,8 +233,8 @@ static void attend_q8_pass(struct q8_block *q8, const struct attention_rows *seg
     const int first = block->first_of_pass, n = query->head_dim_v;
     memset(q8->sums, 0, sizeof q8->sums[0] * (size_t)block->n_of_pass);
     for (int i = 0; i < block->n_of_pass; i++) {
-        refine(&q8->ring, i, query->q_ring + (first + i) * query->head_dim, query->head_dim);
-        refine(&q8->sink, i, query->q_sink + (first + i) * query->head_dim, query->head_dim);
+        refine_query(&q8->ring, i, query->q_ring + (first + i) * query->head_dim, query->head_dim);
+        refine_query(&q8->sink, i, query->q_sink + (first + i) * query->head_dim, query->head_dim);
     }
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];

@@ -185,13 +185,13 @@ static void turn_keys(struct attention_block *block, struct lines keys)
 }
 
 /* q.k of H heads and 32 turned keys, a key to a lane. */
-SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, int head)
+SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, int head, int row)
 {
     const struct attention_query *query = block->query;
     const int n = query->head_dim;
     const float *q =
         (block->rows->is_sink ? query->q_sink : query->q_ring) + (block->first_query + head) * n;
-    const float *first = block->turned, *second = block->turned + 16 * n_lines;
+    const float *first = block->turned + row * n_lines, *second = first + 16 * n_lines;
     struct f32x16 sums[SIMD_TILE_PAIRS][2];
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++)
@@ -207,8 +207,8 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
     }
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
-        f32x16_store(block->score[head + h], sums[h][0]);
-        f32x16_store(block->score[head + h] + 16, sums[h][1]);
+        f32x16_store(block->score[head + h] + row, sums[h][0]);
+        f32x16_store(block->score[head + h] + row + 16, sums[h][1]);
     }
 }
 
@@ -216,11 +216,13 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
 static __attribute__((noinline)) void score_widened(struct attention_block *block,
                                                     struct lines keys)
 {
-    int head = 0;
-    for (; head + SIMD_TILE_PAIRS <= block->n_queries; head += SIMD_TILE_PAIRS)
-        score_turned_tile(SIMD_TILE_PAIRS, block, keys.n, head);
-    for (; head < block->n_queries; head++)
-        score_turned_tile(1, block, keys.n, head);
+    for (int row = 0; row < block->n_rows; row += 32) {
+        int head = 0;
+        for (; head + SIMD_TILE_PAIRS <= block->n_queries; head += SIMD_TILE_PAIRS)
+            score_turned_tile(SIMD_TILE_PAIRS, block, keys.n, head, row);
+        for (; head < block->n_queries; head++)
+            score_turned_tile(1, block, keys.n, head, row);
+    }
 }
 
 static __attribute__((noinline)) void add_widened(const struct attention_block *block,

@@ -8,6 +8,7 @@
 
 #include "core/kernels/simd_avx2.h"
 
+enum fine_sign { FINE_ANY, FINE_POSITIVE };
 enum { FINE_MAX = 127 * 257, FINE_WORD_BYTES = 128 };
 
 SIMD __m256i half_even(__m256i a)
@@ -15,15 +16,17 @@ SIMD __m256i half_even(__m256i a)
     return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
 }
 
-SIMD void fine_store(uint8_t *p, struct u8x64 a)
+SIMD void fine_store(enum fine_sign sign, uint8_t *p, struct u8x64 a)
 {
+    (void)sign;
     u8x64_store(p, (struct u8x64){half_even(a.low), half_even(a.high)});
     u8x64_store(p + 64, (struct u8x64){_mm256_srai_epi16(a.low, 8), _mm256_srai_epi16(a.high, 8)});
 }
 
 /* Of each four 16 bits each, in the order 0, 2, 1, 3: that of even and odd bytes of a word. */
-SIMD struct i32x16 f32x16_to_fine(uint8_t *p, struct f32x16 a)
+SIMD struct i32x16 f32x16_to_fine(enum fine_sign sign, uint8_t *p, struct f32x16 a)
 {
+    (void)sign;
     __m256i low = _mm256_cvtps_epi32(_mm256_shuffle_ps(a.low, a.low, 0xd8));
     __m256i high = _mm256_cvtps_epi32(_mm256_shuffle_ps(a.high, a.high, 0xd8));
     __m256i mixed = _mm256_packs_epi32(low, high);
@@ -35,8 +38,9 @@ struct fine_sum {
     struct i32x16 v;
 };
 
-SIMD struct fine_sum fine_sum_start(int sum)
+SIMD struct fine_sum fine_sum_start(enum fine_sign sign, int sum)
 {
+    (void)sign;
     (void)sum;
     return (struct fine_sum){i32x16_zero()};
 }
@@ -47,9 +51,10 @@ SIMD struct i32x16 i32x16_dot_pairs(struct i32x16 acc, struct u8x64 a, struct u8
                            _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, b.high))};
 }
 
-SIMD void fine_dots(int H, const uint8_t *word_a, const uint8_t *word_b, const uint8_t *fours,
-                    size_t stride, struct fine_sum sums[][2])
+SIMD void fine_dots(enum fine_sign sign, int H, const uint8_t *word_a, const uint8_t *word_b,
+                    const uint8_t *fours, size_t stride, struct fine_sum sums[][2])
 {
+    (void)sign;
 #pragma GCC unroll 2
     for (int odd = 0; odd < 2; odd++) {
         struct u8x64 a = u8x64_load(word_a + 64 * odd), b = u8x64_load(word_b + 64 * odd);

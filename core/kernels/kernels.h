@@ -34,7 +34,7 @@ struct attention_rows {
     const void *k;        /* [n_rows, head_dim] in kv_type */
     const void *v;        /* [n_rows, head_dim_v] in kv_type */
     const float *k_scale; /* [n_rows], KV_Q8 only */
-    const float *v_scale; /* [n_rows], KV_Q8 only */
+    const float *v_scale; /* [n_rows], >= 0, KV_Q8 only */
     int n_rows;
     int first_distance; /* as in a sight; without sights every token sees all rows from there */
     bool is_sink;       /* score with q_sink instead of q_ring */
