@@ -508,7 +508,7 @@ static void choose_tokens(struct batcher *batcher)
     }
 }
 
-/* What there was no memory for when it was chosen, and what waits to be unparked. */
+/* What there was no memory for when it was chosen. */
 static void send_texts(struct batcher *batcher)
 {
     for (int i = 0; i < batcher->n_turns; i++)
