@@ -206,7 +206,7 @@ asan: deps-test ## all tests under AddressSanitizer and UBSan
 # Only what has threads. OpenBLAS is not instrumented, hence the suppressions. Where it is allowed
 # without address space randomization: ThreadSanitizer's layout collides with it on newer kernels.
 THREADED := $(filter %/test_thread_pool $(BUILD)/tests/core/engine/% \
-              $(addprefix $(BUILD)/tests/server/test_,mailbox chat_turn% conversations% generations \
+              $(addprefix $(BUILD)/tests/server/test_,event_loop mailbox chat_turn% conversations% generations \
                   grammar_cache http_server% response_turn% routes sd_watch server% store%),$(TEST_BIN))
 threaded-bins: $(THREADED)
 tsan: deps-test ## what has threads under ThreadSanitizer
