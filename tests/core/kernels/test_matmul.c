@@ -2,26 +2,19 @@
  * batches, against sums in double of the dequantized rows. */
 #include <math.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "core/base/err.h"
 #include "core/kernels/half.h"
 #include "core/kernels/kernels.h"
 #include "core/kernels/matmul.h"
 #include "core/kernels/quant.h"
 #include "core/kernels/stripes.h"
+#include "tests/support/each_isa.h"
 
-static const char *const isa_names[] = {"scalar", "avx2", "avx512", "amx"};
 static const enum tensor_type types[] = {
     TENSOR_F32,   TENSOR_F16,     TENSOR_BF16,   TENSOR_Q4_0,  TENSOR_Q4_1,    TENSOR_Q5_0,
     TENSOR_Q5_1,  TENSOR_Q8_0,    TENSOR_Q2_K,   TENSOR_Q3_K,  TENSOR_Q4_K,    TENSOR_Q5_K,
@@ -30,28 +23,8 @@ static const enum tensor_type types[] = {
 };
 enum {
     N_TYPES = sizeof types / sizeof types[0],
-    N_ISAS = sizeof isa_names / sizeof isa_names[0],
     N_FIXTURE_BLOCKS = 64,
 };
-
-static uint32_t random_state = 1;
-
-static uint32_t random_bits(void)
-{
-    random_state = random_state * 1664525 + 1013904223;
-    return random_state >> 8;
-}
-
-/* Leaves the kernels as they are and says so when the CPU lacks the instructions. */
-static bool select_isa(const char *name)
-{
-    struct err err;
-    if (kernels_select(name, &err))
-        return true;
-    assert_int_equal(err.code, ERR_UNSUPPORTED);
-    print_message("skipped: %s\n", err.text);
-    return false;
-}
 
 /* Memory of zeros that ends where a page begins that nobody may touch: a kernel that reads or
  * writes beyond the last 64 bytes of an array dies here, in every build. give() gives all of it
@@ -403,10 +376,7 @@ static void test_two_threads(void **state)
 
 int main(void)
 {
-    static const struct {
-        const char *name;
-        CMUnitTestFunction run;
-    } checks[] = {
+    static const struct isa_check checks[] = {
         {"products", test_products},
         {"float widths", test_float_widths},
         {"a batch does not change a token", test_batch_does_not_change_a_token},
@@ -414,14 +384,5 @@ int main(void)
         {"two threads", test_two_threads},
         {"not finite counts as zero", test_inputs_that_are_not_finite_count_as_zero},
     };
-    enum { N_CHECKS = sizeof checks / sizeof checks[0] };
-    static char names[N_CHECKS * N_ISAS][64];
-    struct CMUnitTest tests[N_CHECKS * N_ISAS];
-    for (int i = 0; i < N_CHECKS * N_ISAS; i++) {
-        const char *isa = isa_names[i % N_ISAS];
-        snprintf(names[i], sizeof names[i], "%s: %s", isa, checks[i / N_ISAS].name);
-        tests[i] = (struct CMUnitTest){names[i], checks[i / N_ISAS].run, NULL, NULL,
-                                       (void *)(uintptr_t)isa};
-    }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return run_with_each_isa(checks, sizeof checks / sizeof checks[0], NULL, 0);
 }
