@@ -6,7 +6,8 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 passed=0 failed=0
 
-# expect LAST_LINE STATUS SCRIPT... - runs each script as one test program.
+# expect LAST_LINE STATUS SCRIPT... - runs each script as one test program, behind $before.
+before=
 expect() {
     last_line=$1 status=$2
     shift 2
@@ -18,7 +19,7 @@ expect() {
         set_programs="$set_programs $dir/program$n"
     done
     # shellcheck disable=SC2086 # words
-    printed=$(TEST_TIMEOUT_S=1 tests/run-tests $set_programs 2>/dev/null) && got=0 || got=1
+    printed=$(TEST_TIMEOUT_S=1 TEST_CPUINFO=/dev/null tests/run-tests $before $set_programs 2>/dev/null) && got=0 || got=1
     if [ "$got" = "$status" ] && [ "$(echo "$printed" | tail -n 1)" = "$last_line" ]; then
         passed=$((passed + 1))
     else
@@ -41,6 +42,12 @@ expect '0 passed, 1 failed' 1 'sleep 30'
 expect '0 passed, 1 failed' 1 'true'
 expect '7 passed, 0 failed, 2 skipped' 0 'echo "6 passed, 0 failed, 2 skipped"' "$cmocka_pass"
 expect '3 passed, 2 failed' 1 'echo "3 passed, 2 failed"; exit 1'
+
+# Kernels that the CPU lacks count once, if anything was to run with them.
+before='-k avx2 -k auto'
+expect '1 passed, 0 failed' 0 "$cmocka_pass"
+before="-k avx2 $dir/program1 -k auto"
+expect '1 passed, 0 failed, 1 skipped' 0 "$cmocka_pass"
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
