@@ -22,7 +22,8 @@ packages_of() {
     test) echo "$test" ;;
     bench) echo "$test python3-numpy" ;;
     lint) echo "$lint" ;;
-    ci) echo "$test $lint $(npm_packages) chromium-headless-shell" ;; # the last for the chat page
+    # Chromium for the chat page; what stands before a daemon, for the tests through proxies.
+    ci) echo "$test $lint $(npm_packages) chromium-headless-shell haproxy nginx-light" ;;
     *) say "unknown set '$1'; use build, model, test, bench, lint or ci"; exit 2 ;;
     esac
 }
