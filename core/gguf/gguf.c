@@ -17,30 +17,29 @@
 #include "core/base/err.h"
 #include "core/gguf/gguf_parse.h"
 
-static bool open_bytes(struct gguf **out, const void *bytes, size_t n_bytes, bool is_mapped,
-                       struct err *err)
+static bool open_bytes(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err)
 {
     struct gguf *file = calloc(1, sizeof *file);
     if (file == NULL)
         return err_no_memory(err, "the model's metadata");
     file->bytes = bytes;
     file->n_bytes = n_bytes;
+    file->fd = -1;
     if (!gguf_parse(file, err)) {
         gguf_close(&file);
         return false;
     }
-    file->is_mapped = is_mapped; /* only now: on failure the caller unmaps */
     *out = file;
     return true;
 }
 
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err)
 {
-    return open_bytes(out, bytes, n_bytes, false, err);
+    return open_bytes(out, bytes, n_bytes, err);
 }
 
 /* O_NONBLOCK: a FIFO must be refused, not waited for. */
-static bool map_file(const char *path, struct gguf_bytes *out, struct err *err)
+static bool map_file(const char *path, struct gguf_bytes *out, int *out_fd, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
@@ -63,15 +62,21 @@ static bool map_file(const char *path, struct gguf_bytes *out, struct err *err)
         err_set(err, ERR_IO, "cannot map it into memory: %s", strerror(errno));
     else {
         *out = (struct gguf_bytes){bytes, (size_t)info.st_size};
+        *out_fd = fd;
         ok = true;
     }
-    close(fd);
+    if (!ok)
+        close(fd);
     return ok;
 }
 
 bool gguf_map(struct gguf_bytes *out, const char *path, struct err *err)
 {
-    return map_file(path, out, err) || err_prefix(err, "model file %s", path);
+    int fd = -1;
+    if (!map_file(path, out, &fd, err))
+        return err_prefix(err, "model file %s", path);
+    close(fd);
+    return true;
 }
 
 void gguf_unmap(struct gguf_bytes *bytes)
@@ -84,12 +89,16 @@ void gguf_unmap(struct gguf_bytes *bytes)
 bool gguf_open(struct gguf **out, const char *path, struct err *err)
 {
     struct gguf_bytes bytes = {0};
-    if (!gguf_map(&bytes, path, err))
-        return false;
-    if (!open_bytes(out, bytes.data, bytes.n, true, err)) {
+    int fd = -1;
+    if (!map_file(path, &bytes, &fd, err))
+        return err_prefix(err, "model file %s", path);
+    if (!open_bytes(out, bytes.data, bytes.n, err)) {
         gguf_unmap(&bytes);
+        close(fd);
         return err_prefix(err, "model file %s", path);
     }
+    (*out)->is_mapped = true;
+    (*out)->fd = fd;
     return true;
 }
 
@@ -104,9 +113,11 @@ void gguf_close(struct gguf **file_ptr)
     free(file->entry_names);
     free(file->tensors);
     free(file->tensor_names);
-    free(file->is_released);
+    free(file->released);
     if (file->is_mapped)
         munmap((void *)file->bytes, file->n_bytes);
+    if (file->fd >= 0)
+        close(file->fd);
     free(file);
     *file_ptr = NULL;
 }

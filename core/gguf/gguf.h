@@ -75,7 +75,12 @@ void gguf_unmap(struct gguf_bytes *bytes);
 bool gguf_open_memory(struct gguf **out, const void *bytes, size_t n_bytes, struct err *err);
 void gguf_close(struct gguf **file);
 
-/* These bytes of the file are never read again: whole pages among them leave the memory. */
+/* Bytes of the file that lie at `data`, read beside the mapping: for what is large and needed once,
+ * whose pages need then not be mapped. Any thread. False when the file has become shorter or its
+ * disk fails, and after gguf_detach. */
+bool gguf_read(const struct gguf *file, const void *data, size_t n_bytes, void *out);
+/* These bytes of the file are never read again, and released once: whole pages among all of those
+ * leave the memory. */
 void gguf_release(struct gguf *file, const void *data, size_t n_bytes);
 /* From now on nothing is read from the disk: all bytes that were not released are copied, on all
  * threads of the pool, to where they are mapped. To be called once; on failure, and for files from

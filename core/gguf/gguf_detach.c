@@ -1,6 +1,7 @@
 /* gguf_detach.c - letting go of a model's file: what is still needed of it becomes memory of this
  * process, at the same addresses, so that nobody's pointers change. Afterwards the file may be
  * written over, cut short or deleted, and its disk may fail. */
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,20 +19,52 @@ static size_t page_bytes(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+static bool read_at(int fd, size_t offset, size_t n_bytes, void *out)
+{
+    for (size_t n = 0; n < n_bytes;) {
+        ssize_t more = pread(fd, (char *)out + n, n_bytes - n, (off_t)(offset + n));
+        if (more <= 0 && !(more < 0 && errno == EINTR))
+            return false;
+        n += more > 0 ? (size_t)more : 0;
+    }
+    return true;
+}
+
+bool gguf_read(const struct gguf *file, const void *data, size_t n_bytes, void *out)
+{
+    if (file->is_mapped)
+        return read_at(file->fd, (size_t)((const unsigned char *)data - file->bytes), n_bytes, out);
+    memcpy(out, data, n_bytes);
+    return true;
+}
+
+/* Tensors begin and end within pages; a page goes when all that share it are released. */
+static bool is_released(const struct gguf *file, size_t page)
+{
+    return file->released != NULL && file->released[page] == page_bytes();
+}
+
 void gguf_release(struct gguf *file, const void *data, size_t n_bytes)
 {
-    size_t page = page_bytes(); /* where the mapping begins, too */
-    size_t offset = (size_t)((const unsigned char *)data - file->bytes);
-    size_t begin = (offset + page - 1) / page;
-    size_t end = (offset + n_bytes) / page;
-    if (!file->is_mapped || begin >= end)
+    size_t page = page_bytes();
+    size_t offset = (size_t)((const unsigned char *)data - file->bytes), end = offset + n_bytes;
+    if (!file->is_mapped || n_bytes == 0)
         return;
-    if (file->is_released == NULL)
-        file->is_released = calloc(file->n_bytes / page + 1, 1);
-    if (file->is_released == NULL)
+    if (file->released == NULL)
+        file->released = calloc(file->n_bytes / page + 1, sizeof file->released[0]);
+    if (file->released == NULL)
         return; /* then they stay */
-    memset(file->is_released + begin, 1, end - begin);
-    madvise((void *)(file->bytes + begin * page), (end - begin) * page, MADV_DONTNEED);
+    for (size_t at = offset, next; at < end; at = next) {
+        next = (at / page + 1) * page < end ? (at / page + 1) * page : end;
+        file->released[at / page] += (uint32_t)(next - at);
+    }
+    size_t first = offset / page, past = (end - 1) / page + 1;
+    if (!is_released(file, first))
+        first++;
+    if (past > first && !is_released(file, past - 1))
+        past--;
+    if (past > first)
+        madvise((void *)(file->bytes + first * page), (past - first) * page, MADV_DONTNEED);
 }
 
 /* Memory for `n_bytes`, as far from a huge page's beginning as `place` is. NULL on failure. */
@@ -56,9 +89,9 @@ static bool own(const struct gguf *file, size_t begin, size_t end)
     unsigned char *copy = reserve_like(place, end - begin);
     if (copy == NULL)
         return false;
-    memcpy(copy, place, (end < file->n_bytes ? end : file->n_bytes) - begin);
-    mprotect(copy, end - begin, PROT_READ);
-    if (mremap(copy, end - begin, end - begin, MREMAP_MAYMOVE | MREMAP_FIXED, place) != MAP_FAILED)
+    size_t n_bytes = (end < file->n_bytes ? end : file->n_bytes) - begin;
+    if (read_at(file->fd, begin, n_bytes, copy) && mprotect(copy, end - begin, PROT_READ) == 0 &&
+        mremap(copy, end - begin, end - begin, MREMAP_MAYMOVE | MREMAP_FIXED, place) != MAP_FAILED)
         return true;
     munmap(copy, end - begin);
     return false;
@@ -75,11 +108,6 @@ struct detach_job {
     const struct gguf *file;
     atomic_bool failed;
 };
-
-static bool is_released(const struct gguf *file, size_t page)
-{
-    return file->is_released != NULL && file->is_released[page];
-}
 
 /* One chunk: its runs of pages that are needed, and of those that are not. */
 static void detach_part(void *arg, int part, int n_parts, int thread)
@@ -110,7 +138,11 @@ bool gguf_detach(struct gguf *file, struct thread_pool *pool, struct err *err)
     int n_chunks = (int)((file->n_bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
     thread_pool_run(pool, detach_part, &job, n_chunks);
     if (atomic_load(&job.failed))
-        return err_set(err, ERR_MEMORY, "there is no memory for the model of %zu MiB",
+        return err_set(err, ERR_MEMORY,
+                       "there is no memory for the model of %zu MiB, or its file changed while it "
+                       "was read",
                        file->n_bytes >> 20);
+    close(file->fd);
+    file->fd = -1;
     return true;
 }

@@ -26,8 +26,9 @@ enum { GGUF_TEXT_PREFIX_BYTES = 8 }; /* the length before a string's bytes */
 struct gguf {
     const unsigned char *bytes;
     size_t n_bytes;
-    bool is_mapped;             /* else the caller's memory */
-    unsigned char *is_released; /* [pages] that nobody reads any more; NULL: none */
+    bool is_mapped;     /* else the caller's memory */
+    int fd;             /* of a file that is mapped, until it is let go; else -1 */
+    uint32_t *released; /* [pages] bytes of each that nobody reads any more; NULL: none */
     struct entry *entries;
     struct name_ref *entry_names; /* sorted */
     size_t n_entries;

@@ -244,21 +244,21 @@ size_t stripes_bytes(const struct matrix *w)
     return (size_t)stripes_count(w) * stripe_bytes(stripe_format(w->type), units_in_row(w));
 }
 
-void stripes_weave(const struct matrix *w, int i, void *stripes)
+void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripes)
 {
     static const uint8_t zeros[256];
     const struct stripe_format *format = stripe_format(w->type);
     size_t n_units = units_in_row(w), block_bytes = tensor_format(w->type)->block_bytes;
     size_t row_bytes = matrix_row_bytes(w);
-    const uint8_t *first = (const uint8_t *)w->data + row_bytes * (size_t)i * STRIPE_ROWS;
     uint8_t *head = (uint8_t *)stripes + (size_t)i * stripe_bytes(format, n_units);
     uint8_t *body = head + stripe_heads_bytes(format, n_units);
-    const uint8_t *rows[STRIPE_ROWS];
+    const uint8_t *first = rows, *unit_blocks[STRIPE_ROWS];
     int n_rows = w->n_out - i * STRIPE_ROWS;
     for (size_t unit = 0; unit < n_units; unit++) {
         for (int r = 0; r < STRIPE_ROWS; r++)
-            rows[r] = r < n_rows ? first + (size_t)r * row_bytes + unit * block_bytes : zeros;
-        formats[w->type].weave(head, body, rows);
+            unit_blocks[r] =
+                r < n_rows ? first + (size_t)r * row_bytes + unit * block_bytes : zeros;
+        formats[w->type].weave(head, body, unit_blocks);
         head += format->head_bytes;
         body += format->body_bytes;
     }

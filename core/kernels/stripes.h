@@ -36,8 +36,9 @@ const struct stripe_format *stripe_format(enum tensor_type type);
 size_t stripes_bytes(const struct matrix *w);
 int stripes_count(const struct matrix *w);
 
-/* Weaves stripe i of w->data to its place in `stripes`, which is aligned to STRIPE_ALIGNMENT. */
-void stripes_weave(const struct matrix *w, int i, void *stripes);
+/* Weaves stripe i to its place in `stripes`, which is aligned to STRIPE_ALIGNMENT; `rows` are those
+ * of w->data from i * STRIPE_ROWS on. */
+void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripes);
 
 /* Where the heads and the bodies of a stripe lie. */
 static inline size_t stripe_heads_bytes(const struct stripe_format *format, size_t n_units)

@@ -1,6 +1,7 @@
 /* The second order of quantized weights that products read (core/kernels/stripes.h): all of it in
  * one mapping of huge pages, written by all threads when the model is loaded. */
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "core/base/err.h"
@@ -31,68 +32,127 @@ static bool is_woven(const struct matrix *w)
     return w->data != NULL && matmul_wants_stripes(w->type);
 }
 
+/* What a thread reads at once: enough that calls cost nothing, and still in its cache when it is
+ * woven. */
+enum { READ_BYTES = 128 << 10 };
+
 /* Some stripes of one matrix. */
 struct weave_job {
+    const struct gguf *file;
     const struct matrix *w;
     void *to;
+    char *scratch; /* [n_threads, scratch_bytes] */
+    size_t scratch_bytes;
+    atomic_bool failed;
 };
+
+static size_t rows_bytes(const struct matrix *w, int64_t n_rows)
+{
+    const struct tensor_format *format = tensor_format(w->type);
+    return (size_t)n_rows * ((size_t)w->n_in / format->block_len * format->block_bytes);
+}
+
+/* The rows of stripes begin .. end-1. */
+static bool read_rows(const struct weave_job *job, int64_t begin, int64_t end, char *out)
+{
+    const struct matrix *w = job->w;
+    int64_t row = begin * STRIPE_ROWS, row_end = end * STRIPE_ROWS;
+    row_end = row_end < w->n_out ? row_end : w->n_out;
+    return gguf_read(job->file, (const char *)w->data + rows_bytes(w, row),
+                     rows_bytes(w, row_end - row), out);
+}
 
 static void weave_part(void *arg, int part, int n_parts, int thread)
 {
-    (void)thread;
-    const struct weave_job *job = arg;
-    int64_t n = stripes_count(job->w);
-    for (int64_t i = n * part / n_parts; i < n * (part + 1) / n_parts; i++)
-        stripes_weave(job->w, (int)i, job->to);
+    struct weave_job *job = arg;
+    char *rows = job->scratch + job->scratch_bytes * (size_t)thread;
+    int64_t n = stripes_count(job->w), end = n * (part + 1) / n_parts;
+    size_t bytes = rows_bytes(job->w, STRIPE_ROWS);
+    int64_t step = (int64_t)(job->scratch_bytes / bytes);
+    for (int64_t i = n * part / n_parts; i < end; i += step) {
+        int64_t to = i + step < end ? i + step : end;
+        if (!read_rows(job, i, to, rows)) {
+            atomic_store(&job->failed, true);
+            return;
+        }
+        for (int64_t j = i; j < to; j++)
+            stripes_weave(job->w, (int)j, rows + bytes * (size_t)(j - i), job->to);
+    }
 }
 
-static void weave_matrix(struct matrix *w, struct thread_pool *pool, void *to)
+static bool weave_matrix(struct weave_job *job, struct matrix *w, struct thread_pool *pool)
 {
     enum { PARTS_PER_THREAD = 4 };
-    struct weave_job job = {w, to};
     int n_parts = PARTS_PER_THREAD * thread_pool_size(pool);
     int n_stripes = stripes_count(w);
-    thread_pool_run(pool, weave_part, &job, n_parts < n_stripes ? n_parts : n_stripes);
-    w->stripes = to;
+    job->w = w;
+    thread_pool_run(pool, weave_part, job, n_parts < n_stripes ? n_parts : n_stripes);
+    w->stripes = job->to;
+    return !atomic_load(&job->failed);
 }
 
-/* A matrix's pages of the file are given back at once: never are both orders of a whole model in
- * memory. Rows of the embedding are looked up in the first one. */
+/* Rows of the embedding are looked up in the file's order. */
 static void release_matrix(const struct model *model, const struct matrix *w, struct gguf *file)
 {
-    const struct tensor_format *format = tensor_format(w->type);
     if (w->data != model->embedding.data)
-        gguf_release(file, w->data,
-                     (size_t)w->n_out *
-                         ((size_t)w->n_in / format->block_len * format->block_bytes));
+        gguf_release(file, w->data, rows_bytes(w, w->n_out));
 }
 
-static bool weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
+/* Memory for all stripes; none is used before they are written. */
+static bool reserve(struct model *model, size_t n_bytes, struct err *err)
 {
-    size_t n_bytes = 0;
-    for (int i = 0; i < matrix_count(model); i++)
-        if (is_woven(matrix_at(model, i)))
-            n_bytes += stripes_bytes(matrix_at(model, i));
-    if (n_bytes == 0)
-        return true;
-
-    char *to = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (to == MAP_FAILED)
+    void *room = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
         return err_set(err, ERR_MEMORY, "cannot reserve %zu bytes for the model's weights",
                        n_bytes);
-    model->stripes = to;
+    madvise(room, n_bytes, MADV_HUGEPAGE); /* a wish */
+    model->stripes = room;
     model->stripes_bytes = n_bytes;
-    madvise(to, model->stripes_bytes, MADV_HUGEPAGE); /* a wish */
+    return true;
+}
+
+static bool weave_all(struct model *model, struct gguf *file, struct thread_pool *pool,
+                      struct weave_job *job, struct err *err)
+{
     for (int i = 0; i < matrix_count(model); i++) {
         struct matrix *w = matrix_at(model, i);
         if (!is_woven(w))
             continue;
-        weave_matrix(w, pool, to);
+        if (!weave_matrix(job, w, pool))
+            return err_set(err, ERR_IO,
+                           "the model's file could not be read to its end: it changed meanwhile, "
+                           "or its disk fails");
         release_matrix(model, w, file);
-        to += stripes_bytes(w);
+        job->to = (char *)job->to + stripes_bytes(w);
     }
     return true;
+}
+
+static bool weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
+{
+    size_t n_bytes = 0, scratch_bytes = READ_BYTES;
+    for (int i = 0; i < matrix_count(model); i++) {
+        const struct matrix *w = matrix_at(model, i);
+        if (!is_woven(w))
+            continue;
+        n_bytes += stripes_bytes(w);
+        if (rows_bytes(w, STRIPE_ROWS) > scratch_bytes)
+            scratch_bytes = rows_bytes(w, STRIPE_ROWS);
+    }
+    if (n_bytes == 0)
+        return true;
+    char *scratch = malloc(scratch_bytes * (size_t)thread_pool_size(pool));
+    if (scratch == NULL)
+        return err_no_memory(err, "reading the model");
+    bool is_woven = reserve(model, n_bytes, err);
+    if (is_woven) {
+        struct weave_job job = {
+            .file = file, .to = model->stripes, .scratch = scratch, .scratch_bytes = scratch_bytes};
+        is_woven = weave_all(model, file, pool, &job, err);
+    }
+    free(scratch);
+    return is_woven;
 }
 
 bool model_weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)

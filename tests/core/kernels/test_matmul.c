@@ -99,8 +99,10 @@ static struct matrix woven(struct matrix w)
     if (!matmul_wants_stripes(w.type))
         return w;
     void *stripes = take(stripes_bytes(&w));
+    const struct tensor_format *format = tensor_format(w.type);
+    size_t row_bytes = (size_t)w.n_in / format->block_len * format->block_bytes;
     for (int i = stripes_count(&w) - 1; i >= 0; i--)
-        stripes_weave(&w, i, stripes);
+        stripes_weave(&w, i, (const char *)w.data + row_bytes * STRIPE_ROWS * (size_t)i, stripes);
     w.stripes = stripes;
     return w;
 }
