@@ -103,7 +103,7 @@ static void send_events(struct engine *engine)
     int n_finals = 0;
     int64_t now_ns = clock_now_ns();
     for (struct engine_event *event = events; event != NULL; event = event->next) {
-        n_finals += event->kind != ENGINE_EVENT_TEXT;
+        n_finals += event->kind == ENGINE_EVENT_FINISHED || event->kind == ENGINE_EVENT_FAILED;
         event->made_ns = now_ns;
     }
     atomic_fetch_sub(&engine->n_unfinished, n_finals);

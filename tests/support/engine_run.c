@@ -19,7 +19,7 @@ static void on_events(void *arg, struct engine_event *events)
         if (event->kind == ENGINE_EVENT_TEXT) {
             buf_append(&result->text, event->text.data, event->text.len);
             result->n_tokens += event->n_tokens;
-        } else {
+        } else if (event->kind != ENGINE_EVENT_PROGRESS) {
             result->n_finals++;
             result->is_failed = event->kind == ENGINE_EVENT_FAILED;
             result->finish = event->finish;

@@ -187,6 +187,31 @@ static void refuses_what_it_cannot_serve(void **state)
     engine_close(&engine);
 }
 
+/* What it tells of its prompt before it ends frees nobody's place. */
+static void a_turn_that_tells_its_progress_counts_until_its_end(void **state)
+{
+    (void)state;
+    struct engine_options options = small_window();
+    options.max_requests = 1;
+    struct engine *engine = open_engine(options);
+    struct engine_request request = make_request(1, 0, 0, 200, 1000000);
+    request.wants_progress = true;
+    submit(engine, request);
+    wait_text(1);
+    assert_int_equal(results.of[1].n_finals, 0);
+
+    struct err err = {0};
+    request = make_request(2, 0, 0, 3, 5);
+    assert_false(engine_submit(engine, &request, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    engine_request_done(&request);
+    engine_cancel(engine, 1);
+    wait_final(1);
+    submit(engine, make_request(2, 0, 0, 3, 5));
+    wait_final(2);
+    engine_close(&engine);
+}
+
 static void two_turns_of_one_session_never_interleave(void **state)
 {
     (void)state;
@@ -532,6 +557,7 @@ int main(void)
         cmocka_unit_test(closing_ends_everyone),
         cmocka_unit_test(more_turns_than_fit_wait_and_are_served),
         cmocka_unit_test(refuses_what_it_cannot_serve),
+        cmocka_unit_test(a_turn_that_tells_its_progress_counts_until_its_end),
         cmocka_unit_test(two_turns_of_one_session_never_interleave),
         cmocka_unit_test(what_many_begin_with_is_read_once),
         cmocka_unit_test(a_history_that_is_sent_again_is_not_read_again),
