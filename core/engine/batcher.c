@@ -3,45 +3,26 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
-#include "core/base/thread_pool.h"
 #include "core/engine/admission.h"
+#include "core/engine/batch.h"
 #include "core/engine/fairness.h"
-#include "core/engine/pace.h"
 #include "core/engine/residence.h"
-#include "core/engine/scheduler.h"
 #include "core/engine/session_table.h"
 #include "core/engine/turn.h"
-#include "core/model/forward.h"
-#include "core/model/model.h"
 #include "core/session/session.h"
 
-enum {
-    STALLED_MS = 500,
-    /* Tokens that are chosen before their texts are handed over. More than a few, or threads wait
-     * for each other too often. */
-    CHOICES_PER_THREAD = 16,
-};
+enum { STALLED_MS = 500 };
 
 struct batcher {
-    const struct tokenizer *tokenizer;
-    struct thread_pool *pool;
-    struct forward *forward;
-    struct residence *residence;
     struct batcher_options options;
-
+    struct batch *batch;
+    struct residence *residence;
     struct fairness fairness;
-    struct pace pace;
     struct admission waiting;
     struct turn **turns; /* [max_turns] running; the first n_turns are set */
     int n_turns;
     struct turn *parked; /* begun, but not in the steps: their clients do not read */
     int n_parked;
-
-    /* Of one step. */
-    struct scheduler_turn *plan;  /* [max_turns] */
-    struct forward_token *tokens; /* [max_turns + prompt_budget] */
-    struct turn **choosers;       /* [max_turns] turns with a row of logits, in row order */
-    int n_choosers;
     bool is_stalled; /* nobody could begin and nobody ran */
 
     struct engine_event *events; /* not yet taken */
@@ -58,39 +39,23 @@ static void init_counters(struct engine_counters *counters)
     histogram_init(&counters->step_tokens, tokens, (int)(sizeof tokens / sizeof tokens[0]));
 }
 
-static bool allocate(struct batcher *batcher, const struct model *model, struct err *err)
-{
-    size_t n_turns = (size_t)batcher->options.max_turns;
-    int max_tokens = batcher->options.max_turns + batcher->options.prompt_budget;
-    batcher->turns = calloc(n_turns, sizeof(struct turn *));
-    batcher->plan = calloc(n_turns, sizeof(struct scheduler_turn));
-    batcher->choosers = calloc(n_turns, sizeof(struct turn *));
-    batcher->tokens = calloc((size_t)max_tokens, sizeof(struct forward_token));
-    if (batcher->turns == NULL || batcher->plan == NULL || batcher->choosers == NULL ||
-        batcher->tokens == NULL)
-        return err_no_memory(err, "the batch");
-    return residence_open(&batcher->residence, &batcher->options.residence, err) &&
-           forward_open(&batcher->forward, model, batcher->pool, max_tokens,
-                        batcher->options.max_turns, err);
-}
-
-bool batcher_open(struct batcher **out, const struct model *model,
-                  const struct tokenizer *tokenizer, struct thread_pool *pool,
+bool batcher_open(struct batcher **out, const struct model *model, struct thread_pool *pool,
                   const struct batcher_options *options, struct err *err)
 {
     struct batcher *batcher = calloc(1, sizeof *batcher);
     if (batcher == NULL)
-        return err_no_memory(err, "the batch");
-    batcher->tokenizer = tokenizer;
-    batcher->pool = pool;
+        return err_no_memory(err, "the turns");
     batcher->options = *options;
     fairness_init(&batcher->fairness);
-    pace_init(&batcher->pace);
     admission_init(&batcher->waiting);
     batcher->is_stalled = true;
     batcher->last_event = &batcher->events;
     init_counters(&batcher->counters);
-    if (!allocate(batcher, model, err)) {
+    batcher->turns = calloc((size_t)options->max_turns, sizeof(struct turn *));
+    bool has_turns = batcher->turns != NULL || err_no_memory(err, "the turns");
+    if (!has_turns || !residence_open(&batcher->residence, &options->residence, err) ||
+        !batch_open(&batcher->batch, model, pool, options->max_turns, options->prompt_budget,
+                    err)) {
         batcher_close(&batcher);
         return false;
     }
@@ -103,13 +68,10 @@ void batcher_close(struct batcher **batcher_ptr)
     struct batcher *batcher = *batcher_ptr;
     if (batcher == NULL)
         return;
-    forward_close(&batcher->forward);
+    batch_close(&batcher->batch);
     residence_close(&batcher->residence);
     fairness_done(&batcher->fairness);
     free(batcher->turns);
-    free(batcher->plan);
-    free(batcher->choosers);
-    free(batcher->tokens);
     free(batcher);
     *batcher_ptr = NULL;
 }
@@ -204,51 +166,16 @@ bool batcher_is_idle(const struct batcher *batcher)
     return batcher->n_turns == 0 && batcher->n_parked == 0 && batcher->waiting.n_waiting == 0;
 }
 
-static bool begin_in(struct session_entry *entry, struct engine_request *request,
-                     const struct admission_start *start, struct err *err)
-{
-    struct session_turn said = {
-        .source = start->source == NULL ? NULL : start->source->session,
-        .keep = start->keep,
-        .n_sinks = start->n_sinks,
-        .prompt = request->tokens,
-        .max_tokens = request->max_tokens,
-        .min_tokens = request->min_tokens,
-        .ignore_end = request->ignore_end,
-        .grammar = request->grammar,
-        .grammar_start = request->grammar_start,
-        .sampling = request->sampling,
-        .stops = request->stops,
-        .n_stops = request->n_stops,
-        .shown = request->shown,
-        .n_shown = request->n_shown,
-        .wants_reports = request->wants_reports,
-        .n_top = request->n_top,
-    };
-    said.sampling.biases = request->biases;
-    said.sampling.n_biases = request->n_biases;
-    token_list_drop(&said.prompt, (size_t)start->n_copied);
-    bool has_begun = session_begin(entry->session, &said, err);
-    request->tokens = said.prompt;
-    return has_begun;
-}
-
 static bool begin_turn(struct batcher *batcher, struct turn *turn,
                        const struct admission_start *start, struct err *err)
 {
     struct session_entry *entry = start->entry;
-    turn->n_prompt = (int)turn->request.tokens.n - (int)start->n_copied;
-    if (!begin_in(entry, &turn->request, start, err)) {
+    if (!turn_begin(turn, start, err)) {
         bool is_claimed = entry->turn == NULL; /* else another turn is in it */
         if (is_claimed)
             residence_release(batcher->residence, entry, session_position(entry->session) > 0);
         return false;
     }
-    entry->turn = turn;
-    turn->entry = entry;
-    turn->n_evicted_before = kv_cache_evicted(session_cache(entry->session));
-    turn->n_cached = start->keep;
-    turn->admitted_ns = clock_now_ns();
     batcher->turns[batcher->n_turns++] = turn;
     batcher->counters.n_cached_tokens += (uint64_t)start->keep;
     batcher->counters.n_copied_tokens += start->source != NULL ? (uint64_t)start->keep : 0;
@@ -274,44 +201,13 @@ static void admit_waiting(struct batcher *batcher)
     }
 }
 
-static void take_reports(struct turn *turn)
+static void end_turn(struct batcher *batcher, struct turn *turn)
 {
-    if (turn->request.wants_reports && !session_take_reports(turn->entry->session, &turn->reports))
-        turn->text.failed = true;
-}
-
-static void end_turn(struct batcher *batcher, struct turn *turn, enum engine_finish finish)
-{
-    struct session_outcome outcome;
-    session_end(turn->entry->session, &turn->text, &outcome);
-    take_reports(turn);
+    struct engine_event *events = turn_end(turn);
     residence_release(batcher->residence, turn->entry, turn->request.session != 0);
-    if (outcome.n_evicted > turn->n_evicted_before)
-        batcher->counters.n_evicted_tokens +=
-            (uint64_t)(outcome.n_evicted - turn->n_evicted_before);
-
     fairness_leave(&batcher->fairness, turn->share);
-    int64_t now = clock_now_ns();
-    int64_t first = turn->first_token_ns != 0 ? turn->first_token_ns : now;
-    struct engine_usage usage = {
-        .n_cached = outcome.n_cached,
-        .n_prompt = outcome.n_prompt,
-        .n_generated = outcome.n_generated,
-        .position = outcome.position,
-        .rewind_limit = outcome.rewind_limit,
-        .n_evicted = outcome.n_evicted,
-        .n_sinks = outcome.n_sinks,
-        .n_text_kept = outcome.n_text_kept,
-        .prefill_ns = first - turn->admitted_ns,
-        .decode_ns = now - first,
-    };
-    if (turn->text.failed) {
-        struct err err;
-        err_no_memory(&err, "the answer");
-        push_events(batcher, turn_fail(turn, &err));
-    } else {
-        push_events(batcher, turn_finish(turn, finish, &usage));
-    }
+    batcher->counters.n_evicted_tokens += (uint64_t)turn->n_evicted;
+    push_events(batcher, events);
     turn_free(&turn);
 }
 
@@ -321,13 +217,8 @@ static void end_finished(struct batcher *batcher)
     int n_left = 0;
     for (int i = 0; i < batcher->n_turns; i++) {
         struct turn *turn = batcher->turns[i];
-        enum session_state state = session_state(turn->entry->session);
-        if (turn->is_cancelled || turn->text.failed)
-            end_turn(batcher, turn, ENGINE_FINISH_CANCELLED);
-        else if (state == SESSION_SAID_STOP)
-            end_turn(batcher, turn, ENGINE_FINISH_STOP);
-        else if (state == SESSION_SAID_ALL)
-            end_turn(batcher, turn, ENGINE_FINISH_LENGTH);
+        if (turn_is_over(turn))
+            end_turn(batcher, turn);
         else
             batcher->turns[n_left++] = turn;
     }
@@ -371,7 +262,7 @@ static void unpark_turns(struct batcher *batcher)
         batcher->n_parked--;
         turn->share = fairness_join(&batcher->fairness, turn->request.owner);
         if (turn->is_cancelled)
-            end_turn(batcher, turn, ENGINE_FINISH_CANCELLED);
+            end_turn(batcher, turn);
         else
             batcher->turns[batcher->n_turns++] = turn;
     }
@@ -379,104 +270,18 @@ static void unpark_turns(struct batcher *batcher)
 
 /* ---- a step ---- */
 
-/* Tokens of one kind in the step. */
-struct load {
-    int n_speakers;
-    int n_read;
-};
-
-static struct load measure_load(const struct batcher *batcher)
-{
-    struct load load = {0};
-    for (int i = 0; i < batcher->n_turns; i++) {
-        const struct scheduler_turn *plan = &batcher->plan[i];
-        load.n_speakers += plan->is_speaking;
-        load.n_read += plan->is_speaking ? 0 : plan->n_granted;
-    }
-    return load;
-}
-
-static void plan_step(struct batcher *batcher)
+static void note_reading(struct batcher *batcher)
 {
     for (int i = 0; i < batcher->n_turns; i++) {
-        const struct session *session = batcher->turns[i]->entry->session;
-        batcher->plan[i] = (struct scheduler_turn){
-            .n_pending = session_n_pending(session),
-            .is_speaking = session_state(session) == SESSION_SPEAKING,
-            .share = batcher->turns[i]->share,
-        };
-    }
-    int n_speakers = measure_load(batcher).n_speakers;
-    int budget = pace_budget(&batcher->pace, n_speakers, batcher->options.prompt_budget);
-    scheduler_plan(batcher->plan, batcher->n_turns, budget, batcher->counters.n_steps);
-}
-
-/* Turns the plan into a batch; a turn whose last pending token is in it gets a row of logits. */
-static int fill_batch(struct batcher *batcher)
-{
-    int n_tokens = 0;
-    batcher->n_choosers = 0;
-    for (int i = 0; i < batcher->n_turns; i++) {
-        struct session *session = batcher->turns[i]->entry->session;
-        const struct scheduler_turn *plan = &batcher->plan[i];
-        for (int j = 0; j < plan->n_granted; j++) {
-            batcher->tokens[n_tokens++] = (struct forward_token){
-                .id = session_pending(session, j),
-                .cache = session_cache(session),
-                .wants_logits = j == plan->n_pending - 1,
-            };
-        }
-        if (plan->n_granted == plan->n_pending)
-            batcher->choosers[batcher->n_choosers++] = batcher->turns[i];
-    }
-    return n_tokens;
-}
-
-static void mark_fed(struct batcher *batcher)
-{
-    for (int i = 0; i < batcher->n_turns; i++) {
-        const struct scheduler_turn *plan = &batcher->plan[i];
-        session_fed(batcher->turns[i]->entry->session, plan->n_granted);
-        if (plan->is_speaking)
+        struct turn *turn = batcher->turns[i];
+        int n = batch_n_read(batcher->batch, i);
+        if (n == 0)
             continue;
-        batcher->counters.n_prompt_tokens += (uint64_t)plan->n_granted;
-        batcher->turns[i]->n_read += plan->n_granted;
-        push_events(batcher, turn_take_progress(batcher->turns[i]));
-        fairness_charge(&batcher->fairness, batcher->turns[i]->share,
-                        (int64_t)plan->n_granted * FAIRNESS_READ);
+        turn->n_read += n;
+        batcher->counters.n_prompt_tokens += (uint64_t)n;
+        fairness_charge(&batcher->fairness, turn->share, (int64_t)n * FAIRNESS_READ);
+        push_events(batcher, turn_take_progress(turn));
     }
-}
-
-struct choosing {
-    struct batcher *batcher;
-    int begin; /* the first of this round's choosers */
-};
-
-static void choose_one(void *arg, int part, int n_parts, int thread)
-{
-    (void)n_parts;
-    (void)thread;
-    const struct choosing *choosing = arg;
-    int row = choosing->begin + part;
-    struct turn *turn = choosing->batcher->choosers[row];
-    session_choose(turn->entry->session, forward_logits(choosing->batcher->forward, row),
-                   &turn->text);
-    turn->n_text_tokens++;
-    take_reports(turn);
-}
-
-static bool is_over(const struct turn *turn)
-{
-    enum session_state state = session_state(turn->entry->session);
-    return turn->is_cancelled || turn->text.failed || state == SESSION_SAID_STOP ||
-           state == SESSION_SAID_ALL;
-}
-
-static void send_text(struct batcher *batcher, struct turn *turn)
-{
-    struct engine_event *event = turn_take_text(turn);
-    if (event != NULL)
-        push_events(batcher, event);
 }
 
 static void note_choice(struct batcher *batcher, struct turn *turn, int64_t now)
@@ -486,23 +291,20 @@ static void note_choice(struct batcher *batcher, struct turn *turn, int64_t now)
     turn->n_generated++;
     if (turn->first_token_ns == 0)
         turn->first_token_ns = now;
-    if (!is_over(turn)) /* else the end may have more to say */
-        send_text(batcher, turn);
+    if (!turn_is_over(turn)) /* else the end may have more to say */
+        push_events(batcher, turn_take_text(turn));
 }
 
 /* Whoever sends the texts does so while others are still being chosen: the first need not wait for
  * the last, and the last not for all others to be sent. */
 static void choose_tokens(struct batcher *batcher)
 {
-    int n_at_once = thread_pool_size(batcher->pool) * CHOICES_PER_THREAD;
-    for (int begin = 0; begin < batcher->n_choosers; begin += n_at_once) {
-        int n_left = batcher->n_choosers - begin;
-        int n = n_left < n_at_once ? n_left : n_at_once;
-        struct choosing choosing = {batcher, begin};
-        thread_pool_run(batcher->pool, choose_one, &choosing, n);
+    struct turn *const *turns;
+    int n;
+    while ((n = batch_choose_some(batcher->batch, &turns)) > 0) {
         int64_t now = clock_now_ns();
-        for (int i = begin; i < begin + n; i++)
-            note_choice(batcher, batcher->choosers[i], now);
+        for (int i = 0; i < n; i++)
+            note_choice(batcher, turns[i], now);
         if (batcher->options.on_texts != NULL)
             batcher->options.on_texts(batcher->options.arg);
     }
@@ -512,7 +314,7 @@ static void choose_tokens(struct batcher *batcher)
 static void send_texts(struct batcher *batcher)
 {
     for (int i = 0; i < batcher->n_turns; i++)
-        send_text(batcher, batcher->turns[i]);
+        push_events(batcher, turn_take_text(batcher->turns[i]));
 }
 
 void batcher_step(struct batcher *batcher)
@@ -526,19 +328,17 @@ void batcher_step(struct batcher *batcher)
         return;
 
     int64_t begin = clock_now_ns();
-    plan_step(batcher);
-    struct load load = measure_load(batcher);
-    int n_tokens = fill_batch(batcher);
-    forward_run(batcher->forward, batcher->tokens, n_tokens);
-    mark_fed(batcher);
+    struct engine_counters *counters = &batcher->counters;
+    int n_tokens = batch_feed(batcher->batch, batcher->turns, batcher->n_turns, counters->n_steps);
+    note_reading(batcher);
     choose_tokens(batcher);
     end_finished(batcher);
     send_texts(batcher);
-    batcher->counters.n_steps++;
-    histogram_add(&batcher->counters.step_tokens, n_tokens, 1);
     int64_t step_ns = clock_now_ns() - begin;
-    pace_learn(&batcher->pace, load.n_speakers, load.n_read, step_ns);
-    histogram_add(&batcher->counters.step_seconds, (double)step_ns / 1e9, 1);
+    batch_learn(batcher->batch, step_ns);
+    counters->n_steps++;
+    histogram_add(&counters->step_tokens, n_tokens, 1);
+    histogram_add(&counters->step_seconds, (double)step_ns / 1e9, 1);
 }
 
 void batcher_read_counters(const struct batcher *batcher, struct engine_counters *out)

@@ -1,8 +1,8 @@
-/* batcher.h - all running turns, one step at a time.
+/* batcher.h - all turns between their beginning and their end, one step at a time.
  *
- * A step feeds one batch through the model (see scheduler.h), chooses the next token of everyone
- * whose prompt is in, and collects events. Knows no threads but the pool it computes on; the engine
- * drives it from its own thread.
+ * A step ends who is over, lets in who waits (admission.h), feeds one batch through the model and
+ * has tokens chosen (batch.h), and collects events. Knows no threads but the pool it computes on;
+ * the engine drives it from its own thread.
  * Owner: the engine. Thread: engine. */
 #ifndef CORE_ENGINE_BATCHER_H
 #define CORE_ENGINE_BATCHER_H
@@ -16,7 +16,6 @@
 struct batcher;
 struct model;
 struct thread_pool;
-struct tokenizer;
 struct turn;
 
 struct batcher_options {
@@ -28,9 +27,8 @@ struct batcher_options {
     void *arg;
 };
 
-/* Borrows model, tokenizer and pool until closing. */
-bool batcher_open(struct batcher **out, const struct model *model,
-                  const struct tokenizer *tokenizer, struct thread_pool *pool,
+/* Borrows model and pool until closing. */
+bool batcher_open(struct batcher **out, const struct model *model, struct thread_pool *pool,
                   const struct batcher_options *options, struct err *err);
 /* No turn may be left. */
 void batcher_close(struct batcher **batcher);

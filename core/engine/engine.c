@@ -117,10 +117,8 @@ static void publish_counters(struct engine *engine)
     pthread_mutex_unlock(&engine->counters_lock);
 }
 
-static void on_texts(void *engine_arg)
+static void on_texts(void *engine)
 {
-    struct engine *engine = engine_arg;
-    publish_counters(engine);
     send_events(engine);
 }
 
@@ -311,8 +309,7 @@ static bool load(struct engine *engine, const struct engine_options *options, st
         .on_texts = on_texts,
         .arg = engine,
     };
-    return batcher_open(&engine->batcher, engine->model, engine->tokenizer, engine->pool, &batch,
-                        err);
+    return batcher_open(&engine->batcher, engine->model, engine->pool, &batch, err);
 }
 
 static bool start_thread(struct engine *engine, struct err *err)

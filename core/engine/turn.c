@@ -3,6 +3,9 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/engine/admission.h"
+#include "core/engine/session_table.h"
+#include "core/session/session.h"
 
 static struct engine_event *event_new(uint64_t request)
 {
@@ -52,6 +55,74 @@ void turn_free(struct turn **turn_ptr)
     free(turn);
     *turn_ptr = NULL;
 }
+
+/* ---- in its session ---- */
+
+static bool begin_in(struct session_entry *entry, struct engine_request *request,
+                     const struct admission_start *start, struct err *err)
+{
+    struct session_turn said = {
+        .source = start->source == NULL ? NULL : start->source->session,
+        .keep = start->keep,
+        .n_sinks = start->n_sinks,
+        .prompt = request->tokens,
+        .max_tokens = request->max_tokens,
+        .min_tokens = request->min_tokens,
+        .ignore_end = request->ignore_end,
+        .grammar = request->grammar,
+        .grammar_start = request->grammar_start,
+        .sampling = request->sampling,
+        .stops = request->stops,
+        .n_stops = request->n_stops,
+        .shown = request->shown,
+        .n_shown = request->n_shown,
+        .wants_reports = request->wants_reports,
+        .n_top = request->n_top,
+    };
+    said.sampling.biases = request->biases;
+    said.sampling.n_biases = request->n_biases;
+    token_list_drop(&said.prompt, (size_t)start->n_copied);
+    bool has_begun = session_begin(entry->session, &said, err);
+    request->tokens = said.prompt;
+    return has_begun;
+}
+
+bool turn_begin(struct turn *turn, const struct admission_start *start, struct err *err)
+{
+    struct session_entry *entry = start->entry;
+    int n_prompt = (int)turn->request.tokens.n - (int)start->n_copied;
+    if (!begin_in(entry, &turn->request, start, err))
+        return false;
+    entry->turn = turn;
+    turn->entry = entry;
+    turn->n_evicted_before = kv_cache_evicted(session_cache(entry->session));
+    turn->n_cached = start->keep;
+    turn->n_prompt = n_prompt;
+    turn->admitted_ns = clock_now_ns();
+    return true;
+}
+
+static void take_reports(struct turn *turn)
+{
+    if (turn->request.wants_reports && !session_take_reports(turn->entry->session, &turn->reports))
+        turn->text.failed = true;
+}
+
+void turn_choose(struct turn *turn, float *logits)
+{
+    session_choose(turn->entry->session, logits, &turn->text);
+    turn->n_text_tokens++;
+    take_reports(turn);
+}
+
+bool turn_is_over(const struct turn *turn)
+{
+    enum session_state state = session_state(turn->entry->session);
+    return turn->is_cancelled || turn->text.failed || state == SESSION_SAID_STOP ||
+           state == SESSION_SAID_ALL;
+}
+
+/* ---- its events ---- */
 
 /* What is known before the end. */
 static struct engine_usage usage_so_far(const struct turn *turn)
@@ -112,15 +183,6 @@ static struct engine_event *take_final(struct turn *turn)
     return text;
 }
 
-struct engine_event *turn_finish(struct turn *turn, enum engine_finish finish,
-                                 const struct engine_usage *usage)
-{
-    turn->final->kind = ENGINE_EVENT_FINISHED;
-    turn->final->finish = finish;
-    turn->final->usage = *usage;
-    return take_final(turn);
-}
-
 struct engine_event *turn_fail(struct turn *turn, const struct err *err)
 {
     turn->final->kind = ENGINE_EVENT_FAILED;
@@ -130,5 +192,40 @@ struct engine_event *turn_fail(struct turn *turn, const struct err *err)
         engine_request_init(&turn->request);
         turn->request.id = turn->final->request;
     }
+    return take_final(turn);
+}
+
+static enum engine_finish finish_of(const struct turn *turn)
+{
+    if (turn->is_cancelled)
+        return ENGINE_FINISH_CANCELLED;
+    bool is_all = session_state(turn->entry->session) == SESSION_SAID_ALL;
+    return is_all ? ENGINE_FINISH_LENGTH : ENGINE_FINISH_STOP;
+}
+
+struct engine_event *turn_end(struct turn *turn)
+{
+    struct session_outcome outcome;
+    turn->final->kind = ENGINE_EVENT_FINISHED;
+    turn->final->finish = finish_of(turn);
+    session_end(turn->entry->session, &turn->text, &outcome);
+    take_reports(turn);
+    if (outcome.n_evicted > turn->n_evicted_before)
+        turn->n_evicted = outcome.n_evicted - turn->n_evicted_before;
+    if (turn->text.failed) {
+        struct err err;
+        err_no_memory(&err, "the answer");
+        return turn_fail(turn, &err);
+    }
+    struct engine_usage usage = usage_so_far(turn);
+    usage.n_cached = outcome.n_cached;
+    usage.n_prompt = outcome.n_prompt;
+    usage.n_generated = outcome.n_generated;
+    usage.position = outcome.position;
+    usage.rewind_limit = outcome.rewind_limit;
+    usage.n_evicted = outcome.n_evicted;
+    usage.n_sinks = outcome.n_sinks;
+    usage.n_text_kept = outcome.n_text_kept;
+    turn->final->usage = usage;
     return take_final(turn);
 }

@@ -1,4 +1,5 @@
-/* turn.h - one accepted request on its way to its final event.
+/* turn.h - one accepted request on its way to its final event: it waits, reads and speaks in its
+ * session, and ends.
  *
  * What it needs to end is allocated when it is accepted, so that the final event comes even when
  * memory has run out. Owner: the inbox, then the batcher. Thread: whoever holds it. */
@@ -10,6 +11,7 @@
 
 #include "core/engine/engine.h"
 
+struct admission_start;
 struct session_entry;
 
 struct turn {
@@ -28,6 +30,7 @@ struct turn {
     struct engine_event *final;
 
     int64_t n_evicted_before; /* of the session, when the turn began */
+    int64_t n_evicted;        /* of the session, by this turn; known at its end */
     int64_t n_cached;         /* tokens that need not be fed ... */
     int n_prompt, n_read;     /* ... those that must, and those that are */
     int n_generated;
@@ -39,6 +42,14 @@ struct turn {
 bool turn_new(struct turn **out, struct engine_request *request, struct err *err);
 void turn_free(struct turn **turn);
 
+/* Begins it in the session of `start`. False when that cannot be: the turn is as before. */
+bool turn_begin(struct turn *turn, const struct admission_start *start, struct err *err);
+/* Chooses its next token from logits [n_vocab] (overwritten). Different turns may choose on
+ * different threads at once. */
+void turn_choose(struct turn *turn, float *logits);
+/* True when turn_end is all that it can still do. */
+bool turn_is_over(const struct turn *turn);
+
 /* The text said since the last call as an event; NULL when there is none, or no memory for an event
  * now (the text then waits for the next call). */
 struct engine_event *turn_take_text(struct turn *turn);
@@ -46,9 +57,10 @@ struct engine_event *turn_take_text(struct turn *turn);
 /* How much of the prompt is read; NULL when nobody wants to know, or no memory. */
 struct engine_event *turn_take_progress(struct turn *turn);
 
-/* The last text (if any) and the final event, in order; the turn is then only to be freed. */
-struct engine_event *turn_finish(struct turn *turn, enum engine_finish finish,
-                                 const struct engine_usage *usage);
+/* Ends one that has begun, in its session too: the last text (if any) and the final event, in
+ * order. The turn is then only to be freed. */
+struct engine_event *turn_end(struct turn *turn);
+/* The same for one that cannot begin. */
 struct engine_event *turn_fail(struct turn *turn, const struct err *err);
 
 #endif

@@ -79,8 +79,7 @@ static void open_fixture(struct fixture *fixture)
         .on_texts = on_texts,
         .arg = fixture,
     };
-    if (!batcher_open(&fixture->batcher, fixture->model, fixture->tokenizer, fixture->pool,
-                      &options, &err))
+    if (!batcher_open(&fixture->batcher, fixture->model, fixture->pool, &options, &err))
         fail_msg("%s", err.text);
 }
 
