@@ -31,6 +31,8 @@ struct boundary {
     bool has_tail;      /* ... all but the conversation's tail; true of the last boundary only */
     int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
     uint64_t started_with; /* replay: of that prompt's end, as in the plan */
+    size_t n_before;       /* bytes of the prompt that the answer follows, and ... */
+    uint64_t before_hash;  /* ... their hash, as in the plan. 0: not known, as after a restart */
 };
 
 struct conversation {

@@ -89,9 +89,28 @@ static bool skip_kept(const char *rest, size_t rest_len, const struct logged_mes
     }
 }
 
-static bool begins_with(const struct buf *whole, const struct buf *start)
+/* The whole prompt begins with the one that the answer at the boundary followed. Known by a hash,
+ * for to render it again takes ten times as long; who forges that misleads his own conversation. */
+static bool begins_as_before(const struct feed *feed, const struct boundary *boundary)
 {
-    return start->len <= whole->len && memcmp(buf_text(whole), buf_text(start), start->len) == 0;
+    const struct buf *whole = &feed->plan->prompt.text;
+    return boundary->n_before > 0 && boundary->n_before <= whole->len &&
+           checksum_hash(CHECKSUM_HASH, whole->data, boundary->n_before) == boundary->before_hash;
+}
+
+/* The whole prompt begins with what the first messages are alone. */
+static bool begins_as_rendered(const struct feed *feed, size_t n_messages,
+                               const struct chat_render_options *options, size_t *out_len)
+{
+    const struct buf *whole = &feed->plan->prompt.text;
+    struct prompt start;
+    prompt_init(&start);
+    bool is_same = render_with(feed, n_messages, 0, NULL, options, &start, NULL) &&
+                   start.text.len <= whole->len &&
+                   memcmp(buf_text(whole), buf_text(&start.text), start.text.len) == 0;
+    *out_len = start.text.len;
+    prompt_done(&start);
+    return is_same;
 }
 
 /* The session holds a whole answer in the model's own words, which the rendering does not repeat:
@@ -104,24 +123,23 @@ static bool find_begin_after(const struct feed *feed, const struct boundary *bou
     const struct buf *whole = &feed->plan->prompt.text;
     struct chat_render_options history = *feed->options;
     history.add_generation_prompt = false;
-    struct prompt before, other;
-    prompt_init(&before);
-    prompt_init(&other);
     size_t answer = boundary->n_messages - 1;
+    size_t n_before = boundary->n_before;
+    if (!begins_as_before(feed, boundary) && !begins_as_rendered(feed, answer, &history, &n_before))
+        return false;
+    struct prompt other;
+    prompt_init(&other);
     const char *found = NULL;
-    if (render_with(feed, answer, 0, NULL, &history, &before, NULL) &&
-        begins_with(whole, &before.text) &&
-        render_with(feed, n_messages, answer, stand_in, feed->options, &other, NULL))
+    if (render_with(feed, n_messages, answer, stand_in, feed->options, &other, NULL))
         found = memmem(buf_text(&other.text), other.text.len, stand_in, sizeof stand_in - 1);
     size_t n_after = 0;
     if (found != NULL) {
         const char *after = found + sizeof stand_in - 1;
         n_after = (size_t)(other.text.data + other.text.len - after);
-        if (n_after > whole->len - before.text.len ||
+        if (n_after > whole->len - n_before ||
             memcmp(whole->data + whole->len - n_after, after, n_after) != 0)
             n_after = 0;
     }
-    prompt_done(&before);
     prompt_done(&other);
     *out_begin = whole->len - n_after;
     return n_after > 0;
@@ -131,16 +149,16 @@ static bool find_begin_after(const struct feed *feed, const struct boundary *bou
  * `boundary`; false when the boundary cannot serve. */
 static bool find_begin(const struct feed *feed, const struct boundary *boundary, size_t *out_begin)
 {
-    struct prompt before;
-    prompt_init(&before);
     size_t skip = 0;
+    size_t n_before = boundary->n_before;
     const struct buf *whole = &feed->plan->prompt.text;
-    bool fits =
-        render(feed, boundary->n_messages - 1, &before, NULL) && begins_with(whole, &before.text) &&
-        skip_kept(buf_text(whole) + before.text.len, whole->len - before.text.len,
-                  &feed->one->log.items[boundary->n_messages - 1], boundary->n_text_kept, &skip);
-    size_t begin = before.text.len + skip;
-    prompt_done(&before);
+    bool is_same =
+        n_before > 0 ? begins_as_before(feed, boundary)
+                     : begins_as_rendered(feed, boundary->n_messages - 1, feed->options, &n_before);
+    bool fits = is_same && skip_kept(buf_text(whole) + n_before, whole->len - n_before,
+                                     &feed->one->log.items[boundary->n_messages - 1],
+                                     boundary->n_text_kept, &skip);
+    size_t begin = n_before + skip;
     if (!fits || begin >= whole->len)
         return false;
     *out_begin = begin;
@@ -269,6 +287,9 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     plan->started_with = hash_text(CHECKSUM_HASH, start, strlen(start));
     if (!render(&feed, n_messages, &plan->prompt, err))
         return false;
+    plan->n_rendered = plan->prompt.text.len;
+    plan->rendered_hash =
+        checksum_hash(CHECKSUM_HASH, buf_text(&plan->prompt.text), plan->n_rendered);
     struct chat_message last = plan->added.n > 0 ? message_log_view(&plan->added, plan->added.n - 1)
                                                  : message_log_view(&one->log, plan->n_base - 1);
     check_continuation(plan, &last);

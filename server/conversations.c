@@ -360,11 +360,13 @@ static bool record_words(struct conversations *all, struct conversation *one,
     return is_recorded;
 }
 
-static void add_answer_boundary(struct conversation *one, size_t n_spoken_before,
-                                const struct conversation_result *result)
+static void add_answer_boundary(struct conversation *one, const struct conversation_plan *plan,
+                                size_t n_spoken_before, const struct conversation_result *result)
 {
     size_t n_kept = result->usage->n_text_kept;
     bool has_tail = n_kept < result->n_raw;
+    /* What was spoken on stands at the end of what was rendered. */
+    size_t n_before = plan->is_continuation ? 0 : plan->n_rendered;
     if (one->n_boundaries > 0)
         one->boundaries[one->n_boundaries - 1].has_tail = false;
     buf_done(&one->tail);
@@ -376,7 +378,9 @@ static void add_answer_boundary(struct conversation *one, size_t n_spoken_before
                                                      .is_plain = result->is_plain,
                                                      .is_whole = n_kept == result->n_raw,
                                                      .has_tail = has_tail && !one->tail.failed,
-                                                     .replay = -1});
+                                                     .replay = -1,
+                                                     .n_before = n_before,
+                                                     .before_hash = plan->rendered_hash});
 }
 
 static void record_turn(struct conversations *all, struct conversation *one,
@@ -407,7 +411,7 @@ static void record_turn(struct conversations *all, struct conversation *one,
                                                          .replay = result->last_token,
                                                          .started_with = plan->started_with});
     if (!plan->is_unfaithful)
-        add_answer_boundary(one, n_spoken_before, result);
+        add_answer_boundary(one, plan, n_spoken_before, result);
 }
 
 static void note(struct conversations *all, const struct conversation *one)

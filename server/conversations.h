@@ -83,6 +83,8 @@ struct conversation_plan {
     struct message_log added; /* messages that follow them */
     uint64_t rendered_with;   /* a hash of the ask's tools and variables ... */
     uint64_t started_with;    /* ... and of answer_start */
+    size_t n_rendered;        /* bytes of all of the text as the template wrote it ... */
+    uint64_t rendered_hash;   /* ... and a hash of them */
     bool is_continuation;     /* the last message is the assistant's, and is spoken on */
     bool is_unfaithful;       /* the template changed that message: its bytes cannot be mapped */
 };

@@ -1,6 +1,7 @@
 /* test_conversation_feed.c - what of a request is fed to the session that goes on. */
 #include "server/conversation.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -264,6 +265,103 @@ static void midnight_changes_nothing_that_was_read(void **state)
     chat_template_close(&template);
 }
 
+/* The next turn, as the conversation plans it and as one does that knows just the last one's note:
+ * that has to render again what the other knows by its hash. */
+static void compare_with_restored(struct conversations *all,
+                                  const struct conversations_options *options,
+                                  const struct said *said, struct conversation_plan *out)
+{
+    talk_begin(all, "x", said, out);
+    struct conversations *restored = talk_open_with(options);
+    struct conversation_plan plan;
+    uint64_t session = out->source != 0 ? out->source : out->session;
+    assert_true(conversations_restore(restored, session, &talk_notes[session]));
+    talk_begin(restored, "x", said, &plan);
+    assert_int_equal(plan.match, out->match);
+    assert_int_equal(plan.keep, out->keep);
+    assert_int_equal(plan.replay, out->replay);
+    assert_int_equal(plan.is_start, out->is_start);
+    assert_string_equal(talk_fed(&plan), talk_fed(out));
+    conversations_abandon(restored, &plan);
+    conversations_close(&restored);
+}
+
+/* With thoughts that the client does not see, or without. */
+static void end_with(struct conversations *all, struct conversation_plan *plan, const char *said,
+                     bool has_thoughts, size_t n_unkept)
+{
+    char raw[64];
+    int len = snprintf(raw, sizeof raw, "%s%s", has_thoughts ? "<think>Well.</think>" : "", said);
+    size_t n_raw = (size_t)len;
+    int64_t n_fed = talk_n_fed(plan);
+    struct engine_usage usage = {.position = plan->keep + n_fed + len - (int64_t)n_unkept,
+                                 .n_text_kept = n_raw - n_unkept};
+    struct conversation_result result = {.usage = &usage,
+                                         .n_fed = n_fed,
+                                         .last_token = 77,
+                                         .answer = {.content = said, .len = strlen(said)},
+                                         .raw = raw,
+                                         .n_raw = n_raw,
+                                         .is_plain = !has_thoughts};
+    conversations_end(all, plan, &result);
+}
+
+static void what_is_fed_does_not_depend_on_a_restart(void **state)
+{
+    (void)state;
+    static const char *const templates[] = {
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}",
+        /* Trims, and writes a mark that is not there later. */
+        "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>\n<answer>{% endif %}",
+        /* Counts from the end; leaves older answers out. */
+        "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}",
+        "{% for m in messages %}{% if m.role != 'assistant' or loop.index0 + 3 > messages | length "
+        "%}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}<assistant>",
+    };
+    static const char *const answers[] = {"Hello", " Hello\n\n", "<user>", ""};
+    int n_appended = 0, n_rebuilt = 0;
+    for (size_t i = 0; i < sizeof templates / sizeof templates[0] * 16; i++) {
+        struct chat_template *template = open_jinja(templates[i / 16]);
+        const char *answer = answers[i % 4];
+        bool has_thoughts = i / 4 % 2 == 1;
+        size_t n_unkept = i / 8 % 2 < strlen(answer) ? i / 8 % 2 : 0;
+        struct conversations_options options = talk_options();
+        options.chat_template = template;
+        struct conversations *all = talk_open_with(&options);
+        struct conversation_plan plan;
+        talk_begin(all, "x", SAID({'s', "S"}, {'u', "A"}), &plan);
+        end_with(all, &plan, answer, has_thoughts, n_unkept);
+        compare_with_restored(all, &options,
+                              SAID({'s', "S"}, {'u', "A"}, {'a', answer}, {'u', "B"}), &plan);
+        n_appended += plan.match == CONVERSATION_APPEND;
+        n_rebuilt += plan.match == CONVERSATION_REBUILD;
+        end_with(all, &plan, answer, !has_thoughts, n_unkept);
+        const struct said *next[] = {
+            SAID({'s', "S"}, {'u', "A"}, {'a', answer}, {'u', "B"}, {'a', answer}, {'u', "C"}),
+            SAID({'s', "S"}, {'u', "A"}, {'a', answer}, {'u', "Z"}),
+            SAID({'s', "S"}, {'u', "A"}, {'a', answer}, {'u', "B"}),
+            SAID({'s', "S"}, {'u', "A"}, {'a', answer}),
+        };
+        for (int j = 0; j < 4; j++) {
+            compare_with_restored(all, &options, next[j], &plan);
+            conversations_abandon(all, &plan);
+        }
+        char longer[32];
+        snprintf(longer, sizeof longer, "%s more", answer);
+        talk_begin(all, "x", next[3], &plan); /* to be spoken on */
+        end_with(all, &plan, " more", false, 0);
+        compare_with_restored(all, &options,
+                              SAID({'s', "S"}, {'u', "A"}, {'a', longer}, {'u', "D"}), &plan);
+        conversations_abandon(all, &plan);
+        conversations_close(&all);
+        chat_template_close(&template);
+    }
+    assert_true(n_appended > 16);
+    assert_true(n_rebuilt >= 16);
+}
+
 /* The client hears why, and nothing is remembered. */
 static void messages_that_the_template_refuses(void **state)
 {
@@ -298,6 +396,7 @@ int main(void)
         cmocka_unit_test(changed_answer_is_not_taken_for_ours),
         cmocka_unit_test(template_that_trims_is_followed),
         cmocka_unit_test(midnight_changes_nothing_that_was_read),
+        cmocka_unit_test(what_is_fed_does_not_depend_on_a_restart),
         cmocka_unit_test(messages_that_the_template_refuses),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);
