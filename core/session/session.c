@@ -1,13 +1,11 @@
 #include "core/session/session.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
 #include "core/model/kv_cache.h"
-#include "core/text/detokenizer.h"
-#include "core/text/grammar_matcher.h"
+#include "core/session/speech.h"
 
 /* A place in the cache where the tokens before it stand for exactly the first `text_len` bytes of
  * what was said: no character and no possible stop string is cut in two there. */
@@ -17,7 +15,6 @@ struct clean_cut {
 };
 
 struct session {
-    const struct tokenizer *tokenizer;
     struct kv_cache *cache;
     enum session_mode mode;
     int n_window;
@@ -31,24 +28,9 @@ struct session {
     struct token_list prompt; /* with recompute, what was said since as well */
     size_t n_prompt_fed;
     int n_prompt; /* tokens of it that are the caller's */
-    int max_tokens;
-    int min_tokens;
-    bool ignore_end;
-    struct sampler *sampler;
-    struct detokenizer detokenizer;
-    struct grammar_matcher *matcher; /* NULL: anything may be said */
-    int32_t chosen;                  /* the pending token while speaking */
-    int n_generated;
-    size_t n_said;     /* bytes given out */
-    bool is_clean_cut; /* nothing is held back after `chosen` */
+    struct speech speech;
+    int32_t chosen; /* the pending token while speaking */
     struct clean_cut cut;
-
-    bool wants_reports;
-    int n_top;
-    float *raw_logits;                /* [n_vocab], when reports are wanted */
-    struct token_report_list reports; /* not yet taken */
-    size_t n_ready;                   /* of these, those whose text is out */
-    bool has_lost_report;             /* for want of memory */
 };
 
 bool session_open(struct session **out, const struct kv_shape *shape, enum session_mode mode,
@@ -57,7 +39,7 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
     struct session *session = calloc(1, sizeof *session);
     if (session == NULL)
         return err_no_memory(err, "a session");
-    session->tokenizer = tokenizer;
+    speech_init(&session->speech, tokenizer);
     session->mode = mode;
     session->n_window = shape->n_window;
     session->start.max = (size_t)shape->n_window + (size_t)shape->n_slack;
@@ -71,21 +53,12 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
     return true;
 }
 
-static void close_speech(struct session *session)
-{
-    sampler_close(&session->sampler);
-    detokenizer_done(&session->detokenizer);
-    grammar_matcher_close(&session->matcher);
-    free(session->raw_logits);
-    session->raw_logits = NULL;
-}
-
 static void drop_turn(struct session *session)
 {
     if (session->state == SESSION_IDLE)
         return;
     token_list_done(&session->prompt);
-    close_speech(session);
+    speech_end(&session->speech);
     session->state = SESSION_IDLE;
 }
 
@@ -97,7 +70,7 @@ void session_close(struct session **session_ptr)
     drop_turn(session);
     token_list_done(&session->start);
     buf_done(&session->note);
-    token_report_list_done(&session->reports);
+    speech_done(&session->speech);
     kv_cache_close(&session->cache);
     free(session);
     *session_ptr = NULL;
@@ -197,41 +170,13 @@ static void remember_chosen(struct session *session)
     history->ids[history->n++] = session->chosen;
 }
 
-/* What turns logits into text. */
-static bool open_speech(struct session *session, const struct session_turn *turn, struct err *err)
-{
-    const struct tokenizer *tokenizer = session->tokenizer;
-    size_t n_vocab = (size_t)tokenizer_n_vocab(tokenizer);
-    if (!sampler_open(&session->sampler, &turn->sampling, (int)n_vocab, err))
-        return false;
-    bool is_open = detokenizer_init(&session->detokenizer, tokenizer,
-                                    (const char *const *)turn->stops, turn->n_stops, err);
-    if (is_open && turn->grammar != NULL)
-        is_open = grammar_matcher_open(&session->matcher, turn->grammar, tokenizer,
-                                       !turn->ignore_end, err);
-    if (is_open && turn->wants_reports) {
-        session->raw_logits = malloc(n_vocab * sizeof *session->raw_logits);
-        is_open = session->raw_logits != NULL || err_no_memory(err, "the log probabilities");
-    }
-    if (!is_open) {
-        close_speech(session);
-        return false;
-    }
-    detokenizer_show(&session->detokenizer, turn->shown, turn->n_shown);
-    if (session->matcher != NULL)
-        grammar_matcher_show(session->matcher, turn->shown, turn->n_shown);
-    if (session->matcher != NULL && turn->grammar_start != NULL)
-        grammar_matcher_begin(session->matcher, turn->grammar_start, strlen(turn->grammar_start));
-    return true;
-}
-
 bool session_begin(struct session *session, struct session_turn *turn, struct err *err)
 {
     if (!check_turn(session, turn, err))
         return false;
     if (session->mode == SESSION_MODE_RECOMPUTE && !reserve_history(turn, session->n_window, err))
         return false;
-    if (!open_speech(session, turn, err))
+    if (!speech_begin(&session->speech, turn, err))
         return false;
 
     buf_done(&session->note);
@@ -242,17 +187,6 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     session->prompt = turn->prompt;
     token_list_init(&turn->prompt);
     session->n_prompt_fed = 0;
-    session->max_tokens = turn->max_tokens;
-    session->min_tokens = turn->min_tokens;
-    session->ignore_end = turn->ignore_end;
-    session->wants_reports = turn->wants_reports;
-    session->n_top = turn->n_top;
-    session->reports.n = 0;
-    session->n_ready = 0;
-    session->has_lost_report = false;
-    session->n_generated = 0;
-    session->n_said = 0;
-    session->is_clean_cut = false;
     session->state = SESSION_READING;
     if (session->mode == SESSION_MODE_RECOMPUTE)
         read_window_again(session);
@@ -330,8 +264,9 @@ void session_fed(struct session *session, int n)
             session->chosen = -1;
         }
     } else if (n > 0) {
-        if (session->is_clean_cut)
-            session->cut = (struct clean_cut){.position = position, .text_len = session->n_said};
+        if (session->speech.is_clean_cut)
+            session->cut =
+                (struct clean_cut){.position = position, .text_len = session->speech.n_said};
         session->chosen = -1;
     }
 }
@@ -353,112 +288,20 @@ static void speak_by_reading(struct session *session)
     read_window_again(session);
 }
 
-static void ban_ends(const struct session *session, float *logits)
+void session_choose(struct session *session, float *logits, struct buf *out)
 {
-    int n_vocab = tokenizer_n_vocab(session->tokenizer);
-    for (int32_t id = 0; id < n_vocab; id++) {
-        if (tokenizer_is_end(session->tokenizer, id))
-            logits[id] = -INFINITY;
-    }
-}
-
-static int32_t choose(struct session *session, float *logits)
-{
-    if (session->wants_reports)
-        memcpy(session->raw_logits, logits,
-               (size_t)tokenizer_n_vocab(session->tokenizer) * sizeof *logits);
-    if (session->n_generated < session->min_tokens)
-        ban_ends(session, logits);
-    int32_t id = session->matcher == NULL
-                     ? sampler_choose(session->sampler, logits)
-                     : sampler_choose_allowed(session->sampler, logits, session->matcher);
-    session->n_generated += id >= 0;
-    return id;
-}
-
-/* No token fits the grammar: because all is said, or because the turn cannot go on. */
-static void fall_silent(struct session *session, struct buf *out)
-{
-    bool is_whole = grammar_matcher_may_end(session->matcher);
-    session->state = is_whole ? SESSION_SAID_STOP : SESSION_SAID_ALL;
-    out->failed = out->failed || grammar_matcher_is_out_of_memory(session->matcher);
-}
-
-/* Text is given out in the order of its tokens, so the ready ones come first. */
-static void report(struct session *session, int32_t id, size_t text_begin)
-{
-    struct token_report one = {
-        .text_begin = text_begin,
-        .text_end = session->n_said + session->detokenizer.held.len,
-    };
-    if (one.text_end < text_begin) /* a stop string took it away */
-        one.text_end = text_begin;
-    token_report_measure(&one, session->raw_logits, tokenizer_n_vocab(session->tokenizer), id,
-                         session->n_top);
-    if (!token_report_list_append(&session->reports, &one, 1))
-        session->has_lost_report = true;
-    while (session->n_ready < session->reports.n &&
-           session->reports.items[session->n_ready].text_end <= session->n_said)
-        session->n_ready++;
-}
-
-/* At the end of a turn: what was said in part counts as said. */
-static void settle_reports(struct session *session)
-{
-    while (session->n_ready < session->reports.n) {
-        struct token_report *one = &session->reports.items[session->n_ready];
-        bool is_said = one->text_begin < session->n_said;
-        if (!is_said && (one->text_begin != one->text_end || one->text_begin > session->n_said))
-            break;
-        if (one->text_end > session->n_said)
-            one->text_end = session->n_said;
-        session->n_ready++;
-    }
-    session->reports.n = session->n_ready;
+    enum speech_state state = speech_choose(&session->speech, logits, out, &session->chosen);
+    if (state == SPEECH_SAID_STOP)
+        session->state = SESSION_SAID_STOP;
+    else if (state == SPEECH_SAID_ALL || is_full(session))
+        session->state = SESSION_SAID_ALL;
+    else if (session->mode == SESSION_MODE_RECOMPUTE)
+        speak_by_reading(session);
 }
 
 bool session_take_reports(struct session *session, struct token_report_list *out)
 {
-    struct token_report_list *mine = &session->reports;
-    if (session->has_lost_report || !token_report_list_append(out, mine->items, session->n_ready))
-        return false;
-    mine->n -= session->n_ready;
-    if (mine->n > 0)
-        memmove(mine->items, mine->items + session->n_ready, mine->n * sizeof *mine->items);
-    session->n_ready = 0;
-    return true;
-}
-
-void session_choose(struct session *session, float *logits, struct buf *out)
-{
-    struct grammar_matcher *matcher = session->matcher;
-    int32_t id = choose(session, logits);
-    if (id < 0) {
-        fall_silent(session, out);
-        return;
-    }
-    if (!session->ignore_end && tokenizer_is_end(session->tokenizer, id)) {
-        session->state = SESSION_SAID_STOP;
-        return;
-    }
-    sampler_accept(session->sampler, id);
-    if (matcher != NULL)
-        grammar_matcher_accept(matcher, id);
-    session->chosen = id;
-
-    size_t before = out->len;
-    size_t text_begin = session->n_said + session->detokenizer.held.len;
-    bool is_stopped = detokenizer_push(&session->detokenizer, id, out);
-    session->n_said += out->len - before;
-    if (session->wants_reports)
-        report(session, id, text_begin);
-    session->is_clean_cut = session->detokenizer.held.len == 0 && !is_stopped;
-    if (is_stopped || (matcher != NULL && grammar_matcher_must_end(matcher)))
-        session->state = SESSION_SAID_STOP;
-    else if (session->n_generated >= session->max_tokens || is_full(session))
-        session->state = SESSION_SAID_ALL;
-    else if (session->mode == SESSION_MODE_RECOMPUTE)
-        speak_by_reading(session);
+    return speech_take_reports(&session->speech, out);
 }
 
 /* Said by an end-of-turn token, all text is in the cache, held-back bytes too. Otherwise the token
@@ -475,18 +318,14 @@ static size_t settle_cache(struct session *session, bool is_all_fed)
         return 0;
     }
     if (is_all_fed || !kv_cache_can_rewind(session->cache, session->cut.position))
-        return session->n_said;
+        return session->speech.n_said;
     rewind_to(session, session->cut.position);
     return session->cut.text_len;
 }
 
 void session_end(struct session *session, struct buf *out, struct session_outcome *outcome)
 {
-    size_t before = out->len;
-    detokenizer_flush(&session->detokenizer, out);
-    session->n_said += out->len - before;
-    settle_reports(session);
-
+    speech_finish(&session->speech, out);
     bool is_cut_while_reading =
         session->state == SESSION_READING && session->mode != SESSION_MODE_RECOMPUTE;
     bool is_all_fed = session->chosen < 0 && session->state != SESSION_READING;
@@ -495,7 +334,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     *outcome = (struct session_outcome){
         .n_cached = session->keep,
         .n_prompt = n_prompt,
-        .n_generated = session->n_generated,
+        .n_generated = session->speech.n_generated,
         .position = kv_cache_position(session->cache),
         .rewind_limit = kv_cache_rewind_limit(session->cache),
         .n_evicted = session->mode == SESSION_MODE_DENSE ? 0 : kv_cache_evicted(session->cache),
