@@ -9,6 +9,7 @@
 #include "server/event_loop.h"
 #include "server/http_deadlines.h"
 #include "server/http_exchange_state.h"
+#include "server/http_server.h"
 #include "server/random_id.h"
 
 enum { FULL_BYTES = 64 * 1024, ROOM_BYTES = 16 * 1024 }; /* unread, of a stream */
@@ -313,7 +314,7 @@ static bool append(struct http_exchange *exchange, const struct buf *bytes)
 
 bool http_exchange_write(struct http_exchange *exchange, const struct buf *bytes)
 {
-    if (exchange->out.len - exchange->out_begin > exchange->all->max_unsent_bytes) {
+    if (exchange->out.len - exchange->out_begin > exchange->all->options->max_unsent_bytes) {
         http_exchange_cut(exchange);
         return false;
     }

@@ -1,7 +1,7 @@
-/* http_exchange_state.h - the inside of an exchange, for http_exchange.c and http_server.c alone.
+/* http_exchange_state.h - the inside of an exchange, for http_*.c alone.
  *
- * The server fills in the request and sends what of the reply is there; the exchange collects the
- * reply and wakes the connection. Thread: loop. */
+ * http_request.c fills in the request, http_exchange.c collects the reply and wakes the connection,
+ * http_reply.c sends what is there. Thread: loop. */
 #ifndef SERVER_HTTP_EXCHANGE_STATE_H
 #define SERVER_HTTP_EXCHANGE_STATE_H
 
@@ -17,7 +17,7 @@ struct event_loop;
 struct event_watch;
 struct http_connection;
 struct http_exchanges;
-struct http_server;
+struct http_server_options;
 
 enum { HTTP_EXCHANGE_MAX_HEADERS = 16 };
 
@@ -35,7 +35,6 @@ struct http_exchange {
     LIST_ENTRY(http_exchange) place; /* among all open ones */
     struct http_exchange *next_waking;
     struct http_exchanges *all;
-    struct http_server *server; /* the server's alone */
     struct MHD_Connection *connection;
     struct http_connection *deadline;
     struct event_watch *watch; /* only while the reply is not complete */
@@ -77,11 +76,12 @@ struct http_exchange {
 /* Of one server. */
 struct http_exchanges {
     struct event_loop *loop;
+    const struct http_server_options *options;
     LIST_HEAD(, http_exchange) list;
     struct http_exchange *waking; /* to be resumed before the daemon's next turn */
     int n;
-    size_t n_body_bytes;     /* held by all of them */
-    size_t max_unsent_bytes; /* of one stream: it is cut when more is written */
+    size_t n_body_bytes; /* held by all of them */
+    bool is_quiet;       /* connections close after their replies */
 };
 
 /* NULL without memory or when the connection is not one that the deadlines know. */

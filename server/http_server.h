@@ -24,7 +24,8 @@ struct http_server_options {
     int header_timeout_ms; /* for a whole request head; 0: the default, 20 s */
     int body_timeout_ms;   /* for a whole body; 0: the default, 60 s */
     int idle_timeout_ms; /* kept alive, or reading nothing of what is sent; 0: the default, 75 s */
-    size_t max_unsent_bytes;      /* of one stream, for a slow reader; 0: the default, 1 MiB */
+    size_t max_unsent_bytes; /* of one stream, which is cut when more is written for a slow reader;
+                                0: the default, 1 MiB */
     struct http_policy policy;    /* borrowed pointers */
     http_exchange_fn *on_head;    /* the head is read, the body is not: may reply at once */
     http_exchange_fn *on_request; /* the body is complete: reply now, later, or begin a stream */
