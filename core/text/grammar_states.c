@@ -4,10 +4,9 @@
 #include <string.h>
 
 enum {
-    MIN_SEEN_SLOTS = 256,
     DEFAULT_MAX_BYTES = 8 << 20,
     DEFAULT_MAX_WORK = 2 << 20,
-    MAX_SEEN = 2 * GRAMMAR_MAX_NODES,
+    MAX_MET = 2 * GRAMMAR_MAX_NODES,
 };
 
 static bool fail(struct grammar_states *states, enum grammar_status status)
@@ -38,32 +37,17 @@ static bool reserve(struct grammar_states *states, void *array_ptr, size_t size,
 
 /* ---- stacks ---- */
 
-/* Sets *out to the stacks with these frames, sorted and unique. */
-static bool intern_stacks(struct grammar_states *states, const struct grammar_words *frames,
-                          uint32_t *out)
+static bool add_stacks(struct grammar_states *states, uint32_t *out)
 {
-    bool is_new;
-    if (!interner_add(&states->stacks, frames->items, frames->n, out, &is_new) ||
-        !reserve(states, &states->depths, sizeof *states->depths, *out + 1, &states->max_depths))
-        return fail(states, GRAMMAR_NO_MEMORY);
-    if (!is_new)
-        return true;
-    uint16_t depth = 0;
-    for (uint32_t i = 0; i < frames->n; i++) {
-        uint64_t frame = frames->items[i];
-        uint16_t below = grammar_word_high(frame) == GRAMMAR_NONE
-                             ? 0
-                             : (uint16_t)(states->depths[grammar_word_low(frame)] + 1);
-        depth = below > depth ? below : depth;
-    }
-    states->depths[*out] = depth;
-    return true;
+    grammar_words_sort_unique(&states->frames);
+    return grammar_stacks_add(&states->stacks, &states->frames, out) ||
+           fail(states, GRAMMAR_NO_MEMORY);
 }
 
 static bool push_frames_of(struct grammar_states *states, uint32_t stacks)
 {
     uint32_t n;
-    const uint64_t *frames = interner_words(&states->stacks, stacks, &n);
+    const uint64_t *frames = grammar_stacks_frames(&states->stacks, stacks, &n);
     states->work += n;
     for (uint32_t i = 0; i < n; i++) {
         if (!push(states, &states->frames, frames[i]))
@@ -89,8 +73,7 @@ static bool merge_nodes(struct grammar_states *states, struct grammar_words *wor
                 if (!push_frames_of(states, grammar_word_low(words->items[k])))
                     return false;
             }
-            grammar_words_sort_unique(&states->frames);
-            if (!intern_stacks(states, &states->frames, &stacks))
+            if (!add_stacks(states, &stacks))
                 return false;
             word = grammar_word(grammar_word_high(word), stacks);
         }
@@ -102,52 +85,19 @@ static bool merge_nodes(struct grammar_states *states, struct grammar_words *wor
 
 /* ---- closure: everything that can be reached without reading a byte ---- */
 
-static bool grow_seen(struct grammar_states *states)
-{
-    uint32_t n_slots = states->n_seen_slots == 0 ? MIN_SEEN_SLOTS : states->n_seen_slots * 2;
-    uint64_t *seen = malloc(n_slots * sizeof *seen);
-    uint32_t *seen_in = calloc(n_slots, sizeof *seen_in);
-    if (seen == NULL || seen_in == NULL) {
-        free(seen);
-        free(seen_in);
-        return fail(states, GRAMMAR_NO_MEMORY);
-    }
-    for (uint32_t i = 0; i < states->n_seen_slots; i++) {
-        if (states->seen_in[i] != states->closure)
-            continue;
-        uint32_t slot = (uint32_t)(states->seen[i] * 0x9E3779B97F4A7C15u >> 32) & (n_slots - 1);
-        while (seen_in[slot] != 0)
-            slot = (slot + 1) & (n_slots - 1);
-        seen[slot] = states->seen[i];
-        seen_in[slot] = states->closure;
-    }
-    free(states->seen);
-    free(states->seen_in);
-    states->seen = seen;
-    states->seen_in = seen_in;
-    states->n_seen_slots = n_slots;
-    return true;
-}
-
 /* Queues (node, stacks) unless this closure has met it, or it leads nowhere. */
 static bool meet(struct grammar_states *states, uint32_t node, uint32_t stacks)
 {
     if (node == GRAMMAR_NONE || !states->grammar->nodes[node].is_live)
         return true;
-    if (states->n_seen * 2 >= states->n_seen_slots && !grow_seen(states))
-        return false;
+    bool is_new;
     uint64_t word = grammar_word(node, stacks);
-    uint32_t slot = (uint32_t)(word * 0x9E3779B97F4A7C15u >> 32) & (states->n_seen_slots - 1);
-    for (; states->seen_in[slot] == states->closure;
-         slot = (slot + 1) & (states->n_seen_slots - 1)) {
-        if (states->seen[slot] == word)
-            return true;
-    }
-    states->seen[slot] = word;
-    states->seen_in[slot] = states->closure;
-    states->n_seen++;
+    if (!grammar_word_set_add(&states->met, word, &is_new))
+        return fail(states, GRAMMAR_NO_MEMORY);
+    if (!is_new)
+        return true;
     states->work++;
-    return (states->work <= states->max_work && states->n_seen <= MAX_SEEN)
+    return (states->work <= states->max_work && states->met.n <= MAX_MET)
                ? push(states, &states->todo, word)
                : fail(states, GRAMMAR_TOO_HARD);
 }
@@ -166,7 +116,7 @@ static bool add_call(struct grammar_states *states, uint64_t word)
 static bool leave_rule(struct grammar_states *states, uint32_t stacks, bool *accepts)
 {
     uint32_t n;
-    const uint64_t *frames = interner_words(&states->stacks, stacks, &n);
+    const uint64_t *frames = grammar_stacks_frames(&states->stacks, stacks, &n);
     states->work += n;
     for (uint32_t i = 0; i < n; i++) {
         if (grammar_word_high(frames[i]) == GRAMMAR_NONE)
@@ -237,7 +187,7 @@ static bool enter_rule(struct grammar_states *states, uint32_t rule)
         bool is_good = true;
         if (node->is_tail_call)
             is_good = push_frames_of(states, grammar_word_low(word));
-        else if (states->depths[grammar_word_low(word)] < GRAMMAR_MAX_DEPTH)
+        else if (states->stacks.depths[grammar_word_low(word)] < GRAMMAR_MAX_DEPTH)
             is_good =
                 push(states, &states->frames, grammar_word(node->next, grammar_word_low(word)));
         if (!is_good)
@@ -246,9 +196,7 @@ static bool enter_rule(struct grammar_states *states, uint32_t rule)
     if (states->frames.n == 0)
         return true;
     uint32_t stacks;
-    grammar_words_sort_unique(&states->frames);
-    return intern_stacks(states, &states->frames, &stacks) &&
-           meet(states, states->grammar->rules[rule].entry, stacks);
+    return add_stacks(states, &stacks) && meet(states, states->grammar->rules[rule].entry, stacks);
 }
 
 /* Rules in their order: whoever can call a rule now has been entered before it. */
@@ -271,11 +219,7 @@ static void clear_closure(struct grammar_states *states)
 {
     states->todo.n = 0;
     states->found.n = 0;
-    states->n_seen = 0;
-    if (++states->closure == 0) {
-        memset(states->seen_in, 0, states->n_seen_slots * sizeof *states->seen_in);
-        states->closure = 1;
-    }
+    grammar_word_set_clear(&states->met);
     for (uint32_t i = 0; i < states->calls.n; i += 2) /* a closure that failed left some */
         states->call_heads[states->grammar->nodes[grammar_word_high(states->calls.items[i])].arg] =
             GRAMMAR_NONE;
@@ -287,10 +231,9 @@ static void clear_closure(struct grammar_states *states)
 static size_t bytes_used(const struct grammar_states *states)
 {
     return interner_bytes(&states->states) + interner_bytes(&states->kernels) +
-           interner_bytes(&states->stacks) + states->max_ways * sizeof *states->ways +
+           grammar_stacks_bytes(&states->stacks) + states->max_ways * sizeof *states->ways +
            states->max_rows * sizeof *states->rows +
-           states->max_kernel_states * sizeof *states->kernel_states +
-           states->max_depths * sizeof *states->depths;
+           states->max_kernel_states * sizeof *states->kernel_states;
 }
 
 /* What was found as a state. */
@@ -388,7 +331,7 @@ uint32_t grammar_states_start(struct grammar_states *states)
     /* As if the root had been called by nobody; its being empty is to be seen here. */
     if (states->grammar->nodes[entry].is_empty)
         accepts = true;
-    return meet(states, entry, states->bottom) && follow(states, false, &accepts) &&
+    return meet(states, entry, GRAMMAR_BOTTOM) && follow(states, false, &accepts) &&
                    enter_rules(states, &accepts) && intern_state(states, accepts, &start)
                ? start
                : GRAMMAR_DEAD;
@@ -409,25 +352,15 @@ bool grammar_states_goes_on(const struct grammar_states *states, uint32_t state)
 
 /* ---- opening, forgetting ---- */
 
-/* The stacks with nothing on them, and the dead state, in this order of numbers. */
-static bool add_first(struct grammar_states *states)
-{
-    uint32_t dead;
-    states->frames.n = 0;
-    states->found.n = 0;
-    return push(states, &states->frames, grammar_word(GRAMMAR_NONE, 0)) &&
-           intern_stacks(states, &states->frames, &states->bottom) &&
-           intern_state(states, false, &dead);
-}
-
 bool grammar_states_init(struct grammar_states *states, const struct grammar *grammar)
 {
     *states = (struct grammar_states){
         .grammar = grammar, .max_bytes = DEFAULT_MAX_BYTES, .max_work = DEFAULT_MAX_WORK};
+    uint32_t dead;
     states->call_heads = malloc(grammar->n_rules * sizeof *states->call_heads);
     states->pending = calloc(grammar->n_rules / 64 + 1, sizeof *states->pending);
-    if (states->call_heads == NULL || states->pending == NULL || !grow_seen(states) ||
-        !add_first(states)) {
+    if (states->call_heads == NULL || states->pending == NULL ||
+        !grammar_stacks_init(&states->stacks) || !intern_state(states, false, &dead)) {
         grammar_states_done(states);
         return false;
     }
@@ -439,11 +372,10 @@ void grammar_states_done(struct grammar_states *states)
 {
     interner_done(&states->states);
     interner_done(&states->kernels);
-    interner_done(&states->stacks);
+    grammar_stacks_done(&states->stacks);
     free(states->rows);
     free(states->ways);
     free(states->kernel_states);
-    free(states->depths);
     grammar_words_done(&states->todo);
     grammar_words_done(&states->found);
     grammar_words_done(&states->calls);
@@ -451,50 +383,16 @@ void grammar_states_done(struct grammar_states *states)
     grammar_words_done(&states->kernel);
     free(states->call_heads);
     free(states->pending);
-    free(states->seen);
-    free(states->seen_in);
+    grammar_word_set_done(&states->met);
     *states = (struct grammar_states){0};
 }
 
-/* Marks the stacks that a state stands on, and what is below them. Below means a smaller number. */
 static void mark_stacks(const struct grammar_states *states, uint32_t state, bool *is_needed)
 {
     uint32_t n;
     const uint64_t *words = interner_words(&states->states, state, &n);
     for (uint32_t i = 1; i < n; i++)
         is_needed[grammar_word_low(words[i])] = true;
-    for (uint32_t stacks = states->stacks.n; stacks > 0; stacks--) {
-        if (!is_needed[stacks - 1])
-            continue;
-        const uint64_t *frames = interner_words(&states->stacks, stacks - 1, &n);
-        for (uint32_t i = 0; i < n; i++) {
-            if (grammar_word_high(frames[i]) != GRAMMAR_NONE)
-                is_needed[grammar_word_low(frames[i])] = true;
-        }
-    }
-}
-
-/* Moves what is marked from `from` over, in order, so that sorted lists stay sorted. */
-static bool move_stacks(struct grammar_states *to, const struct interner *from,
-                        const bool *is_needed, uint32_t *new_numbers)
-{
-    for (uint32_t stacks = 1; stacks < from->n; stacks++) { /* 0 is the bottom */
-        if (!is_needed[stacks])
-            continue;
-        uint32_t n;
-        const uint64_t *frames = interner_words(from, stacks, &n);
-        to->frames.n = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t below = grammar_word_high(frames[i]) == GRAMMAR_NONE
-                                 ? 0
-                                 : new_numbers[grammar_word_low(frames[i])];
-            if (!push(to, &to->frames, grammar_word(grammar_word_high(frames[i]), below)))
-                return false;
-        }
-        if (!intern_stacks(to, &to->frames, &new_numbers[stacks]))
-            return false;
-    }
-    return true;
 }
 
 static bool move_state(struct grammar_states *to, const struct grammar_states *from, uint32_t keep,
@@ -516,8 +414,8 @@ uint32_t grammar_states_forget(struct grammar_states *states, uint32_t keep)
 {
     struct grammar_states fresh;
     uint32_t kept = GRAMMAR_DEAD;
-    bool *is_needed = calloc(states->stacks.n, sizeof *is_needed);
-    uint32_t *new_numbers = calloc(states->stacks.n, sizeof *new_numbers);
+    bool *is_needed = calloc(states->stacks.sets.n, sizeof *is_needed);
+    uint32_t *new_numbers = calloc(states->stacks.sets.n, sizeof *new_numbers);
     bool is_good =
         is_needed != NULL && new_numbers != NULL && grammar_states_init(&fresh, states->grammar);
     if (is_good) {
@@ -525,7 +423,7 @@ uint32_t grammar_states_forget(struct grammar_states *states, uint32_t keep)
         fresh.max_work = states->max_work;
         fresh.work = states->work;
         mark_stacks(states, keep, is_needed);
-        is_good = move_stacks(&fresh, &states->stacks, is_needed, new_numbers) &&
+        is_good = grammar_stacks_copy(&states->stacks, is_needed, &fresh.stacks, new_numbers) &&
                   move_state(&fresh, states, keep, new_numbers, &kept);
         if (is_good) {
             grammar_states_done(states);

@@ -10,6 +10,8 @@
 #define CORE_TEXT_GRAMMAR_STATES_H
 
 #include "core/text/grammar_code.h"
+#include "core/text/grammar_stacks.h"
+#include "core/text/grammar_word_set.h"
 #include "core/text/grammar_words.h"
 #include "core/text/interner.h"
 
@@ -26,15 +28,13 @@ struct grammar_states {
     const struct grammar *grammar;
     struct interner states;  /* [accepts, then node << 32 | stacks ..], nodes being SETs */
     struct interner kernels; /* [node << 32 | stacks ..] right after a byte */
-    struct interner stacks;  /* [node to return to << 32 | stacks below ..] */
-    uint32_t *rows;          /* [states] where a state's ways out are; NONE until one is taken */
+    struct grammar_stacks stacks;
+    uint32_t *rows; /* [states] where a state's ways out are; NONE until one is taken */
     uint32_t max_rows;
     uint32_t *ways; /* by class of bytes, per row: a state, or NONE where not known yet */
     uint32_t n_ways, max_ways;
     uint32_t *kernel_states; /* [kernels] */
     uint32_t max_kernel_states;
-    uint16_t *depths; /* [stacks] */
-    uint32_t max_depths;
 
     enum grammar_status status; /* of the last step; sticky until it is set to OK */
     size_t max_bytes;
@@ -44,10 +44,7 @@ struct grammar_states {
     struct grammar_words todo, found, calls, frames, kernel;
     uint32_t *call_heads; /* [n_rules] the last entry of `calls` for a rule, NONE */
     uint64_t *pending;    /* [n_rules / 64 + 1] rules with calls, by order */
-    uint64_t *seen;       /* [n_seen_slots] pairs that were met */
-    uint32_t *seen_in;    /* [n_seen_slots] the closure in which */
-    uint32_t n_seen_slots, n_seen, closure;
-    uint32_t bottom; /* the stacks that have nothing on them */
+    struct grammar_word_set met;
 };
 
 /* State 0 is the dead one: nothing fits any more. */
