@@ -18,6 +18,7 @@ enum {
      * come first. */
     MAX_HTTP_TURNS = 8,
     MAX_SIGNALS = 4,
+    N_TRIED_PIPES = 3,
 };
 
 struct signal_hook {
@@ -91,14 +92,16 @@ static bool start_workers(struct event_loop *loop, struct err *err)
     return true;
 }
 
-/* libuv aborts when it cannot make the pipe that its first loop brings along. */
+/* libuv aborts when it cannot make the pipe that its first loop brings along. Before that pipe it
+ * takes an epoll and, from 1.45 on, up to two rings. No other thread is there yet to take what is
+ * tried and given back. */
 static bool has_room_for_pipes(struct err *err)
 {
-    int fds[2][2];
+    int fds[N_TRIED_PIPES][2];
     int n = 0;
-    while (n < 2 && pipe2(fds[n], O_CLOEXEC) == 0)
+    while (n < N_TRIED_PIPES && pipe2(fds[n], O_CLOEXEC) == 0)
         n++;
-    int status = n < 2 ? uv_translate_sys_error(errno) : 0;
+    int status = n < N_TRIED_PIPES ? uv_translate_sys_error(errno) : 0;
     while (n-- > 0) {
         close(fds[n][0]);
         close(fds[n][1]);

@@ -129,7 +129,8 @@ class FailingCalls(unittest.TestCase):
         for call, nth, sentence in (("epoll_create", 1, "cannot start the event loop"),
                                     ("epoll_create", 2, "cannot start the HTTP server"),
                                     ("pipe", 1, "cannot start the event loop"),
-                                    ("pipe", 2, "cannot start the event loop"),
+                                    ("pipe", 3, "cannot start the event loop"),
+                                    ("pipe", 5, "cannot start the event loop"),
                                     ("eventfd", 1, "cannot start the event loop"),
                                     ("eventfd", 2, "cannot make a wake-up")):
             with self.subTest(call=call, nth=nth), self.assertRaisesRegex(AssertionError, sentence):
