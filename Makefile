@@ -57,7 +57,7 @@ SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 NUMERIC  := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/% session/% engine/%),$(TEST_BIN))
 chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
 UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
-            $(foreach isa,scalar avx2 avx512 amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
+            $(foreach isa,scalar avx2 avx512 vbmi amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
@@ -110,20 +110,22 @@ deps-%:
 ISA_AVX2   := -mavx2 -mfma -mf16c
 ISA_AVX512 := $(ISA_AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni \
               -mprefer-vector-width=512
+ISA_VBMI   := $(ISA_AVX512) -mavx512vbmi
 ISA_AMX    := $(ISA_AVX512) -mamx-tile -mamx-int8
 ifeq ($(shell uname -m),x86_64)
 $(BUILD)/core/kernels/%_avx2.o: STD += $(ISA_AVX2)
 $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
+$(BUILD)/core/kernels/%_vbmi.o: STD += $(ISA_VBMI)
 $(BUILD)/core/kernels/%_amx.o: STD += $(ISA_AMX)
 endif
 # Of these, sanitizers would make objects that take minutes and a gigabyte each to compile, or, with
 # checks that are calls, to run. test_matmul has pages that nobody may touch behind each array.
 # LESS_TOO: more such, which the fuzzers do not run.
-$(BUILD)/core/kernels/matmul_avx%.o: STD += $(LESS_EXTRA)
+$(BUILD)/core/kernels/matmul_avx%.o $(BUILD)/core/kernels/%_vbmi.o: STD += $(LESS_EXTRA)
 $(LESS_TOO:%=$(BUILD)/core/kernels/%.o): STD += $(LESS_EXTRA)
 # They unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
 # faster to run; so does what a debugger wants to know of each variable of each step.
-$(BUILD)/core/kernels/matmul_avx%.o: CFLAGS += -O2 -fno-var-tracking
+$(BUILD)/core/kernels/matmul_avx%.o $(BUILD)/core/kernels/%_vbmi.o: CFLAGS += -O2 -fno-var-tracking
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -27,39 +27,116 @@ static void put_head(uint8_t *head, int row, const uint8_t *block, uint32_t scal
     put(head + HALVES, 0, row, scales);
 }
 
-/* 8, 25 and 43, of which bits 4 and 5 are 0, 1 and 2; the third bit is the sign. The third bits of
- * two words share one: bits 0 .. 3 and 4 .. 7 of its bytes. */
+/* Two words of four times seven signs to bytes, with the eighth sign that makes their number even.
+ */
+static inline uint64_t add_eighths(uint64_t x)
+{
+    x = (x & UINT64_C(0x7f0000007f)) | (x & UINT64_C(0x3f8000003f80)) << 1 |
+        (x & UINT64_C(0x1fc000001fc000)) << 2 | (x & UINT64_C(0xfe000000fe00000)) << 3;
+    uint64_t odd = x ^ x >> 4;
+    odd ^= odd >> 2;
+    odd ^= odd >> 1;
+    return x | (odd & EACH_BYTE(1)) << 7;
+}
+
+/* Four times eight signs of groups g and g + 4. */
+static inline uint64_t read_signs(enum tensor_type type, const uint8_t *block, int g)
+{
+    uint64_t low = 0, high = 0;
+    if (type == TENSOR_IQ2_S)
+        return load_u32(block + 34 + 4 * g) | (uint64_t)load_u32(block + 50 + 4 * g) << 32;
+    if (type == TENSOR_IQ2_XXS)
+        return add_eighths(load_u32(block + 6 + 8 * g) | (uint64_t)load_u32(block + 38 + 8 * g)
+                                                             << 32);
+    for (int i = 0; i < 4; i++) {
+        low |= (uint64_t)load_u16(block + 2 + 8 * g + 2 * i) >> 9 << 7 * i;
+        high |= (uint64_t)load_u16(block + 34 + 8 * g + 2 * i) >> 9 << 7 * i;
+    }
+    return add_eighths(low | high << 32);
+}
+
+/* Exchanges bits of *b under the mask with those of *a that are so much higher. */
+static inline void exchange(uint64_t *a, uint64_t *b, int higher, uint64_t mask)
+{
+    uint64_t differ = (*a >> higher ^ *b) & mask;
+    *b ^= differ;
+    *a ^= differ << higher;
+}
+
+/* x[0] with x[2] and x[1] with x[3], then neighbours: a square of four by four changes its rows
+ * with its columns, for each of many squares side by side. */
+static inline void turn(uint64_t x[4], int n_bits, uint64_t mask_two, uint64_t mask_one)
+{
+    exchange(&x[0], &x[2], 2 * n_bits, mask_two);
+    exchange(&x[1], &x[3], 2 * n_bits, mask_two);
+    exchange(&x[0], &x[1], n_bits, mask_one);
+    exchange(&x[2], &x[3], n_bits, mask_one);
+}
+
+/* As the third bits of codes, of which two words share one: bit g of byte b in word i of a part is
+ * the sign of number b of its eight i of group g, bit 4 + g that of number 4 + b. */
+static inline __attribute__((always_inline)) void put_signs(enum tensor_type type, uint8_t *body,
+                                                            int row, const uint8_t *block)
+{
+    uint64_t x[4];
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; g++)
+        x[g] = read_signs(type, block, g);
+    turn(x, 1, EACH_BYTE(0x33), EACH_BYTE(0x55));                     /* groups and numbers */
+    turn(x, 8, UINT64_C(0xffff0000ffff), UINT64_C(0xff00ff00ff00ff)); /* numbers and eights */
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        put(body, i, row, x[i]);
+        put(body, 4 + i, row, x[i] >> 32);
+    }
+}
+
+/* 8, 25 and 43, of which bits 4 and 5 are 0, 1 and 2; the third bit is the sign. */
 static inline __attribute__((always_inline)) void put_iq2(enum tensor_type type, uint8_t *body,
                                                           int row, const uint8_t *block)
 {
+    put_signs(type, body, row, block);
     for (int part = 0; part < 2; part++) {
-        uint64_t twos[4] = {0}, thirds[4] = {0};
+        uint64_t twos[4] = {0};
 #pragma GCC unroll 4
         for (int g = 0; g < 4; g++) {
             struct grid_group group;
             grid_read(type, block, 4 * part + g, &group);
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) {
+            for (int i = 0; i < 4; i++)
                 twos[i] |= (group.sizes[i] >> 4 & EACH_BYTE(3)) << 2 * g;
-                thirds[i] |= (group.masks[i] & EACH_BYTE(1)) << g;
-            }
         }
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-            put(body, 4 * part + i, row, thirds[i] | thirds[i] >> 28);
+        for (int i = 0; i < 4; i++)
             put_two(body, 8 + 8 * part + 2 * i, row, twos[i]);
-        }
     }
+}
+
+static inline uint32_t read_scales_iq2_xxs(const uint8_t *block)
+{
+    uint32_t scales = 0;
+#pragma GCC unroll 8
+    for (int g = 0; g < GRID_GROUPS; g++)
+        scales |= load_u32(block + 6 + 8 * g) >> 28 << 4 * g;
+    return scales;
 }
 
 void grid_weave_iq2_xxs(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
 {
     for (int r = 0; r < STRIPE_ROWS; r++) {
-        uint32_t scales = 0;
-        for (int g = 0; g < GRID_GROUPS; g++)
-            scales |= load_u32(rows[r] + 6 + 8 * g) >> 28 << 4 * g;
-        put_head(head, r, rows[r], scales);
+        put_head(head, r, rows[r], read_scales_iq2_xxs(rows[r]));
         put_iq2(TENSOR_IQ2_XXS, body, r, rows[r]);
+    }
+}
+
+/* Signs where third bits are, then indices: [8 groups, 16, 4]. */
+void grid_weave_iq2_xxs_indices(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
+{
+    for (int r = 0; r < STRIPE_ROWS; r++) {
+        put_head(head, r, rows[r], read_scales_iq2_xxs(rows[r]));
+        put_signs(TENSOR_IQ2_XXS, body, r, rows[r]);
+        for (int g = 0; g < GRID_GROUPS; g++)
+            put(body, 8 + g, r, load_u32(rows[r] + 2 + 8 * g));
     }
 }
 

@@ -12,8 +12,8 @@
 const struct kernels *kernels = &kernels_scalar;
 
 /* Best first. */
-static const struct kernels *const tables[] = {&kernels_amx, &kernels_avx512, &kernels_avx2,
-                                               &kernels_scalar};
+static const struct kernels *const tables[] = {&kernels_amx, &kernels_vbmi, &kernels_avx512,
+                                               &kernels_avx2, &kernels_scalar};
 static const int n_tables = sizeof tables / sizeof tables[0];
 
 /* Clang 14 knows no name for it in __builtin_cpu_supports. */
@@ -31,6 +31,7 @@ static bool cpu_runs(enum kernels_isa isa)
     bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    bool has_vbmi = has_avx512 && __builtin_cpu_supports("avx512vbmi");
     switch (isa) {
     case KERNELS_SCALAR:
         return true;
@@ -38,8 +39,10 @@ static bool cpu_runs(enum kernels_isa isa)
         return has_avx2;
     case KERNELS_AVX512:
         return has_avx512;
+    case KERNELS_VBMI:
+        return has_vbmi;
     case KERNELS_AMX:
-        return has_avx512 && amx_allow();
+        return has_vbmi && amx_allow();
     }
     return false;
 }
@@ -64,7 +67,8 @@ bool kernels_select(const char *forced_name, struct err *err)
             blas_open();
         return true;
     }
-    return err_set(err, ERR_INVALID, "no kernels are named \"%s\": use scalar, avx2, avx512 or amx",
+    return err_set(err, ERR_INVALID,
+                   "no kernels are named \"%s\": use scalar, avx2, avx512, vbmi or amx",
                    forced_name);
 }
 

@@ -3,7 +3,7 @@
 #include "core/kernels/attention_q8_vector.h"
 #include "core/kernels/kernels_vector.h"
 
-/* Both tables; products know the difference, see matmul_isa.h. */
+/* All tables; products know the difference, see matmul_isa.h. */
 #define COMMON                                                                              \
     .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add, .silu_mul = silu_mul,       \
     .gelu_mul = gelu_mul, .gelu = gelu, .clamp = clamp, .rope_neighbours = rope_neighbours, \
@@ -11,4 +11,5 @@
     .log_sum_exp = log_sum_exp
 
 const struct kernels kernels_avx512 = {.isa = KERNELS_AVX512, .name = "avx512", COMMON};
+const struct kernels kernels_vbmi = {.isa = KERNELS_VBMI, .name = "vbmi", COMMON};
 const struct kernels kernels_amx = {.isa = KERNELS_AMX, .name = "amx", COMMON};

@@ -11,6 +11,8 @@
 extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
-extern const struct kernels kernels_amx; /* kernels_avx512, products apart: see panel_amx.h */
+/* kernels_avx512, products apart: see grid_vbmi.h and panel_amx.h */
+extern const struct kernels kernels_vbmi;
+extern const struct kernels kernels_amx;
 
 #endif

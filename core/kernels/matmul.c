@@ -19,6 +19,7 @@ static const struct matmul_isa *isa_now(void)
     case KERNELS_AVX2:
         return &matmul_avx2;
     case KERNELS_AVX512:
+    case KERNELS_VBMI:
         return &matmul_avx512;
     case KERNELS_AMX:
         return &matmul_amx;

@@ -19,53 +19,6 @@ SIMD int count_cached(size_t bytes_of_one)
     return n > 1 ? (int)n : 1;
 }
 
-SIMD void stripe_block(enum tensor_type type, int T, const struct matmul_job *job,
-                       const uint8_t *stripe, int row, int token)
-{
-    struct f32x16 acc[SIMD_TILE_TOKENS];
-    int n_units = job->w->n_in / (int)tensor_format(type)->block_len;
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++)
-        acc[t] = f32x16_set(0);
-    tile_stripe(type, T, stripe, block_at(job->in, token), n_units, acc);
-#pragma GCC unroll 16
-    for (int t = 0; t < T; t++)
-        store_rows(job, row, token + t, acc[t]);
-}
-
-typedef void stripe_fn(int width, const struct matmul_job *job, const uint8_t *stripe, int row,
-                       int token);
-
-SIMD void stripe_any_width(enum tensor_type type, int width, const struct matmul_job *job,
-                           const uint8_t *stripe, int row, int token)
-{
-    switch (width) {
-#if SIMD_TILE_TOKENS >= 16
-    case 16:
-        stripe_block(type, 16, job, stripe, row, token);
-        break;
-    case 8:
-        stripe_block(type, 8, job, stripe, row, token);
-        break;
-#endif
-    case 4:
-        stripe_block(type, 4, job, stripe, row, token);
-        break;
-    case 2:
-        stripe_block(type, 2, job, stripe, row, token);
-        break;
-    default:
-        stripe_block(type, 1, job, stripe, row, token);
-        break;
-    }
-}
-
-#define STRIPE_FN(name, type)                                                                 \
-    static void name(int width, const struct matmul_job *job, const uint8_t *stripe, int row, \
-                     int token)                                                               \
-    {                                                                                         \
-        stripe_any_width(type, width, job, stripe, row, token);                               \
-    }
 STRIPE_FN(stripe_q4_0, TENSOR_Q4_0)
 STRIPE_FN(stripe_q4_1, TENSOR_Q4_1)
 STRIPE_FN(stripe_q5_0, TENSOR_Q5_0)
@@ -86,15 +39,27 @@ STRIPE_FN(stripe_iq3_s, TENSOR_IQ3_S)
 #undef STRIPE_FN
 
 static stripe_fn *const stripe_fns[] = {
-    [TENSOR_Q4_0] = stripe_q4_0,       [TENSOR_Q4_1] = stripe_q4_1,
-    [TENSOR_Q5_0] = stripe_q5_0,       [TENSOR_Q5_1] = stripe_q5_1,
-    [TENSOR_Q8_0] = stripe_q8_0,       [TENSOR_Q2_K] = stripe_q2_k,
-    [TENSOR_Q3_K] = stripe_q3_k,       [TENSOR_Q4_K] = stripe_q4_k,
-    [TENSOR_Q5_K] = stripe_q5_k,       [TENSOR_Q6_K] = stripe_q6_k,
-    [TENSOR_IQ4_NL] = stripe_iq4_nl,   [TENSOR_IQ4_XS] = stripe_iq4_xs,
-    [TENSOR_IQ1_S] = stripe_iq1_s,     [TENSOR_IQ2_XXS] = stripe_iq2_xxs,
-    [TENSOR_IQ2_XS] = stripe_iq2_xs,   [TENSOR_IQ2_S] = stripe_iq2_xs,
-    [TENSOR_IQ3_XXS] = stripe_iq3_xxs, [TENSOR_IQ3_S] = stripe_iq3_s,
+    [TENSOR_Q4_0] = stripe_q4_0,
+    [TENSOR_Q4_1] = stripe_q4_1,
+    [TENSOR_Q5_0] = stripe_q5_0,
+    [TENSOR_Q5_1] = stripe_q5_1,
+    [TENSOR_Q8_0] = stripe_q8_0,
+    [TENSOR_Q2_K] = stripe_q2_k,
+    [TENSOR_Q3_K] = stripe_q3_k,
+    [TENSOR_Q4_K] = stripe_q4_k,
+    [TENSOR_Q5_K] = stripe_q5_k,
+    [TENSOR_Q6_K] = stripe_q6_k,
+    [TENSOR_IQ4_NL] = stripe_iq4_nl,
+    [TENSOR_IQ4_XS] = stripe_iq4_xs,
+    [TENSOR_IQ1_S] = stripe_iq1_s,
+    [TENSOR_IQ2_XXS] = stripe_iq2_xxs,
+    [TENSOR_IQ2_XS] = stripe_iq2_xs,
+    [TENSOR_IQ2_S] = stripe_iq2_xs,
+    [TENSOR_IQ3_XXS] = stripe_iq3_xxs,
+    [TENSOR_IQ3_S] = stripe_iq3_s,
+#ifdef SIMD_MAY_HAVE_GRIDS
+    [TENSOR_IQ2_XXS_INDICES] = grid_stripe_iq2_xxs,
+#endif
 };
 
 /* Tokens token .. of stripes begin .. end-1, which stay in cache while they pass. */
@@ -102,7 +67,7 @@ static void multiply_stripes(const struct matmul_job *job, int begin, int end, s
                              int token)
 {
     const uint8_t *stripes = job->w->stripes;
-    stripe_fn *fn = stripe_fns[job->w->type];
+    stripe_fn *fn = stripe_fns[stripe_type(job->w->type)];
     for (int width; token < job->in->n_tokens; token += width) {
         width = block_width(job->in->n_tokens - token);
         for (int i = begin; i < end; i++)
@@ -175,7 +140,7 @@ static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int 
     const uint8_t *to = ahead.p + bytes * (size_t)(end - begin);
     for (int i = begin; i < end; i++) {
         struct panel panel = panel_at(job->scratch, n_in, i - begin);
-        panel_fns[job->w->type](&panel, stripes + bytes * (size_t)i, n_in);
+        panel_fns[stripe_type(job->w->type)](&panel, stripes + bytes * (size_t)i, n_in);
     }
     for (; token + SIMD_TILE_TOKENS <= job->in->n_tokens; token += SIMD_TILE_TOKENS)
         for (int i = begin; i < end; i++) {
@@ -192,7 +157,7 @@ static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int 
 /* From least_tokens on with panels, which meet blocks of tokens by `fn`. */
 static void multiply_quantized(const struct matmul_job *job, panel_task_fn *fn, int least_tokens)
 {
-    const struct stripe_format *format = stripe_format(job->w->type);
+    const struct stripe_format *format = stripe_format(stripe_type(job->w->type));
     size_t n_units = (size_t)job->w->n_in / tensor_format(job->w->type)->block_len;
     size_t bytes = stripe_bytes(format, n_units);
     bool has_panels = job->in->n_tokens >= least_tokens;

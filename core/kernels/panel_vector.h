@@ -89,4 +89,39 @@ SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, str
     }
 }
 
+SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *stripe, int n_in)
+{
+    const struct traits traits = stripe_traits(type);
+    const struct stripe_format *format = stripe_format(type);
+    const int n_units = n_in / (traits.n_parts * traits.n_groups * GROUP);
+    const int n_scales = traits.n_parts * traits.n_groups * traits.n_scales;
+    const uint8_t *head = stripe;
+    const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
+    uint8_t *u = panel->u;
+    for (int unit = 0; unit < n_units; unit++) {
+        struct unit_scales scales;
+        read_scales(type, head, &scales);
+        for (int i = 0; i < n_scales; i++) {
+            f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
+            f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
+        }
+        for (int part = 0; part < traits.n_parts; part++)
+#pragma GCC unroll 16
+            for (int g = 0; g < traits.n_groups; g++)
+#pragma GCC unroll 16
+                for (int k = 0; k < 8; k++, u += 64)
+                    u8x64_store(u, stripe_word(type, body, part, g, k));
+        head += format->head_bytes;
+        body += format->body_bytes;
+    }
+}
+
+typedef void panel_fn(struct panel *panel, const uint8_t *stripe, int n_in);
+
+#define PANEL_FN(name, type)                                               \
+    static void name(struct panel *panel, const uint8_t *stripe, int n_in) \
+    {                                                                      \
+        fill_panel(type, panel, stripe, n_in);                             \
+    }
+
 #endif

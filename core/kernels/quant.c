@@ -237,6 +237,8 @@ static void dequantize_block(enum tensor_type type, const uint8_t *block, float 
     case TENSOR_IQ3_S:
         dequantize_grid(type, block, y);
         break;
+    case TENSOR_IQ2_XXS_INDICES: /* of stripes alone */
+        break;
     }
 }
 

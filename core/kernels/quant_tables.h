@@ -6,6 +6,8 @@
 
 /* Sizes of eight neighbours, 8, 25 or 43, one in each byte, the first one lowest. */
 extern const uint64_t iq2_xxs_grid[256];
+/* The same as codes 0, 1 and 2, of 2 bits: of the first four, then of the last four. */
+extern const uint8_t iq2_xxs_codes[2][256];
 extern const uint64_t iq2_xs_grid[512];
 extern const uint64_t iq2_s_grid[1024];
 /* Eight times eight neighbours less one: -9, -1 or 7. */

@@ -32,6 +32,9 @@ struct u8x64 {
 #define SIMD_TILE_KEYS 4
 #define SIMD_TILE_PAIRS 8 /* attention: heads by two vectors */
 
+/* Some of these CPUs have what simd_vbmi.h needs. */
+#define SIMD_MAY_HAVE_GRIDS
+
 SIMD struct f32x16 f32x16_set(float x)
 {
     return (struct f32x16){_mm512_set1_ps(x)};

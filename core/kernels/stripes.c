@@ -4,6 +4,7 @@
 
 #include "core/kernels/grid_weave.h"
 #include "core/kernels/half.h"
+#include "core/kernels/kernels.h"
 #include "core/kernels/matmul_isa.h"
 
 /* One block of each of 16 rows. */
@@ -220,7 +221,14 @@ static const struct {
     [TENSOR_IQ2_S] = {{160, 1536}, grid_weave_iq2_s},
     [TENSOR_IQ3_XXS] = {{96, 2048}, grid_weave_iq3_xxs},
     [TENSOR_IQ3_S] = {{96, 2048}, grid_weave_iq3_s},
+    [TENSOR_IQ2_XXS_INDICES] = {{96, 1024}, grid_weave_iq2_xxs_indices},
 };
+
+enum tensor_type stripe_type(enum tensor_type type)
+{
+    bool has_grids = kernels->isa >= KERNELS_VBMI;
+    return has_grids && type == TENSOR_IQ2_XXS ? TENSOR_IQ2_XXS_INDICES : type;
+}
 
 const struct stripe_format *stripe_format(enum tensor_type type)
 {
@@ -241,13 +249,15 @@ int stripes_count(const struct matrix *w)
 
 size_t stripes_bytes(const struct matrix *w)
 {
-    return (size_t)stripes_count(w) * stripe_bytes(stripe_format(w->type), units_in_row(w));
+    return (size_t)stripes_count(w) *
+           stripe_bytes(stripe_format(stripe_type(w->type)), units_in_row(w));
 }
 
 void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripes)
 {
     static const uint8_t zeros[256];
-    const struct stripe_format *format = stripe_format(w->type);
+    const enum tensor_type type = stripe_type(w->type);
+    const struct stripe_format *format = stripe_format(type);
     size_t n_units = units_in_row(w), block_bytes = tensor_format(w->type)->block_bytes;
     size_t row_bytes = matrix_row_bytes(w);
     uint8_t *head = (uint8_t *)stripes + (size_t)i * stripe_bytes(format, n_units);
@@ -258,7 +268,7 @@ void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripe
         for (int r = 0; r < STRIPE_ROWS; r++)
             unit_blocks[r] =
                 r < n_rows ? first + (size_t)r * row_bytes + unit * block_bytes : zeros;
-        formats[w->type].weave(head, body, unit_blocks);
+        formats[type].weave(head, body, unit_blocks);
         head += format->head_bytes;
         body += format->body_bytes;
     }

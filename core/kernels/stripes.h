@@ -23,6 +23,11 @@ enum { STRIPE_ROWS = 16, STRIPE_ALIGNMENT = 64 };
 /* Writes head and body of one unit from one block of each row. */
 typedef void stripes_weave_fn(uint8_t *head, uint8_t *body, const uint8_t *const rows[STRIPE_ROWS]);
 
+/* How a matrix of this type is woven: as the type says, but where the CPU looks numbers up in a
+ * grid of 256 itself, indices stay what they are, which is less than the codes of grid_weave.h.
+ * What is below is asked with this type, but for matrices, which have that of their file. */
+enum tensor_type stripe_type(enum tensor_type type);
+
 struct stripe_format {
     size_t head_bytes; /* of a unit; a multiple of 32 */
     size_t body_bytes; /* a multiple of 64 */

@@ -38,6 +38,7 @@ SIMD struct traits stripe_traits(enum tensor_type type)
     case TENSOR_IQ1_S:
         return (struct traits){2, 1, 2, 4};
     case TENSOR_IQ2_XXS:
+    case TENSOR_IQ2_XXS_INDICES:
         return (struct traits){2 * IQ2_OFFSET, 1, 2, 4};
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
@@ -84,6 +85,16 @@ SIMD struct u8x64 threes(const uint8_t *body, int part, int g, int k)
                     bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2, 4));
 }
 
+#ifdef SIMD_HAS_GRIDS
+/* The compiler looks all indices of a group up once for its eight words. */
+SIMD struct u8x64 iq2_indexed(const uint8_t *body, int part, int g, int k)
+{
+    struct u8x64 codes = u8x64_look_up256(iq2_xxs_codes[k % 2], word(body, 8 + 4 * part + g));
+    struct u8x64 signs = u8x64_shift(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2);
+    return u8x64_look_up8(iq2_numbers, u8x64_choose(u8x64_spread2(codes, k / 2), signs, 4));
+}
+#endif
+
 /* Word k of group g of a part. */
 SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int part, int g, int k)
 {
@@ -104,6 +115,10 @@ SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int pa
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
         return u8x64_look_up(u8x64_repeat16(iq2_numbers), threes(body, part, g, k));
+#ifdef SIMD_HAS_GRIDS
+    case TENSOR_IQ2_XXS_INDICES:
+        return iq2_indexed(body, part, g, k);
+#endif
     case TENSOR_IQ3_XXS:
         return u8x64_look_up(u8x64_repeat16(iq3_numbers), nibbles(word(body, at), g));
     case TENSOR_Q4_K:
@@ -260,6 +275,7 @@ SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_sc
         read_scales_iq1_s(head, out);
         return;
     case TENSOR_IQ2_XXS:
+    case TENSOR_IQ2_XXS_INDICES:
         read_grid_scales(head, 8, 0.25f, out);
         fill_bases(out, -IQ2_OFFSET);
         return;

@@ -152,4 +152,54 @@ SIMD void store_rows(const struct matmul_job *job, int row, int token, struct f3
         y[r] = all[r - row] + (job->bias != NULL ? job->bias[r] : 0);
 }
 
+/* One stripe meets a block of `width` tokens. */
+SIMD void stripe_block(enum tensor_type type, int T, const struct matmul_job *job,
+                       const uint8_t *stripe, int row, int token)
+{
+    struct f32x16 acc[SIMD_TILE_TOKENS];
+    const struct traits traits = stripe_traits(type);
+    int n_units = job->w->n_in / (traits.n_parts * traits.n_groups * GROUP);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++)
+        acc[t] = f32x16_set(0);
+    tile_stripe(type, T, stripe, block_at(job->in, token), n_units, acc);
+#pragma GCC unroll 16
+    for (int t = 0; t < T; t++)
+        store_rows(job, row, token + t, acc[t]);
+}
+
+typedef void stripe_fn(int width, const struct matmul_job *job, const uint8_t *stripe, int row,
+                       int token);
+
+SIMD void stripe_any_width(enum tensor_type type, int width, const struct matmul_job *job,
+                           const uint8_t *stripe, int row, int token)
+{
+    switch (width) {
+#if SIMD_TILE_TOKENS >= 16
+    case 16:
+        stripe_block(type, 16, job, stripe, row, token);
+        break;
+    case 8:
+        stripe_block(type, 8, job, stripe, row, token);
+        break;
+#endif
+    case 4:
+        stripe_block(type, 4, job, stripe, row, token);
+        break;
+    case 2:
+        stripe_block(type, 2, job, stripe, row, token);
+        break;
+    default:
+        stripe_block(type, 1, job, stripe, row, token);
+        break;
+    }
+}
+
+#define STRIPE_FN(name, type)                                                                 \
+    static void name(int width, const struct matmul_job *job, const uint8_t *stripe, int row, \
+                     int token)                                                               \
+    {                                                                                         \
+        stripe_any_width(type, width, job, stripe, row, token);                               \
+    }
+
 #endif
