@@ -68,7 +68,7 @@ MAKEFLAGS += --no-print-directory
 
 QUIET = $(if $(V),,@echo "  $1 $@";)
 
-.PHONY: all run test test-unit test-e2e soak test-sillytavern screenshots asan tsan fuzz lint format \
+.PHONY: all run test test-unit test-e2e soak test-sillytavern test-image screenshots asan tsan fuzz lint format \
         bench install deb clean help unit-bins threaded-bins fuzz-bins bench-bins tidy deps-%
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -96,6 +96,9 @@ soak: all ## everything at once for a long time (SECONDS=60; an hour shows slow 
 
 test-sillytavern: all ## a chat front end against the daemon: fetches half a gigabyte, once
 	@SINKD=$(BUILD)/sinkd tests/run-tests tests/e2e/sillytavern.py
+
+test-image: ## the Dockerfile, built by buildah and tried: as root, half an hour, 10 GB of disk
+	@tests/e2e/image.py
 
 screenshots: all ## pictures of the chat page with the default model, for the README
 	@SINKD=$(BUILD)/sinkd tests/e2e/screenshots.py docs/screenshots
