@@ -13,14 +13,19 @@
 
 enum {
     TICK_MS = 20,
+    /* Who was let in just before may not have said yet, or not to its end, what for, and would be
+     * cut off or refused; but a browser may open a connection and never use it. */
+    ARRIVING_TIMEOUT_MS = 500,
     FLUSH_TIMEOUT_MS = 5000, /* for the last bytes of the last replies */
 };
 
 struct drain {
     struct drain_parts parts;
     struct event_timer *delay;    /* until nothing new is taken */
+    struct event_timer *arriving; /* polls for the requests of those that were let in */
     struct event_timer *patience; /* with running answers */
     struct event_timer *flush;    /* polls for the last replies to be out */
+    int n_arriving_ticks;
     int n_flush_ticks;
     bool is_over; /* the loop has stopped; what is borrowed may be gone */
 };
@@ -47,20 +52,36 @@ static void on_patience_end(void *arg)
     generations_stop(drain->parts.generations);
 }
 
-static void take_nothing_new(void *arg)
+static void refuse_requests(struct drain *drain)
 {
-    struct drain *drain = arg;
     const struct drain_parts *parts = &drain->parts;
     if (parts->routes->is_draining)
         return;
     parts->routes->is_draining = true;
+    http_server_close_idle(parts->http);
     log_info("stopping: %d answers may take up to %d s to end",
              generations_count(parts->generations), parts->options->drain_seconds);
-    http_server_quiesce(parts->http);
     event_timer_start(drain->patience, parts->options->drain_seconds * 1000, 0);
     generations_on_empty(parts->generations, on_all_said, drain);
     if (generations_count(parts->generations) == 0)
         on_all_said(drain);
+}
+
+static void on_arriving_tick(void *arg)
+{
+    struct drain *drain = arg;
+    bool is_late = ++drain->n_arriving_ticks > ARRIVING_TIMEOUT_MS / TICK_MS;
+    if (http_server_n_arriving(drain->parts.http) > 0 && !is_late)
+        event_timer_start(drain->arriving, TICK_MS, 0);
+    else
+        refuse_requests(drain);
+}
+
+static void take_nothing_new(void *arg)
+{
+    struct drain *drain = arg;
+    http_server_quiesce(drain->parts.http);
+    on_arriving_tick(drain);
 }
 
 void drain_signal(void *arg)
@@ -71,7 +92,8 @@ void drain_signal(void *arg)
         return;
     if (parts->routes->is_leaving) {
         log_info("stopping at once");
-        take_nothing_new(drain);
+        http_server_quiesce(parts->http);
+        refuse_requests(drain);
         generations_stop(parts->generations);
         return;
     }
@@ -92,6 +114,7 @@ bool drain_open(struct drain **out, const struct drain_parts *parts, struct err 
         return err_no_memory(err, "the timers");
     drain->parts = *parts;
     if (!event_timer_open(&drain->delay, parts->loop, take_nothing_new, drain, err) ||
+        !event_timer_open(&drain->arriving, parts->loop, on_arriving_tick, drain, err) ||
         !event_timer_open(&drain->patience, parts->loop, on_patience_end, drain, err) ||
         !event_timer_open(&drain->flush, parts->loop, on_flush_tick, drain, err)) {
         drain_close(&drain);
@@ -105,6 +128,7 @@ void drain_end(struct drain *drain)
 {
     drain->is_over = true;
     event_timer_close(&drain->delay);
+    event_timer_close(&drain->arriving);
     event_timer_close(&drain->patience);
     event_timer_close(&drain->flush);
 }

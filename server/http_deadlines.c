@@ -12,6 +12,7 @@ struct http_connection *http_deadlines_add(struct http_deadlines *deadlines, int
     if (connection == NULL)
         return NULL;
     connection->fd = fd;
+    connection->is_fresh = true;
     LIST_INSERT_HEAD(&deadlines->list, connection, place);
     deadlines->n++;
     http_connection_expect(connection, timeout_ms, true);
@@ -28,6 +29,7 @@ void http_deadlines_remove(struct http_deadlines *deadlines, struct http_connect
 void http_connection_expect(struct http_connection *connection, int timeout_ms, bool is_idle)
 {
     connection->is_idle = is_idle;
+    connection->is_fresh = connection->is_fresh && is_idle;
     connection->has_ended = false;
     connection->deadline_ns =
         timeout_ms == 0 ? 0 : clock_now_ns() + (int64_t)timeout_ms * 1000 * 1000;
@@ -89,11 +91,21 @@ void http_deadlines_sweep(struct http_deadlines *deadlines)
     }
 }
 
-void http_deadlines_close_idle(struct http_deadlines *deadlines)
+void http_deadlines_close_idle(struct http_deadlines *deadlines, bool keep_fresh)
 {
     struct http_connection *it;
     LIST_FOREACH(it, &deadlines->list, place) {
-        if (it->is_idle)
+        if (it->is_idle && !(it->is_fresh && keep_fresh))
             shutdown(it->fd, SHUT_RDWR);
     }
+}
+
+int http_deadlines_n_arriving(const struct http_deadlines *deadlines)
+{
+    int n = 0;
+    const struct http_connection *it;
+    LIST_FOREACH(it, &deadlines->list, place) {
+        n += it->is_fresh || (!it->is_idle && it->deadline_ns != 0);
+    }
+    return n;
 }

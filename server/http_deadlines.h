@@ -16,6 +16,7 @@ struct http_connection {
     LIST_ENTRY(http_connection) place;
     int fd;
     bool is_idle;        /* no request has begun since the last reply */
+    bool is_fresh;       /* its first request is still to come */
     bool has_ended;      /* at the last sweep the client had closed its side */
     int64_t deadline_ns; /* 0: none */
 };
@@ -40,8 +41,10 @@ void http_connection_expect(struct http_connection *connection, int timeout_ms, 
  * together with a part of a request. Closing them is the HTTP daemon's part, which sees the end of
  * the stream. */
 void http_deadlines_sweep(struct http_deadlines *deadlines);
-/* The same at once for all that are idle. */
-void http_deadlines_close_idle(struct http_deadlines *deadlines);
+/* The same at once for all that are idle, or for those of them that had a request. */
+void http_deadlines_close_idle(struct http_deadlines *deadlines, bool keep_fresh);
+/* Connections from which a request is on its way: fresh ones, and those that sent a part of one. */
+int http_deadlines_n_arriving(const struct http_deadlines *deadlines);
 
 /* There must be no connections left. */
 void http_deadlines_done(struct http_deadlines *deadlines);

@@ -266,7 +266,18 @@ void http_server_quiesce(struct http_server *server)
     server->exchanges.is_quiet = true;
     MHD_quiesce_daemon(server->daemon); /* in external polling mode the socket is ours to close */
     listener_close(&server->listener);
-    http_deadlines_close_idle(&server->deadlines);
+    http_deadlines_close_idle(&server->deadlines, true);
+    event_loop_kick(server->loop);
+}
+
+int http_server_n_arriving(const struct http_server *server)
+{
+    return http_deadlines_n_arriving(&server->deadlines);
+}
+
+void http_server_close_idle(struct http_server *server)
+{
+    http_deadlines_close_idle(&server->deadlines, false);
     event_loop_kick(server->loop);
 }
 

@@ -52,7 +52,12 @@ const char *http_server_name(const struct http_server *server);
 /* Requests whose reply is not yet on its way to the client in full. */
 int http_server_n_open(const struct http_server *server);
 int http_server_n_connections(const struct http_server *server);
-/* No new connections; idle ones are closed, and others when their reply is sent. */
+/* No new connections; idle ones that had a request are closed, and others when their reply is
+ * sent. */
 void http_server_quiesce(struct http_server *server);
+/* Connections from which a request is on its way, or most likely will be in a moment. */
+int http_server_n_arriving(const struct http_server *server);
+/* Closes those of them from which nothing has come, too. */
+void http_server_close_idle(struct http_server *server);
 
 #endif

@@ -117,6 +117,70 @@ class Sockets(Folder):
         self.assertEqual(activator.wait(client.PATIENCE_S), 0)
 
 
+class LastRequests(Folder):
+    """Who was let in before the end is not turned away without a word."""
+
+    def is_listening(self, daemon):
+        """Without a connection, for which the end would wait."""
+        with open("/proc/net/tcp", encoding="utf-8") as file:
+            sockets = [line.split()[1:4] for line in file]
+        return [f"0100007F:{daemon.port:04X}", "00000000:0000", "0A"] in sockets
+
+    BODY = client.json.dumps(chat_body("Hi", max_tokens=4)).encode()
+    REQUEST = (b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+               % (CHAT.encode(), len(BODY)) + BODY)
+
+    def test_what_was_sent_before_the_end_is_answered(self):
+        daemon = client.Daemon()
+        connection, fresh = daemon.connect(), daemon.dial()
+        connection.request("GET", "/health")
+        self.assertEqual(client.Reply(connection.getresponse()).status, 200)
+        used = connection.sock
+        # Besides these two, the one that asks.
+        wait_until(lambda: daemon.metrics()["sinkd_connections"] == 3, "it has taken both")
+        daemon.process.send_signal(signal.SIGSTOP)
+        used.sendall(self.REQUEST)
+        fresh.sendall(self.REQUEST)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        for sock in (used, fresh):
+            self.assertIn(b"200 OK", sock.recv(4096))
+            sock.close()
+        self.assertEqual(daemon.wait(), 0)
+
+    def ask_late(self, n_before):
+        """What comes back when a request is sent to its end after nobody else is let in."""
+        daemon = client.Daemon()
+        sock = daemon.dial()
+        sock.sendall(self.REQUEST[:n_before])
+        wait_until(lambda: daemon.metrics()["sinkd_connections"] == 2, "it is let in")
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not self.is_listening(daemon), "no other is")
+        try:
+            sock.sendall(self.REQUEST[n_before:])
+            reply = sock.recv(4096)
+        except OSError:
+            reply = b""
+        sock.close()
+        self.assertEqual(daemon.wait(), 0)
+        return reply
+
+    def test_who_was_let_in_just_before_may_still_ask(self):
+        for n_before in (0, 10, len(self.REQUEST) - 10):
+            # For a moment only, which a busy machine may miss.
+            replies = (self.ask_late(n_before) for _ in range(20))
+            self.assertTrue(any(b"200 OK" in reply for reply in replies), n_before)
+
+    def test_who_says_nothing_does_not_hold_up_the_end(self):
+        daemon = client.Daemon()
+        silent = [daemon.dial() for _ in range(3)]
+        silent[0].sendall(b"POST ")
+        wait_until(lambda: daemon.metrics()["sinkd_connections"] == 4, "it has taken them")
+        self.assertEqual(daemon.stop(), 0)
+        for sock in silent:
+            sock.close()
+
+
 class Notify(Folder):
     def listen(self):
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
