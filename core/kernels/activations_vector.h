@@ -29,15 +29,19 @@ struct block {
     const int8_t *q;    /* [n_groups, width, 32] */
     const float *scale; /* [n_groups, width] */
     const float *sum;   /* [n_groups, 2, width]: of all 32 elements, of the last 16 */
+    /* [n_groups, 3, width]: what offsets of weights take away, -SIGNED_OFFSET times the sum of q of
+     * all 32 elements, of the first 16, of the last 16; unused where that is 0. */
+    const int32_t *start;
 };
 
 SIMD struct block block_at(const struct activations *in, int token)
 {
     size_t groups = (size_t)token * (size_t)group_count(in->n_in);
-    return (struct block){in->q + groups * GROUP, in->scale + groups, in->sum + groups * 2};
+    return (struct block){in->q + groups * GROUP, in->scale + groups, in->sum + groups * 2,
+                          in->start + groups * 3};
 }
 
-/* Rounds 32 numbers; `sums` are those of the first and the last 16. */
+/* Rounds 32 numbers; `sums` are those of q, of the first and the last 16. */
 SIMD void quantize_group(const float *x, int8_t *q, float *scale, float sums[2])
 {
     struct f32x16 low = f32x16_finite(f32x16_load(x));
@@ -51,39 +55,42 @@ SIMD void quantize_group(const float *x, int8_t *q, float *scale, float sums[2])
     high = f32x16_round(f32x16_mul(high, f32x16_set(inverse)));
     f32x16_to_i8(q, low);
     f32x16_to_i8(q + 16, high);
-    sums[0] = f32x16_sum(low) * *scale;
-    sums[1] = f32x16_sum(high) * *scale;
+    sums[0] = f32x16_sum(low);
+    sums[1] = f32x16_sum(high);
 }
 
-static void quantize_token(struct activations *in, int token, int block_begin, int width)
+/* One group of one token of a block. */
+SIMD void quantize_place(struct activations *in, int block_begin, int width, int token, int group)
 {
-    const float *x = in->x + (size_t)token * (size_t)in->n_in;
-    struct block block = block_at(in, block_begin);
-    int8_t *q = in->q + (block.q - in->q) + (token - block_begin) * GROUP;
-    float *scale = in->scale + (block.scale - in->scale) + (token - block_begin);
-    float *sum = in->sum + (block.sum - in->sum) + (token - block_begin);
+    const struct block block = block_at(in, block_begin);
+    const size_t t = (size_t)(token - block_begin), w = (size_t)width, g = (size_t)group;
+    const float *from = in->x + (size_t)token * (size_t)in->n_in + g * GROUP;
+    float last[GROUP] = {0}, sums[2];
+    const int n_left = in->n_in - group * GROUP;
+    if (n_left < GROUP)
+        from = memcpy(last, from, (size_t)n_left * sizeof *from);
 
-    for (int i = 0; i < in->n_in; i += GROUP) {
-        float last[GROUP] = {0}, sums[2];
-        const float *from = x + i;
-        if (in->n_in - i < GROUP)
-            from = memcpy(last, from, (size_t)(in->n_in - i) * sizeof *from);
-        quantize_group(from, q, scale, sums);
-        sum[0] = sums[0] + sums[1];
-        sum[width] = sums[1];
-        q += width * GROUP;
-        scale += width;
-        sum += 2 * width;
-    }
+    int8_t *q = in->q + (block.q - in->q) + (g * w + t) * GROUP;
+    float *scale = in->scale + (block.scale - in->scale) + g * w + t;
+    float *sum = in->sum + (block.sum - in->sum) + 2 * g * w + t;
+    int32_t *start = in->start + (block.start - in->start) + 3 * g * w + t;
+    quantize_group(from, q, scale, sums);
+    sum[0] = (sums[0] + sums[1]) * *scale;
+    sum[w] = sums[1] * *scale;
+    start[0] = -SIGNED_OFFSET * (int)(sums[0] + sums[1]);
+    start[w] = -SIGNED_OFFSET * (int)sums[0];
+    start[2 * w] = -SIGNED_OFFSET * (int)sums[1];
 }
 
-static inline void quantize(struct activations *in, int token_begin, int token_end)
+static inline void quantize(struct activations *in, struct activations_part part)
 {
-    for (int begin = 0, width; begin < token_end; begin += width) {
-        width = block_width(in->n_tokens - begin);
-        for (int token = begin; token < begin + width; token++)
-            if (token >= token_begin && token < token_end)
-                quantize_token(in, token, begin, width);
+    for (int block = 0, width; block < part.token_end; block += width) {
+        width = block_width(in->n_tokens - block);
+        const int from = part.token_begin > block ? part.token_begin : block;
+        const int to = part.token_end < block + width ? part.token_end : block + width;
+        for (int token = from; token < to; token++)
+            for (int i = part.begin; i < part.end; i += GROUP)
+                quantize_place(in, block, width, token, i / GROUP);
     }
 }
 

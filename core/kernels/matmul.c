@@ -42,11 +42,11 @@ static int is_float(enum tensor_type type)
     return type == TENSOR_F32 || type == TENSOR_F16 || type == TENSOR_BF16;
 }
 
-void activations_quantize(struct activations *in, int token_begin, int token_end)
+void activations_quantize(struct activations *in, struct activations_part part)
 {
     const struct matmul_isa *isa = isa_now();
     if (isa != NULL)
-        isa->quantize(in, token_begin, token_end);
+        isa->quantize(in, part);
 }
 
 bool matmul_wants_stripes(enum tensor_type type)

@@ -25,20 +25,27 @@ struct matrix {
  * integers with one scale for each 32 elements (used with quantized weights).
  *   x ~= q * scale[i / 32],  scale = max|x| / 127 over the 32
  * The memory is the caller's, aligned to 64 bytes. Sizes with n_groups = (n_in + 31) / 32. The
- * order of the numbers in q, scale and sum is the business of matmul alone and depends on n_tokens:
- * what was quantized for a batch is read for exactly that batch. */
+ * order of the numbers in all but x is the business of matmul alone and depends on n_tokens: what
+ * was quantized for a batch is read for exactly that batch. */
 struct activations {
     int n_tokens;
     int n_in;
-    float *x;     /* [n_tokens, n_in] */
-    int8_t *q;    /* n_tokens * n_groups * 32 */
-    float *scale; /* n_tokens * n_groups */
-    float *sum;   /* n_tokens * n_groups * 2: sums of q * scale */
+    float *x;       /* [n_tokens, n_in] */
+    int8_t *q;      /* n_tokens * n_groups * 32 */
+    float *scale;   /* n_tokens * n_groups */
+    float *sum;     /* n_tokens * n_groups * 2: sums of q * scale */
+    int32_t *start; /* n_tokens * n_groups * 3: multiples of sums of q */
 };
 
-/* Fills q, scale and sum of tokens token_begin .. token_end-1 from x. Values that are not finite
- * count as 0. Different tokens may be filled by different threads. */
-void activations_quantize(struct activations *in, int token_begin, int token_end);
+/* Fills all but x of some tokens and inputs from x. Values that are not finite count as 0.
+ * Different parts may be filled by different threads. */
+struct activations_part {
+    int token_begin;
+    int token_end;
+    int begin; /* a multiple of 32 */
+    int end;   /* the same, or n_in */
+};
+void activations_quantize(struct activations *in, struct activations_part part);
 
 /* True when products with this type read `q` (and so need activations_quantize first). */
 int matmul_wants_quantized(enum tensor_type type);

@@ -103,25 +103,28 @@ static void panel_any_type(const struct matmul_job *job, const struct panel_task
 {
     switch (panel_kind(job->w->type)) {
     case PANEL_FOUR_BITS:
-        panel_block((struct traits){15, 1, 1, 1}, job, task);
+        panel_block((struct traits){15, 0, 1, 8, 1, 1}, job, task);
         break;
     case PANEL_FOUR_BITS_HALVES:
-        panel_block((struct traits){15, 2, 1, 1}, job, task);
+        panel_block((struct traits){15, 0, 2, 8, 1, 1}, job, task);
         break;
     case PANEL_FIVE_BITS:
-        panel_block((struct traits){31, 1, 1, 1}, job, task);
+        panel_block((struct traits){31, 0, 1, 8, 1, 1}, job, task);
         break;
     case PANEL_SIX_BITS_HALVES:
-        panel_block((struct traits){63, 2, 1, 1}, job, task);
+        panel_block((struct traits){63, 0, 2, 8, 1, 1}, job, task);
         break;
     case PANEL_SEVEN_BITS:
-        panel_block((struct traits){127, 1, 1, 1}, job, task);
+        panel_block((struct traits){127, 0, 1, 8, 1, 1}, job, task);
         break;
     case PANEL_SEVEN_BITS_HALVES:
-        panel_block((struct traits){127, 2, 1, 1}, job, task);
+        panel_block((struct traits){127, 0, 2, 8, 1, 1}, job, task);
         break;
     case PANEL_SIGNED:
-        panel_block((struct traits){0, 1, 1, 1}, job, task);
+        panel_block((struct traits){0, SIGNED_OFFSET, 1, 8, 1, 1}, job, task);
+        break;
+    case PANEL_SIGNED_HALVES:
+        panel_block((struct traits){0, SIGNED_OFFSET, 2, 8, 1, 1}, job, task);
         break;
     }
 }

@@ -34,17 +34,22 @@ void panel_amx_end(void)
 
 typedef int32_t sums_t[TOKENS][STRIPE_ROWS];
 
-SIMD void add_sums(const struct panel *panel, struct block x, int group, const sums_t *sums,
-                   struct f32x16 *acc)
+SIMD void add_sums(bool is_signed, const struct panel *panel, struct block x, int group,
+                   const sums_t *sums, struct f32x16 *acc)
 {
     struct f32x16 scale = f32x16_load(panel->scale + group * STRIPE_ROWS);
     struct f32x16 base = f32x16_load(panel->base + group * STRIPE_ROWS);
     const float *x_scale = x.scale + group * TOKENS, *x_sum = x.sum + 2 * group * TOKENS;
+    const int32_t *start = x.start + 3 * group * TOKENS;
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; t++) {
-        struct f32x16 scaled = f32x16_mul(i32x16_to_f32(i32x16_load((*sums)[t])), scale);
+        struct i32x16 sum = i32x16_load((*sums)[t]);
+        if (is_signed)
+            sum = i32x16_add(sum, i32x16_set(start[t]));
+        struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sum), scale);
         acc[t] = f32x16_fma(scaled, f32x16_set(x_scale[t]), acc[t]);
-        acc[t] = f32x16_fma(base, f32x16_set(x_sum[t]), acc[t]);
+        if (!is_signed)
+            acc[t] = f32x16_fma(base, f32x16_set(x_sum[t]), acc[t]);
     }
 }
 
@@ -59,15 +64,15 @@ SIMD void add_sums(const struct panel *panel, struct block x, int group, const s
             _tile_stored(sum, sums[sum], sizeof sums[0][0]);                  \
         }                                                                     \
     } while (0)
-#define ADD_SUMS(group, sum)                            \
-    do {                                                \
-        if ((group) < n_groups)                         \
-            add_sums(panel, x, group, &sums[sum], acc); \
+#define ADD_SUMS(group, sum)                                       \
+    do {                                                           \
+        if ((group) < n_groups)                                    \
+            add_sums(is_signed, panel, x, group, &sums[sum], acc); \
     } while (0)
 
 /* The unit takes long for a group but can be at several: it is three ahead of the vectors, which
  * scale and add up its sums. */
-SIMD void multiply_tiles(const struct panel *panel, struct block x, int n_groups,
+SIMD void multiply_tiles(bool is_signed, const struct panel *panel, struct block x, int n_groups,
                          struct ahead ahead, struct f32x16 *acc)
 {
     _Alignas(64) sums_t sums[4];
@@ -95,7 +100,11 @@ void panel_amx(const struct matmul_job *job, const struct panel_task *task)
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; t++)
         acc[t] = f32x16_set(0);
-    multiply_tiles(&task->panel, x, group_count(job->w->n_in), task->ahead, acc);
+    int n_groups = group_count(job->w->n_in);
+    if (panel_kind(job->w->type) == PANEL_SIGNED)
+        multiply_tiles(true, &task->panel, x, n_groups, task->ahead, acc);
+    else
+        multiply_tiles(false, &task->panel, x, n_groups, task->ahead, acc);
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; t++)
         store_rows(job, task->row, task->token + t, acc[t]);

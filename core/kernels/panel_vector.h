@@ -6,7 +6,8 @@
 
 #include "core/kernels/tile_vector.h"
 
-/* Words, scales and bases of 16 rows, as stripe_word and read_scales have them. */
+/* Words, scales and bases, where there are, of 16 rows, as stripe_word and read_scales have them.
+ */
 struct panel {
     uint8_t *u;   /* [n_groups, 8, 16 rows, 4] */
     float *scale; /* [n_groups, n_scales, 16 rows] */
@@ -36,13 +37,14 @@ enum panel_kind {
     PANEL_SEVEN_BITS,
     PANEL_SEVEN_BITS_HALVES,
     PANEL_SIGNED,
+    PANEL_SIGNED_HALVES,
 };
 
 SIMD enum panel_kind panel_kind(enum tensor_type type)
 {
     const struct traits traits = stripe_traits(type);
     if (traits.max == 0)
-        return PANEL_SIGNED;
+        return traits.n_scales == 2 ? PANEL_SIGNED_HALVES : PANEL_SIGNED;
     if (traits.n_scales == 2)
         return traits.max <= 15   ? PANEL_FOUR_BITS_HALVES
                : traits.max <= 63 ? PANEL_SIX_BITS_HALVES
@@ -78,7 +80,7 @@ SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, str
         ahead.p += ahead.each;
 #pragma GCC unroll 16
         for (int half = 0; half < traits.n_scales; half++) {
-            struct block here = {x.q + half * 16, x.scale, x.sum + half * T};
+            struct block here = block_half(&x, T, half, traits.n_scales);
             struct words words = {true, TENSOR_F32, u, 0, 0, half * 4};
             tile_step(traits, T, words, f32x16_load(scale), f32x16_load(base), &here, acc);
             scale += STRIPE_ROWS;
@@ -103,7 +105,8 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
         read_scales(type, head, &scales);
         for (int i = 0; i < n_scales; i++) {
             f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
-            f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
+            if (traits.max > 0)
+                f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
         }
         for (int part = 0; part < traits.n_parts; part++)
 #pragma GCC unroll 16

@@ -304,6 +304,11 @@ SIMD struct i32x16 i32x16_zero(void)
     return (struct i32x16){_mm256_setzero_si256(), _mm256_setzero_si256()};
 }
 
+SIMD struct i32x16 i32x16_set(int32_t x)
+{
+    return (struct i32x16){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+
 SIMD struct f32x16 i32x16_to_f32(struct i32x16 a)
 {
     return (struct f32x16){_mm256_cvtepi32_ps(a.low), _mm256_cvtepi32_ps(a.high)};

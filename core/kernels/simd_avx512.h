@@ -255,6 +255,11 @@ SIMD struct i32x16 i32x16_zero(void)
     return (struct i32x16){_mm512_setzero_si512()};
 }
 
+SIMD struct i32x16 i32x16_set(int32_t x)
+{
+    return (struct i32x16){_mm512_set1_epi32(x)};
+}
+
 SIMD struct f32x16 i32x16_to_f32(struct i32x16 a)
 {
     return (struct f32x16){_mm512_cvtepi32_ps(a.v)};
@@ -267,8 +272,8 @@ SIMD struct i32x16 i32x16_dot(struct i32x16 acc, struct u8x64 u, struct u8x64 s)
     return (struct i32x16){_mm512_dpbusd_epi32(acc.v, u.v, s.v)};
 }
 
-/* Formats whose elements need all 8 bits hold them as the CPU likes best: here unsigned with this
- * offset, u = x + SIGNED_OFFSET. */
+/* Signed numbers are held as the CPU likes best: here unsigned with this offset, u = x +
+ * SIGNED_OFFSET. An offset of 0 says that they are held as they are. */
 enum { SIGNED_OFFSET = 128 };
 
 SIMD struct u8x64 u8x64_hold_signed(struct u8x64 x)
@@ -312,6 +317,11 @@ SIMD struct i32x16 pairs_to(struct i32x16 acc, struct pairs a)
 SIMD struct i32x16 i32x16_load(const void *p)
 {
     return (struct i32x16){_mm512_loadu_si512(p)};
+}
+
+SIMD struct i32x16 i32x16_add(struct i32x16 a, struct i32x16 b)
+{
+    return (struct i32x16){_mm512_add_epi32(a.v, b.v)};
 }
 
 SIMD struct i32x16 i32x16_or(struct i32x16 a, struct i32x16 b)

@@ -19,12 +19,16 @@ SIMD struct u8x64 u8x64_look_up256(const uint8_t table[256], struct u8x64 index)
     return (struct u8x64){_mm512_mask_blend_epi8(_mm512_movepi8_mask(index.v), low, high)};
 }
 
-/* table[index % 8] */
-SIMD struct u8x64 u8x64_look_up8(const uint8_t table[8], struct u8x64 index)
+/* 8 bytes, eight times. */
+SIMD struct u8x64 u8x64_repeat8(const void *p)
 {
-    __m512i eight_times =
-        _mm512_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)table));
-    return (struct u8x64){_mm512_permutexvar_epi8(index.v, eight_times)};
+    return (struct u8x64){_mm512_broadcastq_epi64(_mm_loadl_epi64(p))};
+}
+
+/* table[index % 8] of a table that was repeated. */
+SIMD struct u8x64 u8x64_look_up8(struct u8x64 table, struct u8x64 index)
+{
+    return (struct u8x64){_mm512_permutexvar_epi8(index.v, table.v)};
 }
 
 /* Of each four bytes byte i, whose bits 2j and 2j + 1 become the lowest of byte j; all others may

@@ -1,8 +1,10 @@
 /* stripes_vector.h - reading stripes: the writer is stripes.c, which says where everything lies.
  *
- * A word is four neighbouring elements of each of 16 rows, as unsigned bytes u, or, for formats
- * that need all 8 bits, what u8x64_hold_signed makes of them; w = scale * u + base for each row.
- * Included after a simd_*.h. */
+ * A word is four neighbouring elements of each of 16 rows, as unsigned bytes u; w = scale * u +
+ * base for each row. Many formats are symmetric: their base is -offset * scale with an offset that
+ * they all share. Where the CPU multiplies unsigned bytes of any size, u of these is shifted up
+ * until the offset is SIGNED_OFFSET: then they are numbers held signed, whose integer sums lose the
+ * offset before they are scaled, by starting at block.start. Included after a simd_*.h. */
 #ifndef CORE_KERNELS_STRIPES_VECTOR_H
 #define CORE_KERNELS_STRIPES_VECTOR_H
 
@@ -12,55 +14,79 @@
 /* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
  * n_parts equal parts, whose addresses differ and nothing else, of n_groups groups of 32. */
 struct traits {
-    int max;      /* largest u; 0: signed */
+    int max;      /* largest u; 0: held signed, without a base */
+    int offset;   /* of a symmetric format, a power of 2; else 0 */
     int n_scales; /* for each group: 1 or 2 */
+    int n_bits;   /* of a body for each element */
     int n_parts;
     int n_groups;
 };
 
 /* The numbers that the codes of IQ2_* and IQ3_XXS stand for, and how much less they are. */
-enum { IQ2_OFFSET = 43, IQ3_OFFSET = 62 };
-static const uint8_t iq2_numbers[16] = {43 + 8, 43 + 25, 43 + 43, 0, 43 - 8, 43 - 25, 43 - 43};
+enum { GRID_OFFSET = 64 };
+static const uint8_t iq2_numbers[16] = {64 + 8, 64 + 25, 64 + 43, 0, 64 - 8, 64 - 25, 64 - 43};
 static const uint8_t iq3_numbers[16] = {
-    62 + 4, 62 + 12, 62 + 20, 62 + 28, 62 + 36, 62 + 44, 62 + 52, 62 + 62,
-    62 - 4, 62 - 12, 62 - 20, 62 - 28, 62 - 36, 62 - 44, 62 - 52, 62 - 62,
+    64 + 4, 64 + 12, 64 + 20, 64 + 28, 64 + 36, 64 + 44, 64 + 52, 64 + 62,
+    64 - 4, 64 - 12, 64 - 20, 64 - 28, 64 - 36, 64 - 44, 64 - 52, 64 - 62,
 };
 
-SIMD struct traits stripe_traits(enum tensor_type type)
+/* As the format has them. */
+SIMD struct traits format_traits(enum tensor_type type)
 {
     switch (type) {
     case TENSOR_Q4_0:
+        return (struct traits){15, 8, 1, 4, 1, 1};
     case TENSOR_Q4_1:
-        return (struct traits){15, 1, 1, 1};
+        return (struct traits){15, 0, 1, 4, 1, 1};
     case TENSOR_Q5_0:
+        return (struct traits){31, 16, 1, 5, 1, 1};
     case TENSOR_Q5_1:
-        return (struct traits){31, 1, 1, 1};
+        return (struct traits){31, 0, 1, 5, 1, 1};
     case TENSOR_IQ1_S:
-        return (struct traits){2, 1, 2, 4};
+        return (struct traits){2, 0, 1, 2, 2, 4};
     case TENSOR_IQ2_XXS:
+        return (struct traits){GRID_OFFSET + 43, GRID_OFFSET, 1, 3, 2, 4};
     case TENSOR_IQ2_XXS_INDICES:
-        return (struct traits){2 * IQ2_OFFSET, 1, 2, 4};
+        return (struct traits){GRID_OFFSET + 43, GRID_OFFSET, 1, 2, 2, 4};
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
-        return (struct traits){2 * IQ2_OFFSET, 2, 2, 4};
+        return (struct traits){GRID_OFFSET + 43, GRID_OFFSET, 2, 3, 2, 4};
     case TENSOR_IQ3_XXS:
-        return (struct traits){2 * IQ3_OFFSET, 1, 4, 2};
+        return (struct traits){GRID_OFFSET + 62, GRID_OFFSET, 1, 4, 4, 2};
     case TENSOR_Q2_K:
-        return (struct traits){3, 2, 2, 4};
+        return (struct traits){3, 0, 2, 2, 2, 4};
     case TENSOR_Q3_K:
-        return (struct traits){7, 2, 2, 4};
+        return (struct traits){7, 4, 2, 3, 2, 4};
     case TENSOR_Q4_K:
     case TENSOR_IQ3_S:
-        return (struct traits){15, 1, 4, 2};
+        return (struct traits){15, 0, 1, 4, 4, 2};
     case TENSOR_Q5_K:
-        return (struct traits){31, 1, 4, 2};
+        return (struct traits){31, 0, 1, 5, 4, 2};
     case TENSOR_Q6_K:
-        return (struct traits){63, 2, 2, 4};
+        return (struct traits){63, 32, 2, 6, 2, 4};
+    case TENSOR_IQ4_NL:
+        return (struct traits){0, SIGNED_OFFSET, 1, 4, 1, 1};
     case TENSOR_IQ4_XS:
-        return (struct traits){0, 1, 8, 1};
+        return (struct traits){0, SIGNED_OFFSET, 1, 4, 8, 1};
     default:
-        return (struct traits){0, 1, 1, 1};
+        return (struct traits){0, SIGNED_OFFSET, 1, 8, 1, 1};
     }
+}
+
+/* How far up u is shifted: w = scale * 2^-raise * (u << raise) + base. */
+SIMD int stripe_raise(enum tensor_type type)
+{
+    const unsigned int offset = (unsigned int)format_traits(type).offset;
+    return SIGNED_OFFSET > 0 && offset > 0 ? __builtin_ctz((unsigned int)SIGNED_OFFSET / offset)
+                                           : 0;
+}
+
+SIMD struct traits stripe_traits(enum tensor_type type)
+{
+    struct traits traits = format_traits(type);
+    if (SIGNED_OFFSET > 0 && traits.offset > 0)
+        traits.max = 0;
+    return traits;
 }
 
 SIMD struct u8x64 word(const uint8_t *p, int i)
@@ -73,74 +99,81 @@ SIMD struct u8x64 bits(struct u8x64 a, int shift, int mask)
     return u8x64_and(u8x64_shift(a, shift), u8x64_set((uint8_t)mask));
 }
 
-SIMD struct u8x64 nibbles(struct u8x64 a, int is_high)
+SIMD struct u8x64 nibbles(struct u8x64 a, int is_high, int raise)
 {
-    return bits(a, 4 * is_high, 15);
+    return bits(a, 4 * is_high - raise, 15 << raise);
 }
 
 /* Codes of 3 bits, in Q3_K's places. */
-SIMD struct u8x64 threes(const uint8_t *body, int part, int g, int k)
+SIMD struct u8x64 threes(const uint8_t *body, int part, int g, int k, int raise)
 {
-    return u8x64_or(bits(word(body, 8 + 8 * part + k), 2 * g, 3),
-                    bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2, 4));
+    return u8x64_or(bits(word(body, 8 + 8 * part + k), 2 * g - raise, 3 << raise),
+                    bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2 - raise, 4 << raise));
+}
+
+SIMD struct u8x64 look_up(const uint8_t *numbers, struct u8x64 codes, int raise)
+{
+    return u8x64_look_up(u8x64_shift(u8x64_repeat16(numbers), -raise), codes);
 }
 
 #ifdef SIMD_HAS_GRIDS
 /* The compiler looks all indices of a group up once for its eight words. */
-SIMD struct u8x64 iq2_indexed(const uint8_t *body, int part, int g, int k)
+SIMD struct u8x64 iq2_indexed(const uint8_t *body, int part, int g, int k, int raise)
 {
+    const struct u8x64 numbers = u8x64_shift(u8x64_repeat8(iq2_numbers), -raise);
     struct u8x64 codes = u8x64_look_up256(iq2_xxs_codes[k % 2], word(body, 8 + 4 * part + g));
     struct u8x64 signs = u8x64_shift(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2);
-    return u8x64_look_up8(iq2_numbers, u8x64_choose(u8x64_spread2(codes, k / 2), signs, 4));
+    return u8x64_look_up8(numbers, u8x64_choose(u8x64_spread2(codes, k / 2), signs, 4));
 }
 #endif
 
 /* Word k of group g of a part. */
 SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int part, int g, int k)
 {
-    const int at = 8 * part + k;
+    const int at = 8 * part + k, raise = stripe_raise(type);
     switch (type) {
     case TENSOR_Q4_0:
     case TENSOR_Q4_1:
-        return nibbles(word(body, k % 4), k / 4);
+        return nibbles(word(body, k % 4), k / 4, raise);
     case TENSOR_Q5_0:
     case TENSOR_Q5_1:
-        return u8x64_or(nibbles(word(body, 1 + k % 4), k / 4), bits(word(body, 0), k - 4, 16));
+        return u8x64_or(nibbles(word(body, 1 + k % 4), k / 4, raise),
+                        bits(word(body, 0), k - 4 - raise, 16 << raise));
     case TENSOR_Q2_K:
     case TENSOR_IQ1_S:
         return bits(word(body, at), 2 * g, 3);
     case TENSOR_Q3_K:
-        return threes(body, part, g, k);
+        return threes(body, part, g, k, raise);
     case TENSOR_IQ2_XXS:
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
-        return u8x64_look_up(u8x64_repeat16(iq2_numbers), threes(body, part, g, k));
+        return look_up(iq2_numbers, threes(body, part, g, k, 0), raise);
 #ifdef SIMD_HAS_GRIDS
     case TENSOR_IQ2_XXS_INDICES:
-        return iq2_indexed(body, part, g, k);
+        return iq2_indexed(body, part, g, k, raise);
 #endif
     case TENSOR_IQ3_XXS:
-        return u8x64_look_up(u8x64_repeat16(iq3_numbers), nibbles(word(body, at), g));
+        return look_up(iq3_numbers, nibbles(word(body, at), g, 0), raise);
     case TENSOR_Q4_K:
     case TENSOR_IQ3_S:
-        return nibbles(word(body, at), g);
+        return nibbles(word(body, at), g, 0);
     case TENSOR_Q5_K:
-        return u8x64_or(nibbles(word(body, 8 + at), g),
+        return u8x64_or(nibbles(word(body, 8 + at), g, 0),
                         bits(word(body, 2 * part + k / 4), k % 4 * 2 + g - 4, 16));
     case TENSOR_Q6_K:
-        return u8x64_or(nibbles(word(body, 16 + 8 * (2 * part + g % 2) + k), g / 2),
-                        bits(word(body, at), 2 * g - 4, 0x30));
+        return u8x64_or(nibbles(word(body, 16 + 8 * (2 * part + g % 2) + k), g / 2, raise),
+                        bits(word(body, at), 2 * g - 4 - raise, 0x30 << raise));
     case TENSOR_IQ4_NL:
     case TENSOR_IQ4_XS:
         return u8x64_look_up(u8x64_hold_signed(u8x64_repeat16(iq4_values)),
-                             nibbles(word(body, 4 * part + k % 4), k / 4));
+                             nibbles(word(body, 4 * part + k % 4), k / 4, 0));
     default:
         return u8x64_hold_signed(word(body, k));
     }
 }
 
 /* Of all groups of one unit; with two scales for a group, the second base is the difference to the
- * first, so that it goes with the sum of the last 16 elements. */
+ * first, so that it goes with the sum of the last 16 elements. No bases of what is held signed. */
 struct unit_scales {
     struct f32x16 scale[16];
     struct f32x16 base[16];
@@ -149,6 +182,13 @@ struct unit_scales {
 SIMD struct f32x16 halves(const uint8_t *head, int i)
 {
     return f32x16_from_f16((const uint16_t *)(const void *)(head + 32 * i));
+}
+
+/* The factor of all scales, for what is shifted up and `size` times too small. */
+SIMD struct f32x16 unit_factor(enum tensor_type type, const uint8_t *head, float size)
+{
+    const float factor = size / (float)(1 << stripe_raise(type));
+    return factor == 1 ? halves(head, 0) : f32x16_mul(halves(head, 0), f32x16_set(factor));
 }
 
 /* Number i of 16 that have 6 bits each. */
@@ -161,25 +201,6 @@ SIMD struct f32x16 six_bits(const uint8_t *p, int i)
     struct i32x16 high = i32x16_bits(i32x16_load(p + 128), 30, 2);
     return i32x16_to_f32(
         i32x16_or(low, i32x16_or(i32x16_shift_left(middle, 2), i32x16_shift_left(high, 4))));
-}
-
-/* base = offset * scale for all groups of 32 ... */
-SIMD void fill_bases(struct unit_scales *out, float offset)
-{
-#pragma GCC unroll 16
-    for (int i = 0; i < 8; i++)
-        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(offset));
-}
-
-/* ... and of 16. */
-SIMD void fill_offset_bases(struct unit_scales *out, float offset)
-{
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; i += 2) {
-        struct f32x16 more = f32x16_sub(out->scale[i + 1], out->scale[i]);
-        out->base[i] = f32x16_mul(out->scale[i], f32x16_set(offset));
-        out->base[i + 1] = f32x16_mul(more, f32x16_set(offset));
-    }
 }
 
 SIMD void read_scales_q2_k(const uint8_t *head, struct unit_scales *out)
@@ -208,20 +229,29 @@ SIMD void read_scales_k(const uint8_t *head, struct unit_scales *out)
     }
 }
 
-SIMD void read_scales_iq4_xs(const uint8_t *head, struct unit_scales *out)
+/* d (s - 32): n scales of 6 bits. */
+SIMD void read_signed_sixes(enum tensor_type type, const uint8_t *head, int n,
+                            struct unit_scales *out)
 {
+    struct f32x16 d = unit_factor(type, head, 1);
 #pragma GCC unroll 16
-    for (int i = 0; i < 8; i++) {
-        struct f32x16 six = f32x16_sub(six_bits(head + 32, i), f32x16_set(32));
-        out->scale[i] = f32x16_mul(six, halves(head, 0));
-    }
-    fill_bases(out, -SIGNED_OFFSET);
+    for (int i = 0; i < n; i++)
+        out->scale[i] = f32x16_mul(f32x16_sub(six_bits(head + 32, i), f32x16_set(32)), d);
+}
+
+SIMD void read_scales_q6_k(const uint8_t *head, struct unit_scales *out)
+{
+    struct f32x16 d = unit_factor(TENSOR_Q6_K, head, 1);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i++)
+        out->scale[i] = f32x16_mul(f32x16_from_i8((const int8_t *)(head + 32 + 16 * i)), d);
 }
 
 /* d (s + 1/2) size: n scales of 4 bits. */
-SIMD void read_grid_scales(const uint8_t *head, int n, float size, struct unit_scales *out)
+SIMD void read_grid_scales(enum tensor_type type, const uint8_t *head, int n, float size,
+                           struct unit_scales *out)
 {
-    struct f32x16 d = f32x16_mul(halves(head, 0), f32x16_set(size));
+    struct f32x16 d = unit_factor(type, head, size);
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++) {
         struct i32x16 four = i32x16_bits(i32x16_load(head + 32 + 64 * (i / 8)), i % 8 * 4, 4);
@@ -244,65 +274,66 @@ SIMD void read_scales_iq1_s(const uint8_t *head, struct unit_scales *out)
     }
 }
 
+/* base = -offset * scale for n groups. */
+SIMD void fill_bases(struct unit_scales *out, int n, int n_scales, float offset)
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < n * n_scales; i++) {
+        struct f32x16 scale =
+            i % n_scales == 0 ? out->scale[i] : f32x16_sub(out->scale[i], out->scale[i - 1]);
+        out->base[i] = f32x16_mul(scale, f32x16_set(-offset));
+    }
+}
+
 SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_scales *out)
 {
+    const struct traits traits = stripe_traits(type);
     switch (type) {
     case TENSOR_Q2_K:
         read_scales_q2_k(head, out);
-        return;
+        break;
     case TENSOR_Q3_K:
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++)
-            out->scale[i] =
-                f32x16_mul(f32x16_sub(six_bits(head + 32, i), f32x16_set(32)), halves(head, 0));
-        fill_offset_bases(out, -4);
-        return;
+        read_signed_sixes(type, head, 16, out);
+        break;
     case TENSOR_Q4_K:
     case TENSOR_Q5_K:
         read_scales_k(head, out);
-        return;
+        break;
     case TENSOR_Q6_K:
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++)
-            out->scale[i] =
-                f32x16_mul(f32x16_from_i8((const int8_t *)(head + 32 + 16 * i)), halves(head, 0));
-        fill_offset_bases(out, -32);
-        return;
+        read_scales_q6_k(head, out);
+        break;
     case TENSOR_IQ4_XS:
-        read_scales_iq4_xs(head, out);
-        return;
+        read_signed_sixes(type, head, 8, out);
+        break;
     case TENSOR_IQ1_S:
         read_scales_iq1_s(head, out);
-        return;
+        break;
     case TENSOR_IQ2_XXS:
     case TENSOR_IQ2_XXS_INDICES:
-        read_grid_scales(head, 8, 0.25f, out);
-        fill_bases(out, -IQ2_OFFSET);
-        return;
+        read_grid_scales(type, head, 8, 0.25f, out);
+        break;
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
-        read_grid_scales(head, 16, 0.25f, out);
-        fill_offset_bases(out, -IQ2_OFFSET);
-        return;
+        read_grid_scales(type, head, 16, 0.25f, out);
+        break;
     case TENSOR_IQ3_XXS:
-        read_grid_scales(head, 8, 0.5f, out);
-        fill_bases(out, -IQ3_OFFSET);
-        return;
+        read_grid_scales(type, head, 8, 0.5f, out);
+        break;
     case TENSOR_IQ3_S: /* 2u - 15 */
-        read_grid_scales(head, 8, 4, out);
-        fill_bases(out, -7.5f);
-        return;
+        read_grid_scales(type, head, 8, 4, out);
+        fill_bases(out, 8, 1, 7.5f);
+        break;
+    case TENSOR_Q4_1:
+    case TENSOR_Q5_1:
+        out->scale[0] = halves(head, 0);
+        out->base[0] = halves(head, 1);
+        break;
     default:
+        out->scale[0] = unit_factor(type, head, 1);
         break;
     }
-    out->scale[0] = halves(head, 0);
-    if (type == TENSOR_Q4_1 || type == TENSOR_Q5_1)
-        out->base[0] = halves(head, 1);
-    else
-        out->base[0] =
-            f32x16_mul(out->scale[0], f32x16_set(type == TENSOR_Q4_0   ? -8
-                                                 : type == TENSOR_Q5_0 ? -16
-                                                                       : -SIGNED_OFFSET));
+    if (traits.max > 0 && traits.offset > 0)
+        fill_bases(out, traits.n_parts * traits.n_groups, traits.n_scales, (float)traits.offset);
 }
 
 #endif

@@ -2,7 +2,8 @@
  *
  * With w = scale_w u + base and x = scale_x q (both for a group), the sum over a group is
  *   scale_w scale_x (sum of u q) + base (scale_x sum of q):
- * the first in integers, the second prepared once for all rows. Included after a simd_*.h. */
+ * the first in integers, the second prepared once for all rows. What is held signed has no base:
+ * its integer sums begin with what offsets take away. Included after a simd_*.h. */
 #ifndef CORE_KERNELS_TILE_VECTOR_H
 #define CORE_KERNELS_TILE_VECTOR_H
 
@@ -26,17 +27,17 @@ SIMD struct u8x64 word_at(struct words words, int k)
     return stripe_word(words.type, words.p, words.part, words.group, words.first + k);
 }
 
-/* Sums of u q over n words for tokens begin .. begin + n_tokens-1. They take turns, so that no
+/* Sums of u q over n words for n_tokens from the block's first on. They take turns, so that no
  * product waits for the one before. */
-SIMD void dot_words(struct traits traits, struct words words, int n, const int8_t *q, int n_tokens,
-                    struct i32x16 *sums)
+SIMD void dot_words(struct traits traits, struct words words, int n, const struct block *x,
+                    int n_tokens, struct i32x16 *sums)
 {
     const int depth = traits.max == 0 || pairs_depth(traits.max) < 2 ? 1
                       : pairs_depth(traits.max) > n                  ? n
                                                                      : pairs_depth(traits.max);
 #pragma GCC unroll 16
     for (int t = 0; t < n_tokens; t++)
-        sums[t] = i32x16_zero();
+        sums[t] = traits.max == 0 && SIGNED_OFFSET > 0 ? i32x16_set(x->start[t]) : i32x16_zero();
 #pragma GCC unroll 16
     for (int begin = 0; begin < n; begin += depth) {
         struct pairs pairs[SIMD_TILE_TOKENS];
@@ -49,11 +50,11 @@ SIMD void dot_words(struct traits traits, struct words words, int n, const int8_
             struct u8x64 w = word_at(words, k);
 #pragma GCC unroll 16
             for (int t = 0; t < n_tokens; t++) {
-                struct u8x64 x = u8x64_repeat4(q + t * GROUP + 4 * k);
+                struct u8x64 four = u8x64_repeat4(x->q + t * GROUP + 4 * k);
                 if (traits.max == 0)
-                    sums[t] = i32x16_dot_signed(sums[t], w, x);
+                    sums[t] = i32x16_dot_signed(sums[t], w, four);
                 else
-                    pairs[t] = pairs_dot(pairs[t], w, x);
+                    pairs[t] = pairs_dot(pairs[t], w, four);
             }
         }
         if (traits.max == 0)
@@ -64,6 +65,19 @@ SIMD void dot_words(struct traits traits, struct words words, int n, const int8_
     }
 }
 
+/* Of the first group: from token t on. */
+SIMD struct block block_from(const struct block *x, int t)
+{
+    return (struct block){x->q + t * GROUP, x->scale + t, x->sum + t, x->start + t};
+}
+
+/* Of the first group: one half, where that has a scale of its own. */
+SIMD struct block block_half(const struct block *x, int T, int half, int n_halves)
+{
+    return (struct block){x->q + half * 16, x->scale, x->sum + half * T,
+                          x->start + (n_halves == 2 ? (1 + half) * T : 0)};
+}
+
 /* Adds one group, or half a group where that has a scale of its own, of 16 rows to T tokens. */
 SIMD void tile_step(struct traits traits, int T, struct words words, struct f32x16 scale,
                     struct f32x16 base, const struct block *x, struct f32x16 *acc)
@@ -72,14 +86,16 @@ SIMD void tile_step(struct traits traits, int T, struct words words, struct f32x
 #pragma GCC unroll 16
     for (int begin = 0; begin < T; begin += TURNS) {
         const int n = T - begin < TURNS ? T - begin : TURNS;
+        const struct block here = block_from(x, begin);
         struct i32x16 sums[TURNS];
-        dot_words(traits, words, 8 / traits.n_scales, x->q + begin * GROUP, n, sums);
+        dot_words(traits, words, 8 / traits.n_scales, &here, n, sums);
 #pragma GCC unroll 16
         for (int t = 0; t < n; t++) {
             struct f32x16 *to = &acc[begin + t];
             struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sums[t]), scale);
-            *to = f32x16_fma(scaled, f32x16_set(x->scale[begin + t]), *to);
-            *to = f32x16_fma(base, f32x16_set(x->sum[begin + t]), *to);
+            *to = f32x16_fma(scaled, f32x16_set(here.scale[t]), *to);
+            if (traits.max > 0)
+                *to = f32x16_fma(base, f32x16_set(here.sum[t]), *to);
         }
     }
 }
@@ -89,24 +105,7 @@ SIMD void block_next_group(struct block *x, int T)
     x->q += T * GROUP;
     x->scale += T;
     x->sum += 2 * T;
-}
-
-/* One part of a unit of a stripe. */
-SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
-                    const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
-{
-    const struct traits traits = stripe_traits(type);
-#pragma GCC unroll 16
-    for (int g = 0; g < traits.n_groups; g++) {
-#pragma GCC unroll 16
-        for (int half = 0; half < traits.n_scales; half++) {
-            const int i = (part * traits.n_groups + g) * traits.n_scales + half;
-            struct block here = {x->q + half * 16, x->scale, x->sum + half * T};
-            struct words words = {false, type, body, part, g, half * 4};
-            tile_step(traits, T, words, scales->scale[i], scales->base[i], &here, acc);
-        }
-        block_next_group(x, T);
-    }
+    x->start += 3 * T;
 }
 
 SIMD void prefetch(const uint8_t *p, size_t n_bytes)
@@ -115,10 +114,32 @@ SIMD void prefetch(const uint8_t *p, size_t n_bytes)
         _mm_prefetch((const void *)((uintptr_t)p + i), _MM_HINT_T0);
 }
 
+/* One part of a unit of a stripe. */
+SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
+                    const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
+{
+    enum { AHEAD = 6144 };
+    const struct traits traits = stripe_traits(type);
+#pragma GCC unroll 16
+    for (int g = 0; g < traits.n_groups; g++) {
+        const int group = part * traits.n_groups + g;
+#pragma GCC unroll 8
+        for (int i = 0; i < traits.n_bits; i++)
+            prefetch(body + AHEAD + 64 * (group * traits.n_bits + i), 64);
+#pragma GCC unroll 16
+        for (int half = 0; half < traits.n_scales; half++) {
+            const int i = group * traits.n_scales + half;
+            struct block here = block_half(x, T, half, traits.n_scales);
+            struct words words = {false, type, body, part, g, half * 4};
+            tile_step(traits, T, words, scales->scale[i], scales->base[i], &here, acc);
+        }
+        block_next_group(x, T);
+    }
+}
+
 SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struct block x,
                       int n_units, struct f32x16 *acc)
 {
-    enum { AHEAD = 3072 };
     const struct traits traits = stripe_traits(type);
     const struct stripe_format *format = stripe_format(type);
     const size_t head_bytes = format->head_bytes, body_bytes = format->body_bytes;
@@ -127,7 +148,6 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
     for (int unit = 0; unit < n_units; unit++) {
         struct unit_scales scales;
         read_scales(type, head, &scales);
-        prefetch(body + AHEAD, body_bytes);
         for (int part = 0; part < traits.n_parts; part++)
             tile_part(type, T, body, part, &scales, &x, acc);
         head += head_bytes;

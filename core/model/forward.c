@@ -19,7 +19,7 @@
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
 
-enum { ALIGNMENT = 64, ACTIVATION_GROUP = 32, SUMS_PER_GROUP = 2 };
+enum { ALIGNMENT = 64, ACTIVATION_GROUP = 32, SUMS_PER_GROUP = 2, STARTS_PER_GROUP = 3 };
 
 /* Hands out pieces of one block. Without a block it only counts: the layout is run twice, first to
  * learn the size. */
@@ -56,6 +56,7 @@ static struct activations take_activations(struct arena *arena, int n, int n_in)
         .q = arena_take(arena, rows, n_groups, ACTIVATION_GROUP),
         .scale = arena_take(arena, rows, n_groups, sizeof(float)),
         .sum = arena_take(arena, rows, n_groups, SUMS_PER_GROUP * sizeof(float)),
+        .start = arena_take(arena, rows, n_groups, STARTS_PER_GROUP * sizeof(int32_t)),
     };
 }
 
@@ -340,8 +341,7 @@ static void last_norm_part(void *arg, int part, int n_parts, int thread)
         float *row = forward->last.x + (size_t)i * n_embd;
         forward_norm_row(forward, row, row, model->output_norm, model->output_norm_b);
     }
-    if (forward->wants_quantized)
-        activations_quantize(&forward->last, begin, end);
+    forward_quantize_part(forward, &forward->last, begin, end, 0, forward->last.n_in);
 }
 
 static void finish_logits(const struct products *products, const struct product *product,
@@ -352,7 +352,7 @@ static void finish_logits(const struct products *products, const struct product 
     float cap = shape->logit_soft_cap;
     for (int t = 0; t < products->in->n_tokens; t++) {
         float *row = product->y + (size_t)t * (size_t)product->w->n_out;
-        for (int i = row_begin; i < row_end; i++)
+        for (int i = row_begin; i < row_end && shape->logit_scale != 1; i++)
             row[i] /= shape->logit_scale;
         for (int i = row_begin; i < row_end && cap > 0; i++)
             row[i] = cap * tanhf(row[i] / cap);

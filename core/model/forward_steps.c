@@ -152,8 +152,7 @@ static void norm_part(void *arg, int part, int n_parts, int thread)
         size_t row = (size_t)t * n_embd;
         forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
     }
-    if (forward->wants_quantized)
-        activations_quantize(job->to, begin, end);
+    forward_quantize_part(forward, job->to, begin, end, 0, job->to->n_in);
 }
 
 void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b)
@@ -163,18 +162,26 @@ void forward_norm(struct forward *forward, enum forward_input to, const float *w
                     forward_token_parts(forward, forward->n_tokens));
 }
 
-static void quantize_part(void *arg, int part, int n_parts, int thread)
+void forward_quantize_part(const struct forward *forward, struct activations *in, int token_begin,
+                           int token_end, int begin, int end)
+{
+    if (forward->wants_quantized)
+        activations_quantize(in, (struct activations_part){token_begin, token_end, begin, end});
+}
+
+static void quantize_tokens(void *arg, int part, int n_parts, int thread)
 {
     (void)thread;
     struct activations *in = arg;
-    activations_quantize(in, forward_part_begin(in->n_tokens, part, n_parts),
-                         forward_part_begin(in->n_tokens, part + 1, n_parts));
+    activations_quantize(in, (struct activations_part){
+                                 forward_part_begin(in->n_tokens, part, n_parts),
+                                 forward_part_begin(in->n_tokens, part + 1, n_parts), 0, in->n_in});
 }
 
 void forward_quantize(struct forward *forward, struct activations *in)
 {
     if (forward->wants_quantized)
-        thread_pool_run(forward->pool, quantize_part, in,
+        thread_pool_run(forward->pool, quantize_tokens, in,
                         forward_token_parts(forward, in->n_tokens));
 }
 

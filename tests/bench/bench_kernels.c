@@ -67,8 +67,8 @@ static void *take(size_t bytes)
 static struct activations take_activations(int n_tokens, int n_in)
 {
     size_t n = (size_t)n_tokens * (size_t)n_in;
-    struct activations in = {n_tokens, n_in,        take(n * sizeof(float)),
-                             take(n),  take(n / 8), take(n / 4)};
+    struct activations in = {n_tokens,    n_in,        take(n * sizeof(float)), take(n),
+                             take(n / 8), take(n / 4), take(n / 8 * 3)};
     for (size_t i = 0; i < n; i++)
         in.x[i] = (float)(rand() % 2001 - 1000) * 1e-3f;
     return in;
@@ -80,6 +80,7 @@ static void give_activations(struct activations *in)
     free(in->q);
     free(in->scale);
     free(in->sum);
+    free(in->start);
 }
 
 /* Seconds of one product. The best of many short runs counts: other programs disturb the rest. */
@@ -98,7 +99,7 @@ static double measure(enum tensor_type type, const struct shape *shape, const ui
         if (matmul_wants_stripes(type)) /* any bits will do */
             w.stripes = w.data;
         if (matmul_wants_quantized(type))
-            activations_quantize(&in, 0, n_tokens);
+            activations_quantize(&in, (struct activations_part){0, n_tokens, 0, in.n_in});
         for (int slice = 0; slice < N_SLICES; slice++) {
             int64_t begin = thread_now_ns();
             matmul_rows(&w, NULL, &in, y, (size_t)shape->n_out, slice * n_rows,

@@ -135,6 +135,7 @@ static struct activations new_activations(int n_tokens, int n_in)
         .q = take(n_groups * 32),
         .scale = take(n_groups * sizeof(float)),
         .sum = take(n_groups * 2 * sizeof(float)),
+        .start = take(n_groups * 3 * sizeof(int32_t)),
     };
 }
 
@@ -144,6 +145,7 @@ static void free_activations(struct activations *in)
     give(in->q);
     give(in->scale);
     give(in->sum);
+    give(in->start);
 }
 
 /* Numbers that 8 bits hold exactly, whose 32 neighbours include the largest: then a product has
@@ -167,8 +169,10 @@ static void multiply(const struct matrix *w, const float *bias, struct activatio
     size_t stride = (size_t)w->n_out + 3;
     int middle = w->n_out / 2;
     if (matmul_wants_quantized(w->type)) {
-        activations_quantize(in, in->n_tokens / 2, in->n_tokens);
-        activations_quantize(in, 0, in->n_tokens / 2);
+        int half = in->n_tokens / 2, middle_group = in->n_in / 64 * 32;
+        activations_quantize(in, (struct activations_part){half, in->n_tokens, 0, in->n_in});
+        activations_quantize(in, (struct activations_part){0, half, middle_group, in->n_in});
+        activations_quantize(in, (struct activations_part){0, half, 0, middle_group});
     }
     matmul_rows(w, bias, in, y, stride, 0, middle, scratch);
     matmul_rows(w, bias, in, y, stride, middle, w->n_out, scratch);
@@ -359,7 +363,7 @@ static void test_two_threads(void **state)
         float *y = take(N_TOKENS * (N_OUT + 3) * sizeof *y);
         fill_exact(&in);
         if (matmul_wants_quantized(w.type))
-            activations_quantize(&in, 0, N_TOKENS);
+            activations_quantize(&in, (struct activations_part){0, N_TOKENS, 0, N_IN});
         size_t n_scratch = matmul_scratch_bytes(N_IN, N_TOKENS);
         struct half first = {&w, &in, y, 0, N_OUT / 2, take(n_scratch)};
         struct half second = {&w, &in, y, N_OUT / 2, N_OUT, take(n_scratch)};
