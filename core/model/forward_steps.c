@@ -7,7 +7,7 @@
 #include "core/model/forward_state.h"
 
 enum {
-    /* Rows of a tile: kernels work on several rows at once. */
+    /* Rows of a tile: kernels work on several rows at once, and groups of inputs share a scale. */
     TILE_MULTIPLE = 32,
 };
 
@@ -185,6 +185,13 @@ void forward_quantize(struct forward *forward, struct activations *in)
                         forward_token_parts(forward, in->n_tokens));
 }
 
+/* At once, by the thread that has just computed these: rows of a tile are whole groups. */
+static void quantize_hidden(const struct products *products, int row_begin, int row_end)
+{
+    struct forward *forward = products->forward;
+    forward_quantize_part(forward, &forward->hidden, 0, products->in->n_tokens, row_begin, row_end);
+}
+
 static void finish_gelu(const struct products *products, const struct product *product,
                         int row_begin, int row_end, void *scratch)
 {
@@ -192,6 +199,7 @@ static void finish_gelu(const struct products *products, const struct product *p
     size_t n_ff = (size_t)product->w->n_out;
     for (int t = 0; t < products->in->n_tokens; t++)
         kernels->gelu(product->y + (size_t)t * n_ff + (size_t)row_begin, row_end - row_begin);
+    quantize_hidden(products, row_begin, row_end);
 }
 
 /* The product was gate; the same rows of up follow, then both become one. */
@@ -211,6 +219,7 @@ static void finish_gated(const struct products *products, const struct product *
         else
             kernels->gelu_mul(product->y + at, forward->up + at, row_end - row_begin);
     }
+    quantize_hidden(products, row_begin, row_end);
 }
 
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer)
@@ -227,7 +236,6 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
         .n_list = 1,
     };
     forward_multiply(&products);
-    forward_quantize(forward, &forward->hidden);
     forward_add_product(forward, &forward->hidden, &layer->down, layer->down_b,
                         layer->post_ffn_norm);
 }
