@@ -303,12 +303,20 @@ def run_cases(test, script, *args, node="node"):
     test.assertTrue(cases, done.stderr)
 
 
+def tests_among(outcomes):
+    """What failed or was skipped can be a whole class, too, whose tests did not run, or a part of a
+    test."""
+    return {getattr(test, "test_case", test) for test, _ in outcomes
+            if isinstance(test, unittest.TestCase)}
+
+
 def main():
     result = unittest.main(exit=False, verbosity=2).result
     for reason in dict.fromkeys(reason for _, reason in result.skipped):
         print(f"skipped: {reason}")
     n_failed = len(result.failures) + len(result.errors)
     n_skipped = len(result.skipped)
-    print(f"{result.testsRun - n_failed - n_skipped} passed, {n_failed} failed"
+    n_other = len(tests_among(result.failures + result.errors + result.skipped))
+    print(f"{result.testsRun - n_other} passed, {n_failed} failed"
           + (f", {n_skipped} skipped" if n_skipped else ""))
     sys.exit(n_failed != 0)
