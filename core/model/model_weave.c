@@ -145,14 +145,14 @@ static bool weave(struct model *model, struct gguf *file, struct thread_pool *po
     char *scratch = malloc(scratch_bytes * (size_t)thread_pool_size(pool));
     if (scratch == NULL)
         return err_no_memory(err, "reading the model");
-    bool is_woven = reserve(model, n_bytes, err);
-    if (is_woven) {
+    bool ok = reserve(model, n_bytes, err);
+    if (ok) {
         struct weave_job job = {
             .file = file, .to = model->stripes, .scratch = scratch, .scratch_bytes = scratch_bytes};
-        is_woven = weave_all(model, file, pool, &job, err);
+        ok = weave_all(model, file, pool, &job, err);
     }
     free(scratch);
-    return is_woven;
+    return ok;
 }
 
 bool model_weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)

@@ -11,7 +11,6 @@
 
 #include "core/base/clock.h"
 #include "core/gguf/gguf.h"
-#include "core/text/grammar.h"
 
 enum { MAX_REQUESTS = 512, MAX_SESSIONS = 4096, MAX_PIECES = 8, TICK_NS = 500 * 1000 };
 
@@ -248,23 +247,6 @@ const struct engine_info *engine_info(const struct engine *engine)
 const struct tokenizer *engine_tokenizer(const struct engine *engine)
 {
     return engine->tokenizer;
-}
-
-void engine_request_init(struct engine_request *request)
-{
-    *request = (struct engine_request){0};
-    token_list_init(&request->tokens);
-}
-
-void engine_request_done(struct engine_request *request)
-{
-    token_list_done(&request->tokens);
-    grammar_free(&request->grammar);
-    for (int i = 0; i < request->n_stops; i++)
-        free(request->stops[i]);
-    free(request->stops);
-    free(request->biases);
-    engine_request_init(request);
 }
 
 static bool check_request(const struct engine *engine, const struct engine_request *request,

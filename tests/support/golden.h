@@ -48,6 +48,9 @@ struct golden_model {
 enum { GOLDEN_N_MODELS = 21, GOLDEN_N_DEEP = 9 };
 extern const struct golden_model golden_models[GOLDEN_N_MODELS];
 
+/* The set-up of a group of tests: the best kernels of this CPU, or those that are forced. */
+int golden_select_kernels(void **state);
+
 void golden_open_threads(struct golden_subject *subject, const char *name, int n_threads);
 /* With one thread: models this small spend their time in barriers. */
 void golden_open(struct golden_subject *subject, const char *name);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/kernels/kernels.h"
 #include "tests/support/check.h"
 #include "tests/support/golden.h"
 
@@ -175,12 +174,6 @@ static void test_rewind(void **state)
     }
 }
 
-static int select_best_kernels(void **state)
-{
-    (void)state;
-    return kernels_select(NULL, NULL) ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,5 +183,5 @@ int main(void)
         cmocka_unit_test(test_only_wanted_logits),
         cmocka_unit_test(test_rewind),
     };
-    return cmocka_run_group_tests(tests, select_best_kernels, NULL);
+    return cmocka_run_group_tests(tests, golden_select_kernels, NULL);
 }

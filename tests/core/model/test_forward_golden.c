@@ -247,12 +247,6 @@ static void test_threads(void **state)
     }
 }
 
-static int select_best_kernels(void **state)
-{
-    (void)state;
-    return kernels_select(NULL, NULL) ? 0 : -1;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,5 +258,5 @@ int main(void)
         cmocka_unit_test(test_rounded_caches),
         cmocka_unit_test(test_threads),
     };
-    return cmocka_run_group_tests(tests, select_best_kernels, NULL);
+    return cmocka_run_group_tests(tests, golden_select_kernels, NULL);
 }
