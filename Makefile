@@ -57,7 +57,7 @@ SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 NUMERIC  := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/% session/% engine/%),$(TEST_BIN))
 chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
 UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
-            $(foreach isa,scalar avx2 avx512 vbmi amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
+            $(foreach isa,scalar avx2 avxvnni avx512 vbmi amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
@@ -111,12 +111,14 @@ deps-%:
 # Instruction sets are set on these objects alone: everything else is plain x86-64, and which of
 # them runs is decided at start.
 ISA_AVX2   := -mavx2 -mfma -mf16c
+ISA_AVXVNNI := $(ISA_AVX2) -mavxvnni
 ISA_AVX512 := $(ISA_AVX2) -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni \
               -mprefer-vector-width=512
 ISA_VBMI   := $(ISA_AVX512) -mavx512vbmi
 ISA_AMX    := $(ISA_AVX512) -mamx-tile -mamx-int8
 ifeq ($(shell uname -m),x86_64)
 $(BUILD)/core/kernels/%_avx2.o: STD += $(ISA_AVX2)
+$(BUILD)/core/kernels/%_avxvnni.o: STD += $(ISA_AVXVNNI)
 $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
 $(BUILD)/core/kernels/%_vbmi.o: STD += $(ISA_VBMI)
 $(BUILD)/core/kernels/%_amx.o: STD += $(ISA_AMX)
@@ -228,7 +230,7 @@ run-threaded:
 FUZZ_SECONDS ?= 60
 FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-Wall \
         EXTRA='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
-        LESS_EXTRA=-fno-sanitize=all LESS_TOO='kernels_avx2 kernels_avx512'
+        LESS_EXTRA=-fno-sanitize=all LESS_TOO='kernels_avx2 kernels_avxvnni kernels_avx512'
 fuzz: deps-lint ## libFuzzer on everything that parses (FUZZ_SECONDS=60 for each target)
 	@$(MAKE) $(FUZZ) fuzz-bins
 	@$(MAKE) $(FUZZ) run-fuzz

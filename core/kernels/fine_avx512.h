@@ -1,6 +1,6 @@
 /* fine_avx512.h - products of signed bytes with numbers of 15 bits, for AVX-512 VNNI.
  *
- * The same words as fine_avx2.h; what a word means is said here. Included only by files that end in
+ * The same words as fine_ymm.h; what a word means is said here. Included only by files that end in
  * _avx512.c. */
 #ifndef CORE_KERNELS_FINE_AVX512_H
 #define CORE_KERNELS_FINE_AVX512_H

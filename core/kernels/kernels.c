@@ -12,8 +12,8 @@
 const struct kernels *kernels = &kernels_scalar;
 
 /* Best first. */
-static const struct kernels *const tables[] = {&kernels_amx, &kernels_vbmi, &kernels_avx512,
-                                               &kernels_avx2, &kernels_scalar};
+static const struct kernels *const tables[] = {&kernels_amx,     &kernels_vbmi, &kernels_avx512,
+                                               &kernels_avxvnni, &kernels_avx2, &kernels_scalar};
 static const int n_tables = sizeof tables / sizeof tables[0];
 
 /* Clang 14 knows no name for it in __builtin_cpu_supports. */
@@ -21,6 +21,13 @@ static bool cpu_has_f16c(void)
 {
     unsigned int eax, ebx, ecx, edx;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+/* Nor for this one. */
+static bool cpu_has_avxvnni(void)
+{
+    unsigned int eax, ebx, ecx, edx;
+    return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & bit_AVXVNNI) != 0;
 }
 
 /* The compiler's run-time check also asks whether the system saves the wide registers. */
@@ -37,6 +44,8 @@ static bool cpu_runs(enum kernels_isa isa)
         return true;
     case KERNELS_AVX2:
         return has_avx2;
+    case KERNELS_AVXVNNI:
+        return has_avx2 && cpu_has_avxvnni();
     case KERNELS_AVX512:
         return has_avx512;
     case KERNELS_VBMI:
@@ -68,7 +77,7 @@ bool kernels_select(const char *forced_name, struct err *err)
         return true;
     }
     return err_set(err, ERR_INVALID,
-                   "no kernels are named \"%s\": use scalar, avx2, avx512, vbmi or amx",
+                   "no kernels are named \"%s\": use scalar, avx2, avxvnni, avx512, vbmi or amx",
                    forced_name);
 }
 

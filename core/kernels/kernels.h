@@ -15,7 +15,15 @@
 
 struct err;
 
-enum kernels_isa { KERNELS_SCALAR, KERNELS_AVX2, KERNELS_AVX512, KERNELS_VBMI, KERNELS_AMX };
+/* Each runs wherever those after it do, but for AVX-VNNI, which not all with AVX-512 have. */
+enum kernels_isa {
+    KERNELS_SCALAR,
+    KERNELS_AVX2,
+    KERNELS_AVXVNNI,
+    KERNELS_AVX512,
+    KERNELS_VBMI,
+    KERNELS_AMX
+};
 
 /* How one row of the KV cache stores its numbers. Q8: int8 with one float scale per row and head,
  * x ~= q * scale, scale = max|x| / 127. */
@@ -67,7 +75,7 @@ struct attention_state {
 
 struct kernels {
     enum kernels_isa isa;
-    const char *name; /* "scalar", "avx2", "avx512", "vbmi", "amx" */
+    const char *name; /* "scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx" */
 
     /* y_i = x_i * w_i / sqrt(mean(x^2) + eps)                     RMSNorm, arXiv 1910.07467 */
     void (*rms_norm)(float *y, const float *x, const float *w, int n, float eps);
@@ -115,8 +123,8 @@ struct kernels {
 extern const struct kernels *kernels;
 
 /* Chooses the best table that this CPU runs; the environment variable SINKD_KERNELS=scalar|avx2|
- * avx512|vbmi|amx forces one (ERR_UNSUPPORTED when the CPU cannot run it, ERR_INVALID for another
- * name). Call once at start, before any thread. Tests may call it again. */
+ * avxvnni|avx512|vbmi|amx forces one (ERR_UNSUPPORTED when the CPU cannot run it, ERR_INVALID for
+ * another name). Call once at start, before any thread. Tests may call it again. */
 bool kernels_select(const char *forced_name, struct err *err);
 
 /* Bytes of one stored element; the scale of KV_Q8 is apart. */

@@ -1,4 +1,6 @@
-#include "core/kernels/fine_avx2.h"
+#include "core/kernels/simd_avx2.h"
+
+#include "core/kernels/fine_ymm.h"
 
 #include "core/kernels/attention_q8_vector.h"
 #include "core/kernels/kernels_vector.h"

@@ -10,6 +10,7 @@
 
 extern const struct kernels kernels_scalar;
 extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avxvnni;
 extern const struct kernels kernels_avx512;
 /* kernels_avx512, products apart: see grid_vbmi.h and panel_amx.h */
 extern const struct kernels kernels_vbmi;

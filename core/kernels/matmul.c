@@ -18,6 +18,8 @@ static const struct matmul_isa *isa_now(void)
     switch (kernels->isa) {
     case KERNELS_AVX2:
         return &matmul_avx2;
+    case KERNELS_AVXVNNI:
+        return &matmul_avxvnni;
     case KERNELS_AVX512:
     case KERNELS_VBMI:
         return &matmul_avx512;
@@ -34,7 +36,7 @@ static int blas_min_tokens(void)
 {
     if (!blas_is_open() || kernels->isa >= KERNELS_AVX512)
         return INT_MAX;
-    return kernels->isa == KERNELS_AVX2 ? 48 : 4;
+    return kernels->isa == KERNELS_SCALAR ? 4 : 48;
 }
 
 static int is_float(enum tensor_type type)

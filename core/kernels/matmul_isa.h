@@ -31,6 +31,7 @@ struct matmul_isa {
 };
 
 extern const struct matmul_isa matmul_avx2;
+extern const struct matmul_isa matmul_avxvnni;
 extern const struct matmul_isa matmul_avx512;
 extern const struct matmul_isa matmul_amx;
 

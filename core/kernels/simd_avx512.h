@@ -1,6 +1,6 @@
 /* simd_avx512.h - vectors of 64 bytes for AVX-512 F, BW, VL, DQ and VNNI.
  *
- * The same small vocabulary as simd_avx2.h, so that the kernels (*_vector.h) are written once. What
+ * The same small vocabulary as simd_ymm.h, so that the kernels (*_vector.h) are written once. What
  * a word means is said here. Included only by files that end in _avx512.c. */
 #ifndef CORE_KERNELS_SIMD_AVX512_H
 #define CORE_KERNELS_SIMD_AVX512_H

@@ -173,7 +173,7 @@ static void measure_attention(enum kv_type type)
 
 int main(int argc, char **argv)
 {
-    static const char *const isas[] = {"scalar", "avx2", "avx512", "vbmi", "amx"};
+    static const char *const isas[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
     static const enum tensor_type types[] = {
         TENSOR_Q4_0,    TENSOR_Q8_0,   TENSOR_Q4_K,    TENSOR_Q6_K,  TENSOR_Q5_K,
         TENSOR_Q2_K,    TENSOR_Q3_K,   TENSOR_Q4_1,    TENSOR_Q5_0,  TENSOR_Q5_1,

@@ -3,10 +3,9 @@
  *     bench_limits [THREADS]
  *
  * Memory: each thread adds up its own part of a gigabyte. Products: the instructions that the
- * kernels are made of, on registers alone. The best of several runs. */
+ * kernels in use are made of, on registers alone. The best of several runs. */
 #include <immintrin.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/cpu_quota.h"
+#include "core/kernels/kernels.h"
 
 enum { MAX_THREADS = 256, N_RUNS = 5, CHAINS = 8, N_PRODUCTS = 20 << 20 };
 static const size_t MEMORY = (size_t)1 << 30;
@@ -25,6 +25,13 @@ struct share {
     uint64_t sum; /* so that the work is not left out */
 };
 
+__attribute__((target("avx2"))) static uint64_t sum_words(__m256i a)
+{
+    uint64_t out[4];
+    _mm256_storeu_si256((__m256i *)out, a);
+    return out[0] + out[1] + out[2] + out[3];
+}
+
 __attribute__((target("avx2"))) static void *read_memory(void *arg)
 {
     struct share *share = arg;
@@ -34,10 +41,8 @@ __attribute__((target("avx2"))) static void *read_memory(void *arg)
         for (size_t j = 0; j < 4; j++)
             sums[j] = _mm256_add_epi64(
                 sums[j], _mm256_loadu_si256((const __m256i *)(share->words + i + 4 * j)));
-    uint64_t out[4];
-    _mm256_storeu_si256((__m256i *)out, _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]),
-                                                         _mm256_add_epi64(sums[2], sums[3])));
-    share->sum = out[0] + out[1] + out[2] + out[3];
+    share->sum = sum_words(
+        _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3])));
     return NULL;
 }
 
@@ -58,6 +63,23 @@ __attribute__((target("avx512f,avx512bw,avx512vnni"))) static void *multiply_avx
     return NULL;
 }
 
+__attribute__((target("avxvnni"))) static void *multiply_avxvnni(void *arg)
+{
+    struct share *share = arg;
+    __m256i sums[CHAINS], u = _mm256_set1_epi8(3), s = _mm256_set1_epi8((char)share->n_words);
+    for (int j = 0; j < CHAINS; j++)
+        sums[j] = _mm256_set1_epi32(j);
+    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < CHAINS; j++)
+            sums[j] = _mm256_dpbusd_avx_epi32(sums[j], u, s);
+        __asm__ volatile("" : "+x"(u));
+    }
+    for (int j = 0; j < CHAINS; j++)
+        share->sum += sum_words(sums[j]);
+    return NULL;
+}
+
 __attribute__((target("avx2"))) static void *multiply_avx2(void *arg)
 {
     struct share *share = arg;
@@ -71,12 +93,24 @@ __attribute__((target("avx2"))) static void *multiply_avx2(void *arg)
             __asm__ volatile("" : "+x"(u));
         }
     }
-    uint64_t out[4];
-    for (int j = 0; j < CHAINS; j++) {
-        _mm256_storeu_si256((__m256i *)out, sums[j]);
-        share->sum += out[0] + out[1] + out[2] + out[3];
-    }
+    for (int j = 0; j < CHAINS; j++)
+        share->sum += sum_words(sums[j]);
     return NULL;
+}
+
+struct product {
+    const char *name;
+    void *(*multiply)(void *);
+    int n_products; /* of one instruction, or of two where sums need one of their own */
+};
+
+static struct product product_of(enum kernels_isa isa)
+{
+    if (isa >= KERNELS_AVX512)
+        return (struct product){"AVX-512 VNNI", multiply_avx512, 64};
+    if (isa == KERNELS_AVXVNNI)
+        return (struct product){"AVX-VNNI", multiply_avxvnni, 32};
+    return (struct product){"AVX2", multiply_avx2, 32};
 }
 
 /* Seconds of the fastest run of all threads together. */
@@ -103,7 +137,8 @@ int main(int argc, char **argv)
     struct share shares[MAX_THREADS] = {{0}};
     uint64_t *memory =
         mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (n_threads < 1 || n_threads > MAX_THREADS || memory == MAP_FAILED) {
+    if (n_threads < 1 || n_threads > MAX_THREADS || memory == MAP_FAILED ||
+        !kernels_select(NULL, NULL)) {
         fprintf(stderr, "usage: bench_limits [1 .. %d threads]; needs 1 GB\n", (int)MAX_THREADS);
         return 2;
     }
@@ -113,14 +148,12 @@ int main(int argc, char **argv)
         size_t n_words = MEMORY / sizeof *memory / (size_t)n_threads;
         shares[i] = (struct share){memory + n_words * (size_t)i, n_words, 0};
     }
-    __builtin_cpu_init();
     printf("%d threads: memory %.1f GB/s", n_threads,
            (double)MEMORY / fastest(read_memory, shares, n_threads) * 1e-9);
-    bool has_vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
-    double n_operations = 2.0 * (has_vnni ? 64 : 32) * N_PRODUCTS * n_threads;
-    double seconds = fastest(has_vnni ? multiply_avx512 : multiply_avx2, shares, n_threads);
-    printf(", 8-bit products (%s) %.0f GOP/s\n", has_vnni ? "AVX-512 VNNI" : "AVX2",
-           n_operations / seconds * 1e-9);
+    struct product product = product_of(kernels->isa);
+    double n_operations = 2.0 * product.n_products * N_PRODUCTS * n_threads;
+    printf(", 8-bit products (%s) %.0f GOP/s\n", product.name,
+           n_operations / fastest(product.multiply, shares, n_threads) * 1e-9);
     munmap(memory, MEMORY);
     return 0;
 }

@@ -155,8 +155,10 @@ def kernel_tables(args):
 
 
 def best_isa():
-    flags = next(line for line in open('/proc/cpuinfo') if line.startswith('flags'))
-    return 'avx512' if 'avx512_vnni' in flags else 'avx2' if 'avx2' in flags else 'scalar'
+    flags = next(line for line in open('/proc/cpuinfo') if line.startswith('flags')).split()
+    flag_of = {'avx512': 'avx512_vnni', 'avxvnni': 'avx_vnni', 'avx2': 'avx2'}
+    best = next((isa for isa, flag in flag_of.items() if flag in flags), 'scalar')
+    return os.environ.get('SINKD_KERNELS', best)
 
 
 def machine():

@@ -10,7 +10,7 @@
 int run_with_each_isa(const struct isa_check *checks, int n_checks, const struct CMUnitTest *others,
                       int n_others)
 {
-    static const char *const isas[] = {"scalar", "avx2", "avx512", "vbmi", "amx"};
+    static const char *const isas[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
     enum { N_ISAS = sizeof isas / sizeof isas[0], NAME_BYTES = 64 };
     const int n = n_checks * N_ISAS;
     struct CMUnitTest *tests = calloc((size_t)(n_others + n), sizeof *tests);

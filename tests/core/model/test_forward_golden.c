@@ -113,7 +113,7 @@ static void expect_golden(const struct golden_subject *subject, const char *mode
                  subject->name, mode, kernels->name, gap.logits, gap.losses, bound);
 }
 
-static const char *const kernel_names[] = {"scalar", "avx2", "avx512", "vbmi", "amx"};
+static const char *const kernel_names[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
 
 /* All that this CPU runs, then the best. */
 static void for_all_kernels(void (*check)(void))

@@ -266,7 +266,7 @@ static double bound_of(int which)
 
 static void check_format(int which)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "vbmi", "amx"};
+    static const char *const names[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
     enum { N = N_TOKENS * VOCAB };
     float expected[N], logits[N];
     struct pair pair;

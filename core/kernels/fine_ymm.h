@@ -1,12 +1,10 @@
-/* fine_avx2.h - products of signed bytes with numbers of 15 bits, for AVX2: as 16 bits both, in
+/* fine_ymm.h - products of signed bytes with numbers of 15 bits, for AVX2: as 16 bits both, in
  * pairs.
  *
- * The same words as fine_avx512.h, where their meaning is said. Included only by files that end in
- * _avx2.c. */
-#ifndef CORE_KERNELS_FINE_AVX2_H
-#define CORE_KERNELS_FINE_AVX2_H
-
-#include "core/kernels/simd_avx2.h"
+ * The same words as fine_avx512.h, where their meaning is said. Included after simd_avx2.h or
+ * simd_avxvnni.h. */
+#ifndef CORE_KERNELS_FINE_YMM_H
+#define CORE_KERNELS_FINE_YMM_H
 
 enum fine_sign { FINE_ANY, FINE_POSITIVE };
 enum { FINE_MAX = 127 * 257, FINE_WORD_BYTES = 128 };
@@ -43,12 +41,6 @@ SIMD struct fine_sum fine_sum_start(enum fine_sign sign, int sum)
     (void)sign;
     (void)sum;
     return (struct fine_sum){i32x16_zero()};
-}
-
-SIMD struct i32x16 i32x16_dot_pairs(struct i32x16 acc, struct u8x64 a, struct u8x64 b)
-{
-    return (struct i32x16){_mm256_add_epi32(acc.low, _mm256_madd_epi16(a.low, b.low)),
-                           _mm256_add_epi32(acc.high, _mm256_madd_epi16(a.high, b.high))};
 }
 
 SIMD void fine_dots(enum fine_sign sign, int H, const uint8_t *word_a, const uint8_t *word_b,
