@@ -53,11 +53,14 @@ E2E       := $(wildcard tests/e2e/test_*.py)
 PRELOADS  := $(PRELOAD_SRC:%.c=$(BUILD)/%.so)
 SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 
-# What `make test` runs once with each set of kernels that this CPU has, not once in all.
-NUMERIC  := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/% session/% engine/%),$(TEST_BIN))
+# What `make test` runs once with each set of kernels that this CPU has, not once in all. Sets that
+# differ from the one before in products alone, which are compared there, leave what is above out.
+PRODUCTS := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/%),$(TEST_BIN))
+NUMERIC  := $(PRODUCTS) $(filter $(addprefix $(BUILD)/tests/core/,session/% engine/%),$(TEST_BIN))
 chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
 UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
-            $(foreach isa,scalar avx2 avxvnni avx512 vbmi amx,-k $(isa) $(call chosen,$(NUMERIC))) -k auto
+            $(foreach isa,scalar avx2 avx512 amx,-k $(isa) $(call chosen,$(NUMERIC))) \
+            $(foreach isa,avxvnni vbmi,-k $(isa) $(call chosen,$(PRODUCTS))) -k auto
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
@@ -84,7 +87,7 @@ test: deps-test ## install what is missing, build, run all tests (TESTS=text pic
 	@$(MAKE) all unit-bins
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(UNIT_RUN) $(E2E_RUN)
 
-test-unit: unit-bins ## the unit tests, numeric ones once per kernel set
+test-unit: unit-bins ## the unit tests, numeric ones per kernel set
 	@tests/run-tests $(UNIT_RUN)
 
 test-e2e: all $(PRELOADS) ## the daemon with a tiny model against real clients

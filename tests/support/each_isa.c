@@ -3,16 +3,30 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/err.h"
 #include "core/kernels/kernels.h"
 
+int isas_to_check(const char *out[MAX_ISAS])
+{
+    static const char *const all[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
+    _Static_assert(sizeof all / sizeof all[0] == MAX_ISAS, "room for all");
+    const char *forced = getenv("SINKD_KERNELS");
+    if (forced != NULL) {
+        out[0] = forced;
+        return 1;
+    }
+    memcpy(out, all, sizeof all);
+    return MAX_ISAS;
+}
+
 int run_with_each_isa(const struct isa_check *checks, int n_checks, const struct CMUnitTest *others,
                       int n_others)
 {
-    static const char *const isas[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
-    enum { N_ISAS = sizeof isas / sizeof isas[0], NAME_BYTES = 64 };
-    const int n = n_checks * N_ISAS;
+    enum { NAME_BYTES = 64 };
+    const char *isas[MAX_ISAS];
+    const int n_isas = isas_to_check(isas), n = n_checks * n_isas;
     struct CMUnitTest *tests = calloc((size_t)(n_others + n), sizeof *tests);
     char(*names)[NAME_BYTES] = calloc((size_t)n, sizeof *names);
     if (tests == NULL || names == NULL)
@@ -20,8 +34,8 @@ int run_with_each_isa(const struct isa_check *checks, int n_checks, const struct
     for (int i = 0; i < n_others; i++)
         tests[i] = others[i];
     for (int i = 0; i < n; i++) {
-        const char *isa = isas[i % N_ISAS];
-        const struct isa_check *check = &checks[i / N_ISAS];
+        const char *isa = isas[i % n_isas];
+        const struct isa_check *check = &checks[i / n_isas];
         snprintf(names[i], sizeof names[i], "%s: %s", isa, check->name);
         tests[n_others + i] =
             (struct CMUnitTest){names[i], check->run, NULL, NULL, (void *)(uintptr_t)isa};

@@ -1,10 +1,16 @@
-/* each_isa.h - checks that run once with the kernels of each instruction set. */
+/* each_isa.h - checks that run once with the kernels of each instruction set, or with those alone
+ * that SINKD_KERNELS forces. */
 #ifndef TESTS_SUPPORT_EACH_ISA_H
 #define TESTS_SUPPORT_EACH_ISA_H
 
 #include <stdbool.h>
 
 #include "tests/support/check.h"
+
+enum { MAX_ISAS = 6 };
+
+/* Their names; returns how many. This CPU may lack some. */
+int isas_to_check(const char *out[MAX_ISAS]);
 
 struct isa_check {
     const char *name;

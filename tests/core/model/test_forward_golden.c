@@ -9,6 +9,7 @@
 #include "core/base/err.h"
 #include "core/kernels/kernels.h"
 #include "tests/support/check.h"
+#include "tests/support/each_isa.h"
 #include "tests/support/golden.h"
 
 enum { N_POSITIONS = 12, LONG = 400 };
@@ -113,18 +114,14 @@ static void expect_golden(const struct golden_subject *subject, const char *mode
                  subject->name, mode, kernels->name, gap.logits, gap.losses, bound);
 }
 
-static const char *const kernel_names[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
-
-/* All that this CPU runs, then the best. */
+/* All that this CPU runs or the one that is forced, then the usual one. */
 static void for_all_kernels(void (*check)(void))
 {
-    for (size_t i = 0; i < sizeof kernel_names / sizeof kernel_names[0]; i++) {
-        struct err err = {0};
-        if (kernels_select(kernel_names[i], &err))
+    const char *isas[MAX_ISAS];
+    const int n_isas = isas_to_check(isas);
+    for (int i = 0; i < n_isas; i++)
+        if (select_isa(isas[i]))
             check();
-        else
-            print_message("skipped: %s\n", err.text);
-    }
     assert_true(kernels_select(NULL, NULL));
 }
 

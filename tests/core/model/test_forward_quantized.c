@@ -18,6 +18,7 @@
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
 #include "tests/support/check.h"
+#include "tests/support/each_isa.h"
 #include "tests/support/gguf_builder.h"
 
 /* Rows are whole blocks of the longest, 256. */
@@ -43,7 +44,7 @@ enum { N_FORMATS = sizeof formats / sizeof formats[0], MIXED = N_FORMATS };
 
 static uint32_t random_state;
 
-static uint32_t random_bits(void)
+static uint32_t random_word(void)
 {
     random_state = random_state * 1664525 + 1013904223;
     return random_state >> 8;
@@ -51,7 +52,7 @@ static uint32_t random_bits(void)
 
 static float random_level(void)
 {
-    return (float)random_bits() * 0x1p-23F - 1;
+    return (float)random_word() * 0x1p-23F - 1;
 }
 
 /* Weights in one type, and the same numbers as floats. */
@@ -120,7 +121,7 @@ static struct weights new_weights(const struct format *format, size_t n_in, size
         fill_floats(&weights, (float)wanted);
     } else {
         for (size_t i = 0; i < weights.n_bytes; i++)
-            weights.blocks[i] = (uint8_t)(random_bits() >> 16);
+            weights.blocks[i] = (uint8_t)(random_word() >> 16);
         scale_blocks(&weights, 1, 0);
         dequantize_row(format->type, weights.blocks, weights.floats, weights.n);
         scale_blocks(&weights, (float)(wanted / deviation(weights.floats, weights.n)), 0.5F);
@@ -266,7 +267,8 @@ static double bound_of(int which)
 
 static void check_format(int which)
 {
-    static const char *const names[] = {"scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx"};
+    const char *isas[MAX_ISAS];
+    const int n_isas = isas_to_check(isas);
     enum { N = N_TOKENS * VOCAB };
     float expected[N], logits[N];
     struct pair pair;
@@ -276,8 +278,8 @@ static void check_format(int which)
     run(&pair.floats, expected);
     double size = deviation(expected, N);
     assert_true(size > 1 && size < 5);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (!kernels_select(names[i], NULL))
+    for (int i = 0; i < n_isas; i++) {
+        if (!kernels_select(isas[i], NULL))
             continue; /* not on this CPU */
         run(&pair.typed, logits);
         for (int j = 0; j < N; j++)
@@ -285,7 +287,7 @@ static void check_format(int which)
         double off = deviation(logits, N) / size;
         if (!(off <= bound_of(which)))
             fail_msg("%s, %s: off by %.2e of the logits, the bound is %.0e",
-                     which == MIXED ? "mixed" : tensor_format(formats[which].type)->name, names[i],
+                     which == MIXED ? "mixed" : tensor_format(formats[which].type)->name, isas[i],
                      off, bound_of(which));
     }
     gguf_builder_done(&pair.typed);
