@@ -46,11 +46,15 @@ static void append_timings(const struct engine_usage *usage, struct buf *out)
     buf_append_format(out,
                       ",\"timings\":{\"cache_n\":%lld,\"prompt_n\":%d,\"prompt_ms\":%.3f,"
                       "\"prompt_per_second\":%.3f,\"predicted_n\":%d,\"predicted_ms\":%.3f,"
-                      "\"predicted_per_second\":%.3f}",
+                      "\"predicted_per_second\":%.3f",
                       (long long)usage->n_cached, usage->n_prompt, (double)usage->prefill_ns / 1e6,
                       per_second(usage->n_prompt, usage->prefill_ns), usage->n_generated,
                       (double)usage->decode_ns / 1e6,
                       per_second(usage->n_generated, usage->decode_ns));
+    if (usage->n_drafted > 0)
+        buf_append_format(out, ",\"draft_n\":%d,\"draft_n_accepted\":%d", usage->n_drafted,
+                          usage->n_accepted);
+    buf_append_text(out, "}");
 }
 
 /* Our own words about the session, and the timings. */

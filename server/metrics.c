@@ -289,6 +289,10 @@ static void write_engine(const struct engine_counters *counters, struct buf *out
                        (double)counters->n_save_errors);
     prometheus_counter(out, "sinkd_generated_tokens_total", "Tokens generated.",
                        (double)counters->n_generated_tokens);
+    prometheus_counter(out, "sinkd_drafted_tokens_total", "Tokens guessed ahead.",
+                       (double)counters->n_drafted_tokens);
+    prometheus_counter(out, "sinkd_accepted_tokens_total", "Of these, came to be generated.",
+                       (double)counters->n_accepted_tokens);
     prometheus_counter(out, "sinkd_evicted_tokens_total", "Tokens that left a session's window.",
                        (double)counters->n_evicted_tokens);
 }

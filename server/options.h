@@ -40,6 +40,7 @@ struct options {
     int window;
     int sinks;
     int threads;
+    int draft;
     enum session_mode mode;
     enum kv_type kv_type;
     size_t kv_memory_bytes; /* 0: choose */

@@ -133,6 +133,7 @@ static bool open_engine(struct server *server, struct err *err)
         .n_sinks = options->sinks,
         .mode = options->mode,
         .kv_type = options->kv_type,
+        .n_drafts = options->draft,
         .max_requests = MAX_GENERATIONS,
         .kv_memory_bytes = session_memory(server),
         .kv_folder = has_state_dir(server) ? folder : NULL,

@@ -53,9 +53,13 @@ bool batcher_open(struct batcher **out, const struct model *model, struct thread
     init_counters(&batcher->counters);
     batcher->turns = calloc((size_t)options->max_turns, sizeof(struct turn *));
     bool has_turns = batcher->turns != NULL || err_no_memory(err, "the turns");
-    if (!has_turns || !residence_open(&batcher->residence, &options->residence, err) ||
-        !batch_open(&batcher->batch, model, pool, options->max_turns, options->prompt_budget,
-                    err)) {
+    struct batch_limits limits = {.max_turns = options->max_turns,
+                                  .prompt_budget = options->prompt_budget,
+                                  .max_drafts = options->max_drafts};
+    struct residence_options residence = options->residence;
+    residence.max_drafts = options->max_drafts;
+    if (!has_turns || !residence_open(&batcher->residence, &residence, err) ||
+        !batch_open(&batcher->batch, model, pool, &limits, err)) {
         batcher_close(&batcher);
         return false;
     }
@@ -284,11 +288,14 @@ static void note_reading(struct batcher *batcher)
     }
 }
 
-static void note_choice(struct batcher *batcher, struct turn *turn, int64_t now)
+static void note_choice(struct batcher *batcher, const struct batch_choice *choice, int64_t now)
 {
-    fairness_charge(&batcher->fairness, turn->share, FAIRNESS_SAID);
-    batcher->counters.n_generated_tokens++;
-    turn->n_generated++;
+    struct turn *turn = choice->turn;
+    int n = choice->n_chosen;
+    fairness_charge(&batcher->fairness, turn->share, (int64_t)n * FAIRNESS_SAID);
+    batcher->counters.n_generated_tokens += (uint64_t)n;
+    batcher->counters.n_accepted_tokens += (uint64_t)n - 1;
+    turn->n_generated += n;
     if (turn->first_token_ns == 0)
         turn->first_token_ns = now;
     if (!turn_is_over(turn)) /* else the end may have more to say */
@@ -299,12 +306,13 @@ static void note_choice(struct batcher *batcher, struct turn *turn, int64_t now)
  * the last, and the last not for all others to be sent. */
 static void choose_tokens(struct batcher *batcher)
 {
-    struct turn *const *turns;
+    const struct batch_choice *choices;
     int n;
-    while ((n = batch_choose_some(batcher->batch, &turns)) > 0) {
+    batcher->counters.n_drafted_tokens += (uint64_t)batch_n_drafts(batcher->batch);
+    while ((n = batch_choose_some(batcher->batch, &choices)) > 0) {
         int64_t now = clock_now_ns();
         for (int i = 0; i < n; i++)
-            note_choice(batcher, turns[i], now);
+            note_choice(batcher, &choices[i], now);
         if (batcher->options.on_texts != NULL)
             batcher->options.on_texts(batcher->options.arg);
     }

@@ -22,6 +22,7 @@ struct batcher_options {
     struct residence_options residence;
     int max_turns;     /* turns in one step; more wait */
     int prompt_budget; /* prompt tokens in one step, <= n_slack + 1 */
+    int max_drafts;    /* guessed tokens in one step, 0 .. DRAFTING_MAX */
     /* Within a step: some texts can be taken while others are still to come. NULL: nobody asks. */
     void (*on_texts)(void *arg);
     void *arg;

@@ -171,6 +171,7 @@ static bool load(struct engine *engine, const struct engine_options *options, st
             },
         .max_turns = options->max_batch_sessions,
         .prompt_budget = options->prefill_chunk,
+        .max_drafts = options->n_drafts,
         .on_texts = on_texts,
         .arg = engine,
     };

@@ -40,6 +40,7 @@ struct engine_options {
     int max_requests;         /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
     int prefill_chunk;        /* prompt tokens per step, 1 .. 4096, fewer while others speak; 0: the
                                  default, 256 */
+    int n_drafts;             /* guessed tokens in a step, 0 .. 63; 0: nothing is guessed */
     uint64_t kv_memory_bytes; /* for all sessions together; least recently used ones that nobody
                                  speaks in make room. 0: no limit */
     const char *kv_folder;    /* where these are saved, to come back when they are needed, after a
@@ -62,7 +63,8 @@ struct engine_info {
     int n_context; /* trained context */
     int n_window;  /* N */
     int n_sinks;   /* S */
-    int n_slack;   /* tokens that a session which only went forward can take back exactly */
+    int n_slack;   /* tokens that a session which only went forward can take back exactly, less
+                      the drafts of its last steps */
     enum session_mode mode;
     enum kv_type kv_type;
     size_t session_bytes; /* memory of one session, constant for its life */
@@ -126,6 +128,8 @@ struct engine_usage {
     int64_t n_cached; /* tokens that were kept, or copied from another session */
     int n_prompt;     /* prompt tokens that had to be fed */
     int n_generated;  /* tokens chosen, the end-of-turn token included */
+    int n_drafted;    /* tokens that were fed as guesses ... */
+    int n_accepted;   /* ... of these, came to be chosen */
     int64_t position; /* tokens in the session now: `keep` for the next request. A turn cancelled
                          before its first token leaves the session as it was (position is its
                          `keep`), or empty (0) where that cannot be restored */
@@ -220,18 +224,20 @@ struct engine_counters {
     uint64_t n_cached_tokens; /* kept or copied instead of computed ... */
     uint64_t n_copied_tokens; /* ... of these, copied from another session */
     uint64_t n_evicted_tokens;
-    int n_active;             /* requests being prefilled or decoded */
-    int n_waiting;            /* requests accepted and not yet active */
-    int n_parked;             /* requests that have begun and are parked */
-    int n_sessions;           /* in memory */
-    int n_saved_sessions;     /* in files */
-    uint64_t n_spilled;       /* sessions saved to files, so far */
-    uint64_t n_restored;      /* brought back */
-    uint64_t n_lost_sessions; /* that could not be, or made room on the disk */
-    uint64_t n_save_errors;   /* of the disk */
-    int n_disk_jobs;          /* sessions on their way to files and back */
-    uint64_t n_disk_moves;    /* grows while that goes on */
-    uint64_t kv_memory_bytes; /* in use, or promised to running turns */
+    uint64_t n_drafted_tokens;  /* fed as guesses ... */
+    uint64_t n_accepted_tokens; /* ... of these, came to be chosen */
+    int n_active;               /* requests being prefilled or decoded */
+    int n_waiting;              /* requests accepted and not yet active */
+    int n_parked;               /* requests that have begun and are parked */
+    int n_sessions;             /* in memory */
+    int n_saved_sessions;       /* in files */
+    uint64_t n_spilled;         /* sessions saved to files, so far */
+    uint64_t n_restored;        /* brought back */
+    uint64_t n_lost_sessions;   /* that could not be, or made room on the disk */
+    uint64_t n_save_errors;     /* of the disk */
+    int n_disk_jobs;            /* sessions on their way to files and back */
+    uint64_t n_disk_moves;      /* grows while that goes on */
+    uint64_t kv_memory_bytes;   /* in use, or promised to running turns */
     uint64_t kv_file_bytes;
     struct histogram step_seconds;
     struct histogram step_tokens; /* of all sessions together */

@@ -7,6 +7,7 @@
 #include "core/base/cpu_quota.h"
 #include "core/gguf/gguf.h"
 #include "core/model/model.h"
+#include "core/session/session.h"
 
 enum {
     DEFAULT_SINKS = 4, /* enough for every model of the paper's Table 2 */
@@ -28,6 +29,9 @@ static bool check_options(const struct engine_options *options, struct err *err)
     if (options->prefill_chunk < 0 || options->prefill_chunk > 4096)
         return err_set(err, ERR_INVALID, "the prefill chunk is %d; it must be 1 to 4096",
                        options->prefill_chunk);
+    if (options->n_drafts < 0 || options->n_drafts > SESSION_MAX_DRAFTS)
+        return err_set(err, ERR_INVALID, "the drafts of a step are %d; they must be 0 to %d",
+                       options->n_drafts, (int)SESSION_MAX_DRAFTS);
     if (options->max_requests < 0 || options->max_requests > 65536)
         return err_set(err, ERR_INVALID, "max requests is %d; it must be 1 to 65536",
                        options->max_requests);

@@ -160,8 +160,11 @@ static bool make_room(struct residence *residence, uint64_t n_bytes)
 
 static bool open_session(struct residence *residence, struct session **out, struct err *err)
 {
-    return session_open(out, &residence->options.shape, residence->options.mode,
-                        residence->options.tokenizer, err);
+    if (!session_open(out, &residence->options.shape, residence->options.mode,
+                      residence->options.tokenizer, err))
+        return false;
+    session_set_drafts(*out, residence->options.max_drafts);
+    return true;
 }
 
 static uint64_t bytes_of(const struct residence *residence, int64_t n_tokens)

@@ -20,6 +20,7 @@ struct session_table;
 struct residence_options {
     struct kv_shape shape; /* of every session */
     enum session_mode mode;
+    int max_drafts; /* see session_set_drafts */
     const struct tokenizer *tokenizer;
     uint64_t memory_bytes; /* of all sessions; 0: no limit. One session always fits */
     const char *folder;    /* for files; NULL: none */

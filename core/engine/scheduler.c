@@ -46,7 +46,7 @@ static int count_siblings(const struct scheduler_turn *turns, int n_turns, int i
 void scheduler_plan(struct scheduler_turn *turns, int n_turns, int prompt_budget, uint64_t step)
 {
     for (int i = 0; i < n_turns; i++)
-        turns[i].n_granted = turns[i].is_speaking ? 1 : 0;
+        turns[i].n_granted = turns[i].is_speaking ? turns[i].n_pending : 0;
     if (n_turns == 0)
         return;
 

@@ -108,11 +108,12 @@ static void take_reports(struct turn *turn)
         turn->text.failed = true;
 }
 
-void turn_choose(struct turn *turn, float *logits)
+bool turn_choose(struct turn *turn, float *logits)
 {
     session_choose(turn->entry->session, logits, &turn->text);
     turn->n_text_tokens++;
     take_reports(turn);
+    return !turn_is_over(turn) && session_is_ready_to_choose(turn->entry->session);
 }
 
 bool turn_is_over(const struct turn *turn)
@@ -221,6 +222,8 @@ struct engine_event *turn_end(struct turn *turn)
     usage.n_cached = outcome.n_cached;
     usage.n_prompt = outcome.n_prompt;
     usage.n_generated = outcome.n_generated;
+    usage.n_drafted = outcome.n_drafted;
+    usage.n_accepted = outcome.n_accepted;
     usage.position = outcome.position;
     usage.rewind_limit = outcome.rewind_limit;
     usage.n_evicted = outcome.n_evicted;

@@ -44,9 +44,10 @@ void turn_free(struct turn **turn);
 
 /* Begins it in the session of `start`. False when that cannot be: the turn is as before. */
 bool turn_begin(struct turn *turn, const struct admission_start *start, struct err *err);
-/* Chooses its next token from logits [n_vocab] (overwritten). Different turns may choose on
- * different threads at once. */
-void turn_choose(struct turn *turn, float *logits);
+/* Chooses its next token from logits [n_vocab] (overwritten). True when that was its next draft:
+ * the one after it is to be chosen as well. Different turns may choose on different threads at
+ * once. */
+bool turn_choose(struct turn *turn, float *logits);
 /* True when turn_end is all that it can still do. */
 bool turn_is_over(const struct turn *turn);
 

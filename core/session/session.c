@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/model/kv_cache.h"
+#include "core/session/lookup.h"
 #include "core/session/speech.h"
 
 /* A place in the cache where the tokens before it stand for exactly the first `text_len` bytes of
@@ -21,6 +22,8 @@ struct session {
     struct token_list start; /* the cache's first tokens, as many as it has rows, for
                                 session_common_prefix */
     struct buf note;         /* the caller's */
+    struct lookup lookup;
+    int max_drafts;
     enum session_state state;
 
     /* The turn. */
@@ -29,7 +32,11 @@ struct session {
     size_t n_prompt_fed;
     int n_prompt; /* tokens of it that are the caller's */
     struct speech speech;
-    int32_t chosen; /* the pending token while speaking */
+    int32_t chosen;                     /* the pending token while speaking */
+    int32_t drafts[SESSION_MAX_DRAFTS]; /* what may follow it, or, once it is fed, what follows */
+    int n_drafts;
+    int n_unconfirmed; /* drafts that are in the cache and not yet chosen */
+    int n_drafted, n_accepted;
     struct clean_cut cut;
 };
 
@@ -40,6 +47,7 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
     if (session == NULL)
         return err_no_memory(err, "a session");
     speech_init(&session->speech, tokenizer);
+    lookup_init(&session->lookup, shape->n_window);
     session->mode = mode;
     session->n_window = shape->n_window;
     session->start.max = (size_t)shape->n_window + (size_t)shape->n_slack;
@@ -70,10 +78,16 @@ void session_close(struct session **session_ptr)
     drop_turn(session);
     token_list_done(&session->start);
     buf_done(&session->note);
+    lookup_done(&session->lookup);
     speech_done(&session->speech);
     kv_cache_close(&session->cache);
     free(session);
     *session_ptr = NULL;
+}
+
+void session_set_drafts(struct session *session, int max)
+{
+    session->max_drafts = session->mode == SESSION_MODE_RECOMPUTE ? 0 : max;
 }
 
 enum session_state session_state(const struct session *session)
@@ -147,6 +161,13 @@ static void begin_with(struct session *session, const struct session *source, in
     rewind_to(session, position);
 }
 
+/* Of a copy, or after a stay in a file, the first tokens are all that is known of the text. */
+static void fill_lookup(struct session *session)
+{
+    if (session->max_drafts > 0 && session->lookup.n == 0)
+        lookup_read(&session->lookup, session->start.ids, session->start.n);
+}
+
 static void set_sinks(struct session *session, int n_sinks)
 {
     struct kv_state state = {.n_sinks = n_sinks, .position = 0, .ring_from = n_sinks};
@@ -182,11 +203,13 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
     buf_done(&session->note);
     begin_with(session, turn->source, turn->keep);
     set_sinks(session, turn->n_sinks);
+    fill_lookup(session);
     session->keep = turn->keep;
     session->n_prompt = (int)turn->prompt.n;
     session->prompt = turn->prompt;
     token_list_init(&turn->prompt);
     session->n_prompt_fed = 0;
+    session->n_drafts = session->n_drafted = session->n_accepted = 0;
     session->state = SESSION_READING;
     if (session->mode == SESSION_MODE_RECOMPUTE)
         read_window_again(session);
@@ -235,39 +258,69 @@ int session_n_pending(const struct session *session)
     }
 }
 
+int session_n_drafts(const struct session *session)
+{
+    return session->state == SESSION_SPEAKING && session->chosen >= 0 ? session->n_drafts : 0;
+}
+
+float session_draft_chance(const struct session *session, int i)
+{
+    return lookup_chance(&session->lookup, i);
+}
+
 int32_t session_pending(const struct session *session, int i)
 {
     if (session->state == SESSION_READING)
         return session->prompt.ids[session->n_prompt_fed + (size_t)i];
-    return session->chosen;
+    return i == 0 ? session->chosen : session->drafts[i - 1];
+}
+
+/* Of the tokens that stay whatever is chosen next. */
+static int64_t settled_position(const struct session *session)
+{
+    return kv_cache_position(session->cache) - session->n_unconfirmed;
 }
 
 /* The next n pending tokens are in the cache now. Recompute never keeps any. */
 static void remember_start(struct session *session, int n)
 {
     struct token_list *start = &session->start;
-    int64_t before = kv_cache_position(session->cache) - n;
+    int64_t before = settled_position(session) - n;
     bool is_start = session->mode != SESSION_MODE_RECOMPUTE && before == (int64_t)start->n;
     for (int i = 0; i < n && is_start && start->n < start->max; i++)
         start->ids[start->n++] = session_pending(session, i);
 }
 
+static void keep_prompt(struct session *session, int n)
+{
+    remember_start(session, n);
+    if (session->max_drafts > 0)
+        lookup_read(&session->lookup, session->prompt.ids + session->n_prompt_fed, (size_t)n);
+    session->n_prompt_fed += (size_t)n;
+    if (session->n_prompt_fed < session->prompt.n)
+        return;
+    session->state = SESSION_SPEAKING;
+    session->cut = (struct clean_cut){.position = settled_position(session), .text_len = 0};
+    session->chosen = -1;
+}
+
+static void keep_chosen(struct session *session)
+{
+    remember_start(session, 1);
+    if (session->speech.is_clean_cut)
+        session->cut = (struct clean_cut){.position = settled_position(session),
+                                          .text_len = session->speech.n_said};
+    session->chosen = -1;
+}
+
 void session_fed(struct session *session, int n)
 {
-    int64_t position = kv_cache_position(session->cache);
-    remember_start(session, n);
     if (session->state == SESSION_READING) {
-        session->n_prompt_fed += (size_t)n;
-        if (session->n_prompt_fed == session->prompt.n) {
-            session->state = SESSION_SPEAKING;
-            session->cut = (struct clean_cut){.position = position, .text_len = 0};
-            session->chosen = -1;
-        }
+        keep_prompt(session, n);
     } else if (n > 0) {
-        if (session->speech.is_clean_cut)
-            session->cut =
-                (struct clean_cut){.position = position, .text_len = session->speech.n_said};
-        session->chosen = -1;
+        session->n_unconfirmed = n - 1;
+        session->n_drafted += n - 1;
+        keep_chosen(session);
     }
 }
 
@@ -278,8 +331,7 @@ bool session_is_ready_to_choose(const struct session *session)
 
 static bool is_full(const struct session *session)
 {
-    return session->mode == SESSION_MODE_DENSE &&
-           kv_cache_position(session->cache) >= session->n_window;
+    return session->mode == SESSION_MODE_DENSE && settled_position(session) >= session->n_window;
 }
 
 static void speak_by_reading(struct session *session)
@@ -288,15 +340,73 @@ static void speak_by_reading(struct session *session)
     read_window_again(session);
 }
 
+/* ---- drafts ---- */
+
+/* As many as can be taken back without a loss: the turn's end may need its last clean cut again. A
+ * turn's last token is not fed, and a full window ends a dense one. */
+static int64_t room_for_drafts(const struct session *session)
+{
+    const struct speech *speech = &session->speech;
+    int64_t position = kv_cache_position(session->cache);
+    int64_t n_slack = kv_cache_shape(session->cache)->n_slack;
+    int64_t n = min_i64(session->max_drafts, speech->max_tokens - speech->n_generated - 1);
+    n = min_i64(n, n_slack - (position - session->cut.position));
+    if (session->mode == SESSION_MODE_DENSE)
+        n = min_i64(n, session->n_window - position - 1);
+    return n;
+}
+
+/* None beyond an end of the turn. */
+static void make_drafts(struct session *session)
+{
+    const struct speech *speech = &session->speech;
+    int64_t room = room_for_drafts(session);
+    int n = room <= 0 ? 0 : lookup_guess(&session->lookup, session->drafts, (int)room);
+    session->n_drafts = 0;
+    while (session->n_drafts < n &&
+           (speech->ignore_end ||
+            !tokenizer_is_end(speech->tokenizer, session->drafts[session->n_drafts])))
+        session->n_drafts++;
+}
+
+/* The token chosen is in the cache already. */
+static void confirm_draft(struct session *session)
+{
+    session->n_unconfirmed--;
+    session->n_accepted++;
+    session->n_drafts--;
+    memmove(session->drafts, session->drafts + 1,
+            (size_t)session->n_drafts * sizeof *session->drafts);
+    keep_chosen(session);
+}
+
+static void take_back_drafts(struct session *session)
+{
+    if (session->n_unconfirmed > 0)
+        kv_cache_rewind(session->cache, settled_position(session));
+    session->n_unconfirmed = 0;
+}
+
 void session_choose(struct session *session, float *logits, struct buf *out)
 {
     enum speech_state state = speech_choose(&session->speech, logits, out, &session->chosen);
+    if (session->max_drafts > 0 && session->chosen >= 0)
+        lookup_say(&session->lookup, session->chosen);
     if (state == SPEECH_SAID_STOP)
         session->state = SESSION_SAID_STOP;
     else if (state == SPEECH_SAID_ALL || is_full(session))
         session->state = SESSION_SAID_ALL;
     else if (session->mode == SESSION_MODE_RECOMPUTE)
         speak_by_reading(session);
+
+    bool goes_on = session->state == SESSION_SPEAKING;
+    if (goes_on && session->n_unconfirmed > 0 && session->chosen == session->drafts[0]) {
+        confirm_draft(session);
+        return;
+    }
+    take_back_drafts(session);
+    if (goes_on)
+        make_drafts(session);
 }
 
 bool session_take_reports(struct session *session, struct token_report_list *out)
@@ -325,6 +435,7 @@ static size_t settle_cache(struct session *session, bool is_all_fed)
 
 void session_end(struct session *session, struct buf *out, struct session_outcome *outcome)
 {
+    take_back_drafts(session);
     speech_finish(&session->speech, out);
     bool is_cut_while_reading =
         session->state == SESSION_READING && session->mode != SESSION_MODE_RECOMPUTE;
@@ -335,6 +446,8 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
         .n_cached = session->keep,
         .n_prompt = n_prompt,
         .n_generated = session->speech.n_generated,
+        .n_drafted = session->n_drafted,
+        .n_accepted = session->n_accepted,
         .position = kv_cache_position(session->cache),
         .rewind_limit = kv_cache_rewind_limit(session->cache),
         .n_evicted = session->mode == SESSION_MODE_DENSE ? 0 : kv_cache_evicted(session->cache),
@@ -392,5 +505,6 @@ bool session_walk(struct session *session, kv_cache_bytes_fn *fn, void *arg)
 void session_clear(struct session *session)
 {
     buf_done(&session->note);
+    lookup_clear(&session->lookup);
     rewind_to(session, 0);
 }

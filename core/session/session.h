@@ -2,8 +2,13 @@
  *
  * A turn: begin (keep so many tokens, queue the prompt), then per step feed what is pending and,
  * once the prompt is in, choose a token from the logits of the last one; end settles the cache so
- * that the next turn knows which text the cached tokens stand for. Owner: the engine. Thread:
- * engine; session_choose of different sessions may run on different workers at once. */
+ * that the next turn knows which text the cached tokens stand for.
+ *
+ * A step may feed drafts as well: what is guessed (lookup.h) to follow the chosen token. Then
+ * tokens are chosen from one row of logits after the other, as if each had been a step of its own,
+ * while they are what was guessed; at the first that is not the remaining drafts are taken back. So
+ * drafts change nothing of what is said, only how soon. Owner: the engine. Thread: engine;
+ * session_choose of different sessions may run on different workers at once. */
 #ifndef CORE_SESSION_SESSION_H
 #define CORE_SESSION_SESSION_H
 
@@ -45,7 +50,7 @@ struct session_turn {
 enum session_state {
     SESSION_IDLE,      /* no turn */
     SESSION_READING,   /* prompt tokens are pending */
-    SESSION_SPEAKING,  /* the last chosen token is pending */
+    SESSION_SPEAKING,  /* the last chosen token is pending, or rows of logits are */
     SESSION_SAID_STOP, /* an end-of-turn token, a stop string, the grammar's end: session_end */
     SESSION_SAID_ALL,  /* max_tokens reached, or no token fits the grammar: session_end */
 };
@@ -55,6 +60,8 @@ struct session_outcome {
     int64_t n_cached;
     int n_prompt;
     int n_generated;
+    int n_drafted;
+    int n_accepted;
     int64_t position;
     int64_t rewind_limit;
     int64_t n_evicted;
@@ -68,6 +75,11 @@ struct session_outcome {
 bool session_open(struct session **out, const struct kv_shape *shape, enum session_mode mode,
                   const struct tokenizer *tokenizer, struct err *err);
 void session_close(struct session **session);
+
+enum { SESSION_MAX_DRAFTS = 63 };
+/* From the next turn on, how many drafts to offer at most; none after opening, and never any in
+ * recompute mode. */
+void session_set_drafts(struct session *session, int max);
 
 enum session_state session_state(const struct session *session);
 struct kv_cache *session_cache(struct session *session);
@@ -85,13 +97,19 @@ struct session_prefix {
 struct session_prefix session_common_prefix(const struct session *session, const int32_t *ids,
                                             size_t n);
 
-/* Tokens that wait to be fed: the rest of the prompt, or the one chosen last. */
+/* Tokens that wait to be fed: the rest of the prompt, or the one chosen last ... */
 int session_n_pending(const struct session *session);
+/* ... and so many drafts that may follow it, ... */
+int session_n_drafts(const struct session *session);
+/* ... the i-th of them as likely as this to be right if all before it are. */
+float session_draft_chance(const struct session *session, int i);
+/* Drafts come after the chosen token. */
 int32_t session_pending(const struct session *session, int i);
 
-/* The first `n` pending tokens have gone through forward_run. */
+/* The first `n` pending tokens and drafts have gone through forward_run. */
 void session_fed(struct session *session, int n);
-/* True when nothing is pending: the next token is to be chosen from the last one's logits. */
+/* True when the next token is to be chosen: from the logits of the last token of the prompt, of the
+ * chosen one, or of the draft after the one that was right. */
 bool session_is_ready_to_choose(const struct session *session);
 /* Chooses the next token from logits [n_vocab] (overwritten) and appends the text that is safe to
  * send to *out. Changes the state to SPEAKING, SAID_STOP or SAID_ALL. */

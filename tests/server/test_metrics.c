@@ -17,8 +17,12 @@ static void write_all(const struct metrics *metrics)
                                .session_bytes = 1000,
                                .n_window = 64,
                                .n_sinks = 4};
-    struct engine_counters counters = {
-        .n_sessions = 3, .kv_memory_bytes = 3000, .n_waiting = 2, .n_evicted_tokens = 5};
+    struct engine_counters counters = {.n_sessions = 3,
+                                       .kv_memory_bytes = 3000,
+                                       .n_waiting = 2,
+                                       .n_evicted_tokens = 5,
+                                       .n_drafted_tokens = 9,
+                                       .n_accepted_tokens = 4};
     struct metrics_now now = {.engine = &info, .counters = &counters, .n_waiting = 1};
     struct buf out;
     buf_init(&out);
@@ -74,6 +78,8 @@ static void counts_stand_where_they_belong(void **state)
     assert_has("\nsinkd_kv_bytes 3000\n");
     assert_has("\nsinkd_queue_depth 3\n");
     assert_has("\nsinkd_evicted_tokens_total 5\n");
+    assert_has("\nsinkd_drafted_tokens_total 9\n");
+    assert_has("\nsinkd_accepted_tokens_total 4\n");
     assert_has("model=\"a\\\"b\\\\c\"");
 }
 
