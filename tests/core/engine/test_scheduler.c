@@ -20,6 +20,15 @@ static void everyone_who_speaks_gets_a_token(void **state)
     assert_int_equal(turns[2].n_granted, 1);
 }
 
+static void drafts_are_granted_with_their_token(void **state)
+{
+    (void)state;
+    struct scheduler_turn turns[] = {{6, true, 0, 0}, {1, true, 0, 0}};
+    scheduler_plan(turns, 2, 0, 3);
+    assert_int_equal(turns[0].n_granted, 6);
+    assert_int_equal(turns[1].n_granted, 1);
+}
+
 static void short_prompts_pass_beside_a_long_one(void **state)
 {
     (void)state;
@@ -97,6 +106,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everyone_who_speaks_gets_a_token),
+        cmocka_unit_test(drafts_are_granted_with_their_token),
         cmocka_unit_test(short_prompts_pass_beside_a_long_one),
         cmocka_unit_test(the_budget_is_never_exceeded_nor_wasted),
         cmocka_unit_test(a_budget_smaller_than_the_crowd_goes_round),
