@@ -14,7 +14,7 @@ BEGIN {
     may["core/base"] = base
     may["core/kernels"] = numbers
     may["core/gguf"] = base " core/gguf/ core/kernels/tensor_type.h"
-    may["core/text"] = base " core/gguf/ core/text/"
+    may["core/text"] = base " core/gguf/ core/kernels/kernels.h core/text/"
     may["core/model"] = numbers " core/gguf/ core/model/"
     may["core/session"] = may["core/model"] " core/text/ core/session/"
     may["core/engine"] = "core/"

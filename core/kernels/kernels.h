@@ -115,8 +115,9 @@ struct kernels {
                       const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments);
 
-    /* Largest element and log(sum(exp(x))) relative to 0, for probabilities and perplexity. */
-    float (*log_sum_exp)(const float *x, int n);
+    /* y_i = e^((x_i - origin) / temperature), 0 where x_i is not finite; returns their sum. No x_i
+     * is above the origin. What is below 2^-126 may be that. y may be x. */
+    float (*weigh)(float *y, const float *x, int n, float origin, float temperature);
 };
 
 /* The table in use; kernels_select must have been called. Constant after start. */

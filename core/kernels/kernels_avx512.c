@@ -7,8 +7,7 @@
 #define COMMON                                                                              \
     .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add, .silu_mul = silu_mul,       \
     .gelu_mul = gelu_mul, .gelu = gelu, .clamp = clamp, .rope_neighbours = rope_neighbours, \
-    .rope_split = rope_split, .kv_store = kv_store, .attention = attention_or_q8,           \
-    .log_sum_exp = log_sum_exp
+    .rope_split = rope_split, .kv_store = kv_store, .attention = attention_or_q8, .weigh = weigh
 
 const struct kernels kernels_avx512 = {.isa = KERNELS_AVX512, .name = "avx512", COMMON};
 const struct kernels kernels_vbmi = {.isa = KERNELS_VBMI, .name = "vbmi", COMMON};

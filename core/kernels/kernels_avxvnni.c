@@ -19,5 +19,5 @@ const struct kernels kernels_avxvnni = {
     .rope_split = rope_split,
     .kv_store = kv_store,
     .attention = attention_or_q8,
-    .log_sum_exp = log_sum_exp,
+    .weigh = weigh,
 };

@@ -201,17 +201,14 @@ static void attention(float *out, struct attention_state *out_states,
     }
 }
 
-static float log_sum_exp(const float *x, int n)
+static float weigh(float *y, const float *x, int n, float origin, float temperature)
 {
-    float max = -INFINITY;
-    for (int i = 0; i < n; i++)
-        max = fmaxf(max, x[i]);
-    if (!isfinite(max))
-        return max;
-    double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += exp((double)(x[i] - max));
-    return max + (float)log(sum);
+    float sum = 0;
+    for (int i = 0; i < n; i++) {
+        y[i] = isfinite(x[i]) ? expf((x[i] - origin) / temperature) : 0;
+        sum += y[i];
+    }
+    return sum;
 }
 
 const struct kernels kernels_scalar = {
@@ -228,5 +225,5 @@ const struct kernels kernels_scalar = {
     .rope_split = rope_split,
     .kv_store = kv_store,
     .attention = attention,
-    .log_sum_exp = log_sum_exp,
+    .weigh = weigh,
 };

@@ -213,26 +213,19 @@ static void kv_store(void *row, float *scale, const float *x, int n, enum kv_typ
     }
 }
 
-static float log_sum_exp(const float *x, int n)
+static float weigh(float *y, const float *x, int n, float origin, float temperature)
 {
-    float max = -INFINITY;
-    struct f32x16 largest = f32x16_set(-INFINITY);
-    int i = 0;
-    for (; i + 16 <= n; i += 16)
-        largest = f32x16_max(f32x16_load(x + i), largest);
-    max = f32x16_largest(largest);
-    for (; i < n; i++)
-        max = fmaxf(max, x[i]);
-    if (!isfinite(max))
-        return max;
-
-    /* A sum of a hundred thousand small numbers is kept in pieces. */
-    double sum = 0;
-    for (i = 0; i + 16 <= n; i += 16)
-        sum += (double)f32x16_sum(vector_exp(f32x16_sub(f32x16_load(x + i), f32x16_set(max))));
-    for (; i < n; i++)
-        sum += exp((double)(x[i] - max));
-    return max + (float)log(sum);
+    struct f32x16 sum = f32x16_set(0);
+    for (int i = 0; i < n; i += 16) {
+        struct f32x16 a = load_lanes(x, n, i);
+        struct f32x16 distance = f32x16_sub(a, f32x16_set(origin));
+        struct f32x16 power = f32x16_div(distance, f32x16_set(temperature));
+        /* x - x is no number where x is none, or is infinite. */
+        struct f32x16 weight = f32x16_finite(vector_exp(f32x16_add(power, f32x16_sub(a, a))));
+        store_lanes(y, weight, n, i);
+        sum = f32x16_add(sum, n - i >= 16 ? weight : f32x16_range(weight, 0, n - i, 0));
+    }
+    return f32x16_sum(sum);
 }
 
 #endif

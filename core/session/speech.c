@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/session/session.h"
 #include "core/text/grammar_matcher.h"
+#include "core/text/token_trie.h"
 
 void speech_init(struct speech *speech, const struct tokenizer *tokenizer)
 {
@@ -75,11 +76,9 @@ bool speech_begin(struct speech *speech, const struct session_turn *turn, struct
 
 static void ban_ends(const struct speech *speech, float *logits)
 {
-    int n_vocab = tokenizer_n_vocab(speech->tokenizer);
-    for (int32_t id = 0; id < n_vocab; id++) {
-        if (tokenizer_is_end(speech->tokenizer, id))
-            logits[id] = -INFINITY;
-    }
+    const struct token_trie *trie = tokenizer_trie(speech->tokenizer);
+    for (uint32_t i = 0; i < trie->n_ends; i++)
+        logits[trie->ends[i]] = -INFINITY;
 }
 
 static int32_t choose(struct speech *speech, float *logits)

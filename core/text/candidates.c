@@ -3,10 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-enum {
-    BLOCK = 64,       /* logits that are compared at once */
-    ROOM_PER_KEPT = 4 /* candidates gathered for each that is kept, before the rest is dropped */
-};
+enum { BLOCK = CANDIDATES_BLOCK };
 
 static bool is_before(struct candidate a, struct candidate b)
 {
@@ -148,8 +145,6 @@ static float smallest_weight(const struct candidate *c, int n)
 
 int candidates_collect(struct candidate *c, const float *logits, int n, int k)
 {
-    if (k == 0 || k >= n)
-        return add_above(c, 0, logits, 0, n, -INFINITY);
     float limit = -INFINITY; /* the worst of the k best so far: a later equal is behind it */
     int kept = 0;
     for (int begin = 0; begin < n; begin += BLOCK) {
@@ -157,7 +152,7 @@ int candidates_collect(struct candidate *c, const float *logits, int n, int k)
         if (!has_above(logits + begin, end - begin, limit))
             continue;
         kept = add_above(c, kept, logits, begin, end, limit);
-        if (kept / ROOM_PER_KEPT > k) {
+        if ((size_t)kept + BLOCK >= CANDIDATES_ROOM(k)) {
             candidates_keep_count(c, kept, k);
             kept = k;
             limit = smallest_weight(c, k);

@@ -7,6 +7,7 @@
 #ifndef CORE_TEXT_CANDIDATES_H
 #define CORE_TEXT_CANDIDATES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct candidate {
@@ -17,8 +18,12 @@ struct candidate {
 /* The id of the best of logits [n]; -1 when none is finite. */
 int32_t candidates_best(const float *logits, int n);
 
-/* Fills c [n], from its beginning, with all candidates (k 0) or the k best, in no order. Returns
- * how many: less than k only when there are no more. */
+/* Room that candidates_collect needs for the k best; n of n will do, too. */
+#define CANDIDATES_ROOM(k) (4 * ((size_t)(k) + 1) + CANDIDATES_BLOCK)
+enum { CANDIDATES_BLOCK = 64 }; /* logits that are compared at once */
+
+/* Fills c, from its beginning, with the k best of logits [n], in no order; k is 1 or more.
+ * Returns how many: less than k only when there are no more. */
 int candidates_collect(struct candidate *c, const float *logits, int n, int k);
 
 /* Moves the k best of c [n] to the front, in no order; k is 1 .. n. */

@@ -7,6 +7,7 @@
 #include "core/base/err.h"
 #include "core/text/candidates.h"
 #include "core/text/grammar_matcher.h"
+#include "core/text/lottery.h"
 
 enum {
     ASKED_PER_TOP_K = 4,
@@ -17,7 +18,8 @@ struct sampler {
     struct sampler_settings settings;
     uint64_t state[4]; /* xoshiro256** */
     int n_vocab;
-    struct candidate *candidates; /* [n_vocab]; weights: see weigh */
+    struct candidate *candidates; /* with top_k, room for those who are asked; weights: see weigh */
+    struct lottery lottery;       /* without top_k */
     uint32_t *counts;             /* [n_vocab] times generated; NULL without penalties */
     int32_t *seen;                /* [n_vocab], n_seen filled: ids with a count */
     int n_seen;
@@ -92,11 +94,34 @@ static bool check_biases(const struct sampler_settings *s, int n_vocab, struct e
     return true;
 }
 
+static bool is_greedy(const struct sampler_settings *s)
+{
+    return s->temperature == 0.0f || s->top_p == 0.0f;
+}
+
+/* How many candidates may have to be asked whether a grammar allows them. */
+static int n_asked(const struct sampler_settings *s)
+{
+    return s->top_k <= MAX_ASKED_TOP_K ? ASKED_PER_TOP_K * s->top_k : s->top_k;
+}
+
+static bool allocate_draw(struct sampler *sampler)
+{
+    const struct sampler_settings *s = &sampler->settings;
+    if (is_greedy(s))
+        return true;
+    if (s->top_k == 0)
+        return lottery_init(&sampler->lottery, sampler->n_vocab, NULL);
+    size_t n = CANDIDATES_ROOM(n_asked(s));
+    n = n < (size_t)sampler->n_vocab ? n : (size_t)sampler->n_vocab;
+    sampler->candidates = malloc(n * sizeof *sampler->candidates);
+    return sampler->candidates != NULL;
+}
+
 static bool allocate(struct sampler *sampler, const struct sampler_settings *settings)
 {
     size_t n = (size_t)sampler->n_vocab;
-    sampler->candidates = malloc(n * sizeof *sampler->candidates);
-    bool is_complete = sampler->candidates != NULL;
+    bool is_complete = allocate_draw(sampler);
     if (has_penalties(settings)) {
         sampler->counts = calloc(n, sizeof *sampler->counts);
         sampler->seen = malloc(n * sizeof *sampler->seen);
@@ -125,6 +150,8 @@ bool sampler_open(struct sampler **out, const struct sampler_settings *settings,
         return err_no_memory(err, "a sampler");
     sampler->settings = *settings;
     sampler->settings.biases = NULL;
+    if (settings->top_k >= n_vocab)
+        sampler->settings.top_k = 0;
     sampler->n_vocab = n_vocab;
     uint64_t seed = settings->seed;
     for (int i = 0; i < 4; i++)
@@ -142,6 +169,7 @@ void sampler_close(struct sampler **sampler)
     if (*sampler == NULL)
         return;
     free((*sampler)->candidates);
+    lottery_done(&(*sampler)->lottery);
     free((*sampler)->counts);
     free((*sampler)->seen);
     free((*sampler)->biases);
@@ -237,19 +265,32 @@ static int32_t draw(struct sampler *sampler, int n)
     return c[n - 1].id;
 }
 
-static bool is_greedy(const struct sampler_settings *s)
+/* One of all, of which `best` is the best. Min_p first: where it leaves less than top_p would, that
+ * is all there is to choose from. */
+static int32_t draw_of_all(struct sampler *sampler, const float *logits, int32_t best)
 {
-    return s->temperature == 0.0f || s->top_p == 0.0f;
+    const struct sampler_settings *s = &sampler->settings;
+    struct lottery *lottery = &sampler->lottery;
+    double need = (double)s->top_p * lottery_fill(lottery, logits, logits[best], s->temperature);
+    int32_t id;
+    if (s->min_p > 0.0f)
+        lottery_drop_lighter(lottery, s->min_p);
+    do
+        id = lottery_pick(lottery, draw_uniform(sampler->state));
+    while (s->top_p < 1.0f && lottery_keep_better(lottery, id) >= need);
+    return id;
 }
 
 /* -1 when nothing finite is left. */
 static int32_t choose(struct sampler *sampler, const float *logits)
 {
-    if (is_greedy(&sampler->settings))
-        return candidates_best(logits, sampler->n_vocab);
-    int n =
-        candidates_collect(sampler->candidates, logits, sampler->n_vocab, sampler->settings.top_k);
-    return n == 0 ? -1 : draw(sampler, n);
+    const struct sampler_settings *s = &sampler->settings;
+    if (!is_greedy(s) && s->top_k > 0) {
+        int n = candidates_collect(sampler->candidates, logits, sampler->n_vocab, s->top_k);
+        return n == 0 ? -1 : draw(sampler, n);
+    }
+    int32_t best = candidates_best(logits, sampler->n_vocab);
+    return is_greedy(s) || best < 0 ? best : draw_of_all(sampler, logits, best);
 }
 
 int32_t sampler_choose(struct sampler *sampler, float *logits)

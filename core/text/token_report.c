@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/kernels/kernels.h"
 #include "core/text/candidates.h"
+
+enum { BLOCK = 512 }; /* weights that are added up in float */
 
 void token_report_list_init(struct token_report_list *list)
 {
@@ -39,14 +42,16 @@ bool token_report_list_append(struct token_report_list *list, const struct token
  */
 static double log_sum_exp(const float *logits, int n)
 {
+    float weights[BLOCK];
     int32_t best = candidates_best(logits, n);
-    float largest = best < 0 ? -INFINITY : logits[best];
+    if (best < 0)
+        return -INFINITY;
     double sum = 0.0;
-    for (int i = 0; i < n; i++) {
-        if (isfinite(logits[i]))
-            sum += (double)expf(logits[i] - largest);
+    for (int i = 0; i < n; i += BLOCK) {
+        int len = n - i < BLOCK ? n - i : BLOCK;
+        sum += (double)kernels->weigh(weights, logits + i, len, logits[best], 1);
     }
-    return (double)largest + log(sum);
+    return (double)logits[best] + log(sum);
 }
 
 static float logprob(float logit, double all)
@@ -56,23 +61,22 @@ static float logprob(float logit, double all)
                                                  : TOKEN_REPORT_UNLIKELY;
 }
 
-/* Keeps the n_top largest in order by insertion: nearly all logits fail the first comparison. */
-static void find_top(struct token_report *report, const float *logits, int n_vocab, int n_top)
+static int by_weight(const void *a, const void *b)
 {
-    struct token_likelihood *top = report->top;
-    int n = 0;
-    for (int32_t id = 0; id < n_vocab; id++) {
-        float logit = isnan(logits[id]) ? -INFINITY : logits[id];
-        if (n == n_top && (n == 0 || !(logit > top[n - 1].logprob)))
-            continue;
-        int place = n < n_top ? n++ : n - 1;
-        while (place > 0 && logit > top[place - 1].logprob) {
-            top[place] = top[place - 1];
-            place--;
-        }
-        top[place] = (struct token_likelihood){id, logit};
-    }
-    report->n_top = n;
+    const struct candidate *x = a, *y = b;
+    if (x->weight != y->weight)
+        return x->weight > y->weight ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static void find_top(struct token_report *report, const float *logits, int n_vocab, int n_top,
+                     double all)
+{
+    struct candidate best[CANDIDATES_ROOM(TOKEN_REPORT_MAX_TOP)];
+    report->n_top = n_top == 0 ? 0 : candidates_collect(best, logits, n_vocab, n_top);
+    qsort(best, (size_t)report->n_top, sizeof *best, by_weight);
+    for (int i = 0; i < report->n_top; i++)
+        report->top[i] = (struct token_likelihood){best[i].id, logprob(best[i].weight, all)};
 }
 
 void token_report_measure(struct token_report *report, const float *logits, int n_vocab, int32_t id,
@@ -80,7 +84,5 @@ void token_report_measure(struct token_report *report, const float *logits, int 
 {
     double all = log_sum_exp(logits, n_vocab);
     report->chosen = (struct token_likelihood){id, logprob(logits[id], all)};
-    find_top(report, logits, n_vocab, n_top);
-    for (int i = 0; i < report->n_top; i++)
-        report->top[i].logprob = logprob(report->top[i].logprob, all);
+    find_top(report, logits, n_vocab, n_top, all);
 }

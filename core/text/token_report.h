@@ -39,8 +39,8 @@ void token_report_list_done(struct token_report_list *list);
 bool token_report_list_append(struct token_report_list *list, const struct token_report *items,
                               size_t n);
 
-/* Fills in chosen and top (n_top 0 .. TOKEN_REPORT_MAX_TOP, fewer if the vocabulary is smaller)
- * from raw logits [n_vocab] for the token `id`. NaN counts as -infinity. */
+/* Fills in chosen and top (n_top 0 .. TOKEN_REPORT_MAX_TOP, fewer if not so many are finite) from
+ * raw logits [n_vocab] for the token `id`. NaN counts as -infinity. */
 void token_report_measure(struct token_report *report, const float *logits, int n_vocab, int32_t id,
                           int n_top);
 

@@ -23,6 +23,7 @@ check "the tree itself" "$status"
 
 plant core/text/a.c '"core/gguf/gguf.h"' allowed
 plant core/gguf/a.c '"core/kernels/tensor_type.h"' allowed
+plant core/text/a.c '"core/kernels/kernels.h"' allowed
 plant core/text/a.c '<utf8proc.h>' allowed
 plant core/base/a.c '<stdio.h>' allowed
 plant server/a.c '"core/engine/engine.h"' allowed

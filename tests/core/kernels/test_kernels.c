@@ -171,20 +171,32 @@ static void test_rope(void **state)
     }
 }
 
-static void test_log_sum_exp(void **state)
+static void test_weigh(void **state)
 {
+    static const float odd[] = {NAN, INFINITY, -INFINITY, -NAN};
     if (!select_isa(*state))
         return;
     for (int s = 0; s < N_SIZES; s++) {
-        fill(x, sizes[s], 20);
-        double sum = 0;
-        for (int i = 0; i < sizes[s]; i++)
-            sum += exp((double)x[i]);
-        check_near(kernels->log_sum_exp(x, sizes[s]), log(sum), 1e-5);
+        int n = sizes[s] < 1024 ? sizes[s] : 1024;
+        fill(x, n, 20);
+        fill(w, n, 2);
+        memcpy(y, w, sizeof y);
+        for (int i = 3; i < n; i += 5)
+            x[i] = odd[i % 4];
+        float sum = kernels->weigh(y, x, n, 20, 0.7f);
+        double expected = 0;
+        for (int i = 0; i < n; i++) {
+            double weight = isfinite(x[i]) ? exp(((double)x[i] - 20) / (double)0.7f) : 0;
+            check_near(y[i], weight, 1e-5 * weight + 1e-37);
+            expected += weight;
+        }
+        check_near(sum, expected, 1e-5 * expected);
+        check_margin(y, w, n);
     }
-    x[0] = -1e30f;
-    x[1] = 300;
-    check_near(kernels->log_sum_exp(x, 2), 300, 1e-4);
+    x[0] = 3;
+    x[1] = -3e38f;
+    assert_true(kernels->weigh(x, x, 2, 3, 1e-40f) == 1);
+    assert_true(x[0] == 1 && x[1] < 2e-38f);
 }
 
 static void test_kv_store(void **state)
@@ -299,7 +311,7 @@ int main(void)
         {"silu and gelu", test_activations},
         {"add and clamp", test_add_and_clamp},
         {"rope", test_rope},
-        {"log sum exp", test_log_sum_exp},
+        {"weigh", test_weigh},
         {"kv store", test_kv_store},
         {"not finite", test_numbers_that_are_not_finite},
     };

@@ -96,8 +96,8 @@ static void the_best_is_the_largest_and_the_first_of_equals(void **state)
 static void check_collect(const float *logits, int n, const struct candidate *all, int n_all)
 {
     static struct candidate c[MAX_N];
-    for (int k = 0; k <= n + 1; k = k * 2 + 1) {
-        int expected = k == 0 || k > n_all ? n_all : k;
+    for (int k = 1; k <= n; k = k * 2 + 1) {
+        int expected = k > n_all ? n_all : k;
         assert_int_equal(candidates_collect(c, logits, n, k), expected);
         check_same(c, all, expected);
     }
@@ -113,7 +113,7 @@ static void check_count(const float *logits, int n, const struct candidate *all,
 {
     static struct candidate c[MAX_N];
     for (int k = 1; k <= n_all; k = k * 3 + 1) {
-        assert_int_equal(candidates_collect(c, logits, n, 0), n_all);
+        assert_int_equal(candidates_collect(c, logits, n, n), n_all);
         candidates_keep_count(c, n_all, k);
         check_same(c, all, k);
     }
