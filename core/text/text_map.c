@@ -7,7 +7,7 @@
 
 struct text_map_slot {
     const char *text; /* NULL: empty */
-    size_t len;
+    uint32_t len;
     uint32_t hash;
     int32_t value;
 };
@@ -64,7 +64,7 @@ void text_map_add(struct text_map *map, const char *text, size_t len, int32_t va
     uint32_t hash = hash_of(text, len);
     struct text_map_slot *slot = slot_of(map, text, len, hash);
     if (slot->text == NULL)
-        *slot = (struct text_map_slot){text, len, hash, value};
+        *slot = (struct text_map_slot){text, (uint32_t)len, hash, value};
 }
 
 int32_t text_map_get(const struct text_map *map, const char *text, size_t len)

@@ -19,7 +19,7 @@ struct text_map {
 bool text_map_init(struct text_map *map, size_t max_keys, struct err *err);
 void text_map_done(struct text_map *map);
 
-/* Keeps the value of a key that is already there. value >= 0. */
+/* Keeps the value of a key that is already there. A key is less than 4 GiB long; value >= 0. */
 void text_map_add(struct text_map *map, const char *text, size_t len, int32_t value);
 /* -1 when the key is not there. */
 int32_t text_map_get(const struct text_map *map, const char *text, size_t len);

@@ -7,14 +7,26 @@
 #include "core/text/vocab.h"
 
 struct entry {
+    uint64_t head; /* its first bytes as a number: decides nearly all comparisons, out of order as
+                      the texts lie in memory */
     const char *text;
     uint32_t len;
     int32_t id;
 };
 
+static uint64_t head_of(const char *text, uint32_t len)
+{
+    uint64_t head = 0;
+    for (uint32_t i = 0; i < sizeof head; i++)
+        head = head << 8 | (i < len ? (unsigned char)text[i] : 0);
+    return head;
+}
+
 static int compare_entries(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
+    if (x->head != y->head)
+        return x->head < y->head ? -1 : 1;
     uint32_t len = x->len < y->len ? x->len : y->len;
     int order = memcmp(x->text, y->text, len);
     if (order == 0)
@@ -29,7 +41,8 @@ static uint32_t sort_tokens(const struct vocab *vocab, struct entry *entries)
         const struct vocab_token *token = &vocab->tokens[i];
         if (token->is_end || token->piece_len == 0 || token->piece_len > TOKEN_TRIE_MAX_DEPTH)
             continue;
-        entries[n++] = (struct entry){token->piece, token->piece_len, i};
+        entries[n++] = (struct entry){head_of(token->piece, token->piece_len), token->piece,
+                                      token->piece_len, i};
     }
     qsort(entries, n, sizeof *entries, compare_entries);
     return n;
@@ -41,10 +54,11 @@ static uint32_t shared_len(const struct entry *entries, uint32_t i)
     if (i == 0)
         return 0;
     const struct entry *a = &entries[i - 1], *b = &entries[i];
-    uint32_t len = 0;
-    while (len < a->len && len < b->len && a->text[len] == b->text[len])
+    uint32_t max = a->len < b->len ? a->len : b->len;
+    uint32_t len = a->head == b->head ? 8 : (uint32_t)__builtin_clzll(a->head ^ b->head) / 8;
+    while (len >= 8 && len < max && a->text[len] == b->text[len])
         len++;
-    return len;
+    return len < max ? len : max;
 }
 
 static size_t count_nodes(const struct entry *entries, uint32_t n)

@@ -53,14 +53,13 @@ static int32_t find_symbol(const struct tokenizer_bpe *bpe, const char *text, si
     return id >= 0 ? id : text_map_get(&bpe->extra_symbols, text, len);
 }
 
-/* The symbol of the `len` bytes that lie at reader->end; keeps them there if it is a new one. */
-static int32_t add_symbol(struct reader *reader, size_t len)
+/* New ones must stay where they are: whoever adds one moves reader->end. */
+static int32_t add_symbol(struct reader *reader, const char *text, size_t len)
 {
-    int32_t symbol = find_symbol(reader->bpe, reader->end, len);
+    int32_t symbol = find_symbol(reader->bpe, text, len);
     if (symbol >= 0)
         return symbol;
-    text_map_add(&reader->bpe->extra_symbols, reader->end, len, reader->n_symbols);
-    reader->end += len;
+    text_map_add(&reader->bpe->extra_symbols, text, len, reader->n_symbols);
     return reader->n_symbols++;
 }
 
@@ -73,22 +72,19 @@ static void read_merge(struct reader *reader, struct gguf_text line, uint32_t ra
     const char *space = memchr(line.data + 1, ' ', line.len - 1);
     if (space == NULL)
         return;
-    size_t left_len = (size_t)(space - line.data);
-    size_t left_bytes, right_bytes;
-    char *at = reader->end;
-    if (!vocab_decode_bytes(space + 1, line.len - left_len - 1, at, &right_bytes) ||
-        right_bytes == 0)
+    size_t name_len = (size_t)(space - line.data);
+    size_t left_len, right_len;
+    char *text = reader->end;
+    if (!vocab_decode_bytes(line.data, name_len, text, &left_len) ||
+        !vocab_decode_bytes(space + 1, line.len - name_len - 1, text + left_len, &right_len) ||
+        right_len == 0)
         return;
-    int32_t right = add_symbol(reader, right_bytes);
-    at = reader->end;
-    if (!vocab_decode_bytes(line.data, left_len, at, &left_bytes))
-        return;
-    int32_t left = add_symbol(reader, left_bytes);
-
-    at = reader->end;
-    vocab_decode_bytes(line.data, left_len, at, &left_bytes);
-    vocab_decode_bytes(space + 1, line.len - left_len - 1, at + left_bytes, &right_bytes);
-    int32_t merged = add_symbol(reader, left_bytes + right_bytes);
+    int32_t n_before = reader->n_symbols;
+    int32_t left = add_symbol(reader, text, left_len);
+    int32_t right = add_symbol(reader, text + left_len, right_len);
+    int32_t merged = add_symbol(reader, text, left_len + right_len);
+    if (reader->n_symbols > n_before)
+        reader->end += left_len + right_len;
 
     struct bpe_merge *slot = slot_of(reader->bpe, left, right);
     if (slot->rank == 0) /* the first of two equal ones has the better rank */
@@ -99,7 +95,7 @@ static bool reserve(struct tokenizer_bpe *bpe, const struct gguf_array *merges, 
 {
     size_t n_bytes = 256;
     for (size_t i = 0; i < merges->n; i++)
-        n_bytes += 2 * gguf_array_text(merges, i).len; /* left, right, both */
+        n_bytes += gguf_array_text(merges, i).len;
     size_t n_slots = 16;
     while (n_slots / 2 < merges->n)
         n_slots *= 2;
@@ -128,7 +124,7 @@ bool tokenizer_bpe_init(struct tokenizer_bpe *bpe, const struct gguf *file,
     struct reader reader = {bpe, bpe->extra_bytes, vocab->n};
     for (int c = 0; c < 256; c++) {
         *reader.end = (char)c;
-        bpe->byte_symbols[c] = add_symbol(&reader, 1);
+        bpe->byte_symbols[c] = add_symbol(&reader, reader.end++, 1);
     }
     for (size_t i = 0; i < merges.n; i++)
         read_merge(&reader, gguf_array_text(&merges, i), (uint32_t)i);

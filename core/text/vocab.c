@@ -61,8 +61,8 @@ bool vocab_decode_bytes(const char *name, size_t len, char *out, size_t *out_len
 {
     size_t n_bytes = 0;
     for (size_t i = 0, n; i < len; i += n) {
-        uint32_t point;
-        n = utf8_decode(name + i, len - i, &point);
+        uint32_t point = (unsigned char)name[i];
+        n = point < 0x80 ? 1 : utf8_decode(name + i, len - i, &point);
         int byte = n == 0 ? -1 : byte_of_point(point);
         if (byte < 0)
             return false;
