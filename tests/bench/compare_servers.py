@@ -60,7 +60,7 @@ class Server:
     def chat(self, messages):
         """The answer, its tokens, and the seconds to its first and last text."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=600)
-        body = {'model': 'any', 'messages': messages, 'max_tokens': N_ANSWER, 'temperature': 0, 'stream': True,
+        body = {'model': 'any', 'messages': messages, 'max_tokens': N_ANSWER, 'temperature': 0, 'ignore_eos': True, 'stream': True,
                 'stream_options': {'include_usage': True}}
         begin, times, text, n_tokens = time.monotonic(), [], '', 0
         connection.request('POST', '/v1/chat/completions', json.dumps(body), {'Content-Type': 'application/json'})

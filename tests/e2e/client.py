@@ -4,6 +4,7 @@ Standard library only. Each test file is a program: `client.main()` runs its uni
 with the line that tests/run-tests adds up. SINKD names the binary, E2E_SHORT=1 asks for less work
 (a sanitizer is slow).
 """
+import fcntl
 import filecmp
 import http.client
 import json
@@ -260,8 +261,13 @@ def install_packages(folder=E2E):
         raise unittest.SkipTest("npm is not installed, so the real clients were not tried")
     lock = os.path.join(folder, "package-lock.json")
     installed = os.path.join(folder, "node_modules/.installed-lock.json")
-    if os.path.exists(installed) and filecmp.cmp(lock, installed, shallow=False):
-        return
+    with open(lock) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # test programs may run side by side
+        if not os.path.exists(installed) or not filecmp.cmp(lock, installed, shallow=False):
+            fetch_packages(folder, lock, installed)
+
+
+def fetch_packages(folder, lock, installed):
     done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts",
                            "--fetch-retries", "1"], cwd=folder, capture_output=True, text=True)
     if done.returncode != 0:
