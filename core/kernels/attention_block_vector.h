@@ -14,6 +14,11 @@ enum {
     WIDENED_DIM = 256,
 };
 
+/* What is still to be fetched of some memory. */
+struct attention_fetch {
+    const uint8_t *p, *end;
+};
+
 /* Some queries and some rows of one segment. */
 struct attention_block {
     const struct attention_query *query;
@@ -24,6 +29,8 @@ struct attention_block {
     int n_of_pass;
     int first_row;
     int n_rows;
+    struct attention_fetch next, after_next;             /* keys and values of the next block */
+    int n_fetched_at_once;                               /* lines of 64 bytes */
     _Alignas(64) float score[BLOCK_QUERIES][BLOCK_ROWS]; /* then the weights */
     float sum[PASS_QUERIES][16];                         /* of weights so far, a part to a lane */
     struct attention_state states[PASS_QUERIES];
@@ -186,17 +193,40 @@ SIMD void take_rows(struct attention_block *block, int first)
     block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
 }
 
-/* The block after this one, while this one is computed. */
-SIMD void prefetch_next(enum kv_type type, const struct attention_block *block, const void *rows,
-                        int n)
+/* ---- the block after this one, which comes from memory while this one is computed ---- */
+
+SIMD struct attention_fetch fetch_of(const struct attention_block *block, const void *rows,
+                                     size_t row_bytes)
 {
     int begin = block->first_row + block->n_rows;
     int n_left = block->rows->n_rows - begin;
-    size_t row_bytes = kv_bytes(type) * (size_t)n;
     const uint8_t *p = (const uint8_t *)rows + row_bytes * (size_t)begin;
-    size_t n_bytes = row_bytes * (size_t)(n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS);
-    for (size_t i = 0; i < n_bytes; i += 64)
-        _mm_prefetch((const void *)(p + i), _MM_HINT_T0);
+    return (struct attention_fetch){p, p + row_bytes *
+                                               (size_t)(n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS)};
+}
+
+SIMD void plan_fetches(enum kv_type type, struct attention_block *block)
+{
+    size_t k_bytes = kv_bytes(type) * (size_t)block->query->head_dim;
+    size_t v_bytes = kv_bytes(type) * (size_t)block->query->head_dim_v;
+    block->next = fetch_of(block, block->rows->k, k_bytes);
+    block->after_next = fetch_of(block, block->rows->v, v_bytes);
+    block->n_fetched_at_once = (int)((k_bytes + v_bytes + 255) / 256);
+}
+
+/* Called about four times for each row. All at once would fill the buffers in which lines are
+ * awaited, and the block's own loads would wait behind them. */
+SIMD void fetch_some(struct attention_block *block)
+{
+    for (int i = 0; i < block->n_fetched_at_once; i++, block->next.p += 64) {
+        if (block->next.p >= block->next.end) {
+            block->next = block->after_next;
+            block->after_next = (struct attention_fetch){NULL, NULL};
+        }
+        if (block->next.p >= block->next.end)
+            return;
+        _mm_prefetch((const void *)block->next.p, _MM_HINT_T0);
+    }
 }
 
 #endif

@@ -99,8 +99,10 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors 
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++)
         sums[i / 2][i % 2] = fine_sum_start(FINE_ANY, q->sum[i_pass + i / 2]);
-    for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES)
+    for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES) {
+        fetch_some(&q8->block);
         fine_dots(FINE_ANY, H, first, second, q->of[i_pass] + 2 * i, sizeof q->of[0], sums);
+    }
 #pragma GCC unroll 16
     for (int h = 0; h < H; h++) {
         float *score = q8->block.score[head + h] + row;
@@ -131,6 +133,8 @@ SIMD void lay_values(struct q8_block *q8, struct lines values)
     for (int row = 0; row < BLOCK_ROWS; row += 4)
         for (int i = 0; i < values.n; i += CHUNK) {
             struct u8x64 rows[4], fours[4];
+            for (int k = 0; k < 4; k++)
+                fetch_some(&q8->block);
 #pragma GCC unroll 4
             for (int r = 0; r < 4; r++)
                 rows[r] = u8x64_load(values.p + (size_t)(row + r) * values.stride + i);
@@ -202,8 +206,7 @@ SIMD void attend_q8_rows(struct q8_block *q8)
 {
     struct attention_block *block = &q8->block;
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
-    prefetch_next(KV_Q8, block, block->rows->k, n_k);
-    prefetch_next(KV_Q8, block, block->rows->v, n_v);
+    plan_fetches(KV_Q8, block);
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     lay_values(q8, q8_lines(q8, block->rows->v, n_v));
     for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {

@@ -47,6 +47,7 @@ SIMD struct lines widen_lines(enum kv_type type, struct attention_block *block, 
     for (int row = 0; row < block->n_rows; row++, from.p += from.stride) {
         float *to = block->widened + row * width;
         int i = 0;
+        fetch_some(block);
         for (; i + 16 <= n; i += 16)
             f32x16_store(to + i, kv_lanes(type, from.p, n, i, false));
         if (i < n)
@@ -113,6 +114,8 @@ SIMD void score_block(enum kv_type type, struct attention_block *block, struct l
 {
     for (int row = 0; row < block->n_rows; row += SIMD_TILE_KEYS) {
         int head = 0;
+        for (int i = 0; i < 2 * SIMD_TILE_KEYS; i++)
+            fetch_some(block);
         for (; head + SIMD_TILE_HEADS <= block->n_queries; head += SIMD_TILE_HEADS)
             score_tile(type, SIMD_TILE_HEADS, block, &keys, head, row);
         for (; head < block->n_queries; head++)
@@ -121,7 +124,7 @@ SIMD void score_block(enum kv_type type, struct attention_block *block, struct l
 }
 
 /* y = y * keep + weights * values, for H heads and two vectors of columns. */
-SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct attention_block *block,
+SIMD void add_columns(enum kv_type type, int H, bool is_part, struct attention_block *block,
                       const struct lines *values, int head, float *y, int i)
 {
     const int n = block->query->head_dim_v;
@@ -139,6 +142,7 @@ SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct atten
         struct f32x16 v0 = kv_lanes(type, p, values->n, i, is_part);
         struct f32x16 v1 =
             has_second ? kv_lanes(type, p, values->n, i + 16, is_part) : f32x16_set(0);
+        fetch_some(block);
 #pragma GCC unroll 16
         for (int h = 0; h < H; h++) {
             struct f32x16 weight = f32x16_set(block->score[head + h][row]);
@@ -154,7 +158,7 @@ SIMD void add_columns(enum kv_type type, int H, bool is_part, const struct atten
     }
 }
 
-SIMD void add_values(enum kv_type type, int H, const struct attention_block *block,
+SIMD void add_values(enum kv_type type, int H, struct attention_block *block,
                      const struct lines *values, int head, float *out)
 {
     const int n = block->query->head_dim_v;
@@ -166,8 +170,8 @@ SIMD void add_values(enum kv_type type, int H, const struct attention_block *blo
         add_columns(type, H, true, block, values, head, y, i);
 }
 
-SIMD void add_block_values(enum kv_type type, const struct attention_block *block,
-                           struct lines values, float *out)
+SIMD void add_block_values(enum kv_type type, struct attention_block *block, struct lines values,
+                           float *out)
 {
     int head = 0;
     for (; head + SIMD_TILE_PAIRS <= block->n_queries; head += SIMD_TILE_PAIRS)
@@ -198,6 +202,7 @@ SIMD void score_turned_tile(int H, struct attention_block *block, int n_lines, i
         sums[h][0] = sums[h][1] = f32x16_set(0);
     for (int i = 0; i < n; i++) {
         struct f32x16 k0 = f32x16_load(first + 16 * i), k1 = f32x16_load(second + 16 * i);
+        fetch_some(block);
 #pragma GCC unroll 16
         for (int h = 0; h < H; h++) {
             struct f32x16 qs = f32x16_set(q[h * n + i]);
@@ -225,7 +230,7 @@ static __attribute__((noinline)) void score_widened(struct attention_block *bloc
     }
 }
 
-static __attribute__((noinline)) void add_widened(const struct attention_block *block,
+static __attribute__((noinline)) void add_widened(struct attention_block *block,
                                                   struct lines values, float *out)
 {
     add_block_values(KV_F32, block, values, out);
@@ -251,8 +256,7 @@ SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *o
     const int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
     const bool is_turned = pays_to_widen(block, n_k, SIMD_TILE_HEADS);
     const bool is_widened = type != KV_F32 && pays_to_widen(block, n_v, SIMD_TILE_PAIRS);
-    prefetch_next(type, block, rows->k, n_k);
-    prefetch_next(type, block, rows->v, n_v);
+    plan_fetches(type, block);
     struct lines keys = lines_at(type, block, rows->k, n_k);
     struct lines values = lines_at(type, block, rows->v, n_v);
     if (is_turned) {
