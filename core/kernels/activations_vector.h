@@ -82,14 +82,12 @@ SIMD void quantize_place(struct activations *in, int block_begin, int width, int
     start[2 * w] = -SIGNED_OFFSET * (int)sums[1];
 }
 
-static inline void quantize(struct activations *in, struct activations_part part)
+static inline void quantize(struct activations *in, int begin, int end)
 {
-    for (int block = 0, width; block < part.token_end; block += width) {
+    for (int block = 0, width; block < in->n_tokens; block += width) {
         width = block_width(in->n_tokens - block);
-        const int from = part.token_begin > block ? part.token_begin : block;
-        const int to = part.token_end < block + width ? part.token_end : block + width;
-        for (int token = from; token < to; token++)
-            for (int i = part.begin; i < part.end; i += GROUP)
+        for (int token = block; token < block + width; token++)
+            for (int i = begin; i < end; i += GROUP)
                 quantize_place(in, block, width, token, i / GROUP);
     }
 }

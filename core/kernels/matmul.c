@@ -44,11 +44,11 @@ static int is_float(enum tensor_type type)
     return type == TENSOR_F32 || type == TENSOR_F16 || type == TENSOR_BF16;
 }
 
-void activations_quantize(struct activations *in, struct activations_part part)
+void activations_quantize(struct activations *in, int begin, int end)
 {
     const struct matmul_isa *isa = isa_now();
     if (isa != NULL)
-        isa->quantize(in, part);
+        isa->quantize(in, begin, end);
 }
 
 bool matmul_wants_stripes(enum tensor_type type)

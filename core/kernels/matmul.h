@@ -37,15 +37,11 @@ struct activations {
     int32_t *start; /* n_tokens * n_groups * 3: multiples of sums of q */
 };
 
-/* Fills all but x of some tokens and inputs from x. Values that are not finite count as 0.
- * Different parts may be filled by different threads. */
-struct activations_part {
-    int token_begin;
-    int token_end;
-    int begin; /* a multiple of 32 */
-    int end;   /* the same, or n_in */
-};
-void activations_quantize(struct activations *in, struct activations_part part);
+/* Fills all but x of inputs begin .. end-1 of all tokens from x; `begin` is a multiple of 32, `end`
+ * the same or n_in. Values that are not finite count as 0. Different inputs may be filled by
+ * different threads: those of different tokens share lines of memory, which threads would take from
+ * each other. */
+void activations_quantize(struct activations *in, int begin, int end);
 
 /* True when products with this type read `q` (and so need activations_quantize first). */
 int matmul_wants_quantized(enum tensor_type type);

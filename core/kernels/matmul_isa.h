@@ -20,7 +20,7 @@ struct matmul_job {
 };
 
 struct matmul_isa {
-    void (*quantize)(struct activations *in, struct activations_part part);
+    void (*quantize)(struct activations *in, int begin, int end);
     /* Quantized weights, quantized inputs. */
     void (*quantized)(const struct matmul_job *job);
     /* F32, F16 and BF16 weights, float inputs. */

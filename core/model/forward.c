@@ -341,7 +341,6 @@ static void last_norm_part(void *arg, int part, int n_parts, int thread)
         float *row = forward->last.x + (size_t)i * n_embd;
         forward_norm_row(forward, row, row, model->output_norm, model->output_norm_b);
     }
-    forward_quantize_part(forward, &forward->last, begin, end, 0, forward->last.n_in);
 }
 
 static void finish_logits(const struct products *products, const struct product *product,
@@ -373,6 +372,7 @@ static void compute_logits(struct forward *forward)
     if (n_wanted == 0)
         return;
     thread_pool_run(forward->pool, last_norm_part, forward, forward_token_parts(forward, n_wanted));
+    forward_quantize(forward, &forward->last);
     struct products products = {
         .forward = forward,
         .in = &forward->last,

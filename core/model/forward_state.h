@@ -100,11 +100,11 @@ void forward_multiply(struct products *products);
 /* x += in W^T + bias, or its norm where `post_norm` is not NULL. */
 void forward_add_product(struct forward *forward, const struct activations *in,
                          const struct matrix *w, const float *bias, const float *post_norm);
-/* The 8-bit form of all rows, or of inputs begin .. end-1 of some rows, when this model has a use
- * for it. */
+/* The 8-bit form of all inputs, or of inputs begin .. end-1 by the calling thread, when this model
+ * has a use for it. */
 void forward_quantize(struct forward *forward, struct activations *in);
-void forward_quantize_part(const struct forward *forward, struct activations *in, int token_begin,
-                           int token_end, int begin, int end);
+void forward_quantize_part(const struct forward *forward, struct activations *in, int begin,
+                           int end);
 void *forward_scratch(const struct forward *forward, int thread);
 
 /* y = norm of one token's row, by the family's norm. */

@@ -152,7 +152,6 @@ static void norm_part(void *arg, int part, int n_parts, int thread)
         size_t row = (size_t)t * n_embd;
         forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
     }
-    forward_quantize_part(forward, job->to, begin, end, 0, job->to->n_in);
 }
 
 void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b)
@@ -160,28 +159,31 @@ void forward_norm(struct forward *forward, enum forward_input to, const float *w
     struct norm_job job = {.forward = forward, .to = &forward->inputs[to], .w = w, .b = b};
     thread_pool_run(forward->pool, norm_part, &job,
                     forward_token_parts(forward, forward->n_tokens));
+    forward_quantize(forward, job.to);
 }
 
-void forward_quantize_part(const struct forward *forward, struct activations *in, int token_begin,
-                           int token_end, int begin, int end)
+void forward_quantize_part(const struct forward *forward, struct activations *in, int begin,
+                           int end)
 {
     if (forward->wants_quantized)
-        activations_quantize(in, (struct activations_part){token_begin, token_end, begin, end});
+        activations_quantize(in, begin, end);
 }
 
-static void quantize_tokens(void *arg, int part, int n_parts, int thread)
+static void quantize_columns(void *arg, int part, int n_parts, int thread)
 {
     (void)thread;
     struct activations *in = arg;
-    activations_quantize(in, (struct activations_part){
-                                 forward_part_begin(in->n_tokens, part, n_parts),
-                                 forward_part_begin(in->n_tokens, part + 1, n_parts), 0, in->n_in});
+    int n = (in->n_in + TILE_MULTIPLE - 1) / TILE_MULTIPLE;
+    int end = forward_part_begin(n, part + 1, n_parts) * TILE_MULTIPLE;
+    activations_quantize(in, forward_part_begin(n, part, n_parts) * TILE_MULTIPLE,
+                         end < in->n_in ? end : in->n_in);
 }
 
+/* As many parts as for the tokens' norms: one token's are not worth a barrier. */
 void forward_quantize(struct forward *forward, struct activations *in)
 {
     if (forward->wants_quantized)
-        thread_pool_run(forward->pool, quantize_tokens, in,
+        thread_pool_run(forward->pool, quantize_columns, in,
                         forward_token_parts(forward, in->n_tokens));
 }
 
@@ -189,7 +191,7 @@ void forward_quantize(struct forward *forward, struct activations *in)
 static void quantize_hidden(const struct products *products, int row_begin, int row_end)
 {
     struct forward *forward = products->forward;
-    forward_quantize_part(forward, &forward->hidden, 0, products->in->n_tokens, row_begin, row_end);
+    forward_quantize_part(forward, &forward->hidden, row_begin, row_end);
 }
 
 static void finish_gelu(const struct products *products, const struct product *product,

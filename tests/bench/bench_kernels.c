@@ -99,7 +99,7 @@ static double measure(enum tensor_type type, const struct shape *shape, const ui
         if (matmul_wants_stripes(type)) /* any bits will do */
             w.stripes = w.data;
         if (matmul_wants_quantized(type))
-            activations_quantize(&in, (struct activations_part){0, n_tokens, 0, in.n_in});
+            activations_quantize(&in, 0, in.n_in);
         for (int slice = 0; slice < N_SLICES; slice++) {
             int64_t begin = thread_now_ns();
             matmul_rows(&w, NULL, &in, y, (size_t)shape->n_out, slice * n_rows,

@@ -169,10 +169,9 @@ static void multiply(const struct matrix *w, const float *bias, struct activatio
     size_t stride = (size_t)w->n_out + 3;
     int middle = w->n_out / 2;
     if (matmul_wants_quantized(w->type)) {
-        int half = in->n_tokens / 2, middle_group = in->n_in / 64 * 32;
-        activations_quantize(in, (struct activations_part){half, in->n_tokens, 0, in->n_in});
-        activations_quantize(in, (struct activations_part){0, half, middle_group, in->n_in});
-        activations_quantize(in, (struct activations_part){0, half, 0, middle_group});
+        int middle_group = in->n_in / 64 * 32;
+        activations_quantize(in, middle_group, in->n_in);
+        activations_quantize(in, 0, middle_group);
     }
     matmul_rows(w, bias, in, y, stride, 0, middle, scratch);
     matmul_rows(w, bias, in, y, stride, middle, w->n_out, scratch);
@@ -363,7 +362,7 @@ static void test_two_threads(void **state)
         float *y = take(N_TOKENS * (N_OUT + 3) * sizeof *y);
         fill_exact(&in);
         if (matmul_wants_quantized(w.type))
-            activations_quantize(&in, (struct activations_part){0, N_TOKENS, 0, N_IN});
+            activations_quantize(&in, 0, N_IN);
         size_t n_scratch = matmul_scratch_bytes(N_IN, N_TOKENS);
         struct half first = {&w, &in, y, 0, N_OUT / 2, take(n_scratch)};
         struct half second = {&w, &in, y, N_OUT / 2, N_OUT, take(n_scratch)};
