@@ -244,7 +244,8 @@ class Keys(Folder):
             self.assertEqual(ask("alice-first-key"), 401)
             self.assertEqual(ask("bobs-first-key"), 401)
             self.assertEqual(ask("alice-second-key", user="x" * 2000), 413)
-            self.assertTrue([line for line in daemon.log if "window changes with a restart" in line])
+            wait_until(lambda: any("window changes with a restart" in line for line in daemon.log),
+                       "it is said what needs a restart")
 
             # One file is good and the other is not: neither counts.
             def n_refused():
