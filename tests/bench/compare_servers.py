@@ -4,8 +4,9 @@
     compare_servers.py SINKD LLAMA_SERVER MODEL [--threads N] [--rounds N]
 
 Both are started with room for 16 conversations of 1024 tokens and as many threads, and asked by the same
-client over /v1/chat/completions with streams. Prints the median of the rounds for each, and the median of
-the rounds' ratios; above 1 sinkd is ahead.
+client over /v1/chat/completions with streams; sinkd also with --draft 0, because models that repeat
+themselves make its drafts look better than they are. Prints the median of the rounds for each, and the
+median of the rounds' ratios; above 1 sinkd is ahead.
 """
 import argparse
 import concurrent.futures
@@ -112,14 +113,16 @@ def main():
     ours = [args.sinkd, '--model', args.model, '--threads', str(args.threads), '--window', '1024']
     peers = [args.peer, '-m', args.model, '-t', str(args.threads), '-np', str(N_SLOTS), '-c', str(N_SLOTS * 1024),
              '-fa', 'on']
-    rounds = [(measure(ours, 2 * i), measure(peers, 2 * i + 1)) for i in range(args.rounds)]
-    print('| | sinkd | llama.cpp | ratio |\n|---|---|---|---|')
+    rounds = [(measure(ours, 3 * i), measure(ours + ['--draft', '0'], 3 * i + 1), measure(peers, 3 * i + 2))
+              for i in range(args.rounds)]
+    print('| | sinkd | without drafts | llama.cpp | ratio, with drafts | without |\n|---|---|---|---|---|---|')
     for name in rounds[0][0]:
         unit = 'MiB' if name.startswith('memory') else 'ms' if name in BY_LESS else 'tokens/s'
-        pairs = [(mine[name], theirs[name]) for mine, theirs in rounds]
-        ratio = statistics.median(b / a if name in BY_LESS else a / b for a, b in pairs)
-        print('| %s, %s | %.1f | %.1f | %.2f |' %
-              (name, unit, statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs), ratio))
+        all_mine, all_plain, all_theirs = zip(*([figures[name] for figures in one] for one in rounds))
+        ratios = [statistics.median(theirs / mine if name in BY_LESS else mine / theirs
+                                    for mine, theirs in zip(some, all_theirs)) for some in (all_mine, all_plain)]
+        medians = [statistics.median(some) for some in (all_mine, all_plain, all_theirs)]
+        print('| %s, %s | %.1f | %.1f | %.1f | %.2f | %.2f |' % (name, unit, *medians, *ratios))
 
 
 if __name__ == '__main__':
