@@ -10,8 +10,10 @@
 
 #include <stdint.h>
 
+#include "core/session/session.h"
+
 enum {
-    DRAFTING_MAX = 63,
+    DRAFTING_MAX = SESSION_MAX_DRAFTS,
     DRAFTING_MEMORY = 5,   /* the median of so many steps is what their size costs ... */
     DRAFTING_TRUST = 3,    /* ... if there were as many as this ... */
     DRAFTING_FORGET = 256, /* ... and the last one no more than so many steps ago */

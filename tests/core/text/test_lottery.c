@@ -78,14 +78,19 @@ static void weights_are_places(void **state)
     }
 }
 
+static void open_full(struct lottery *lottery)
+{
+    float largest = fill(N);
+    assert_true(lottery_init(lottery, N, NULL));
+    lottery_fill(lottery, logits, largest, 1);
+}
+
 static void only_better_ones_stay(void **state)
 {
     if (!select_isa(*state))
         return;
     struct lottery lottery;
-    float largest = fill(N);
-    assert_true(lottery_init(&lottery, N, NULL));
-    lottery_fill(&lottery, logits, largest, 1);
+    open_full(&lottery);
     int32_t id = lottery_pick(&lottery, 0.999);
     for (int n_better = N; n_better > 0; id = lottery_pick(&lottery, 0.5)) {
         double total = lottery_keep_better(&lottery, id);
@@ -106,9 +111,7 @@ static void lighter_ones_are_dropped(void **state)
     if (!select_isa(*state))
         return;
     struct lottery lottery;
-    float largest = fill(N);
-    assert_true(lottery_init(&lottery, N, NULL));
-    lottery_fill(&lottery, logits, largest, 1);
+    open_full(&lottery);
     float weight = lottery.weights[lottery_pick(&lottery, 0.3)];
     lottery_drop_lighter(&lottery, weight);
     double total = 0;
