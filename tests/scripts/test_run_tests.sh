@@ -49,5 +49,40 @@ expect '1 passed, 0 failed' 0 "$cmocka_pass"
 before="-k avx2 $dir/program1 -k auto"
 expect '1 passed, 0 failed, 1 skipped' 0 "$cmocka_pass"
 
+# expect_sets FLAGS SET... - on a CPU with these flags, programs run with these sets of kernels.
+expect_sets() {
+    echo "flags : fpu $1 sse2" >"$dir/cpuinfo"
+    flags=$1
+    shift
+    : >"$dir/sets"
+    # shellcheck disable=SC2086 # words
+    TEST_JOBS=1 TEST_CPUINFO=$dir/cpuinfo tests/run-tests $all_sets >/dev/null 2>&1 || true
+    got=$(tr '\n' ' ' <"$dir/sets")
+    if [ "$got" = "$* " ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "failed: wanted '$*' with '$flags', got: $got"
+    fi
+}
+
+printf '#!/bin/sh\n%s\n' "echo \$SINKD_KERNELS >>$dir/sets; $cmocka_pass" >"$dir/says_its_set"
+chmod +x "$dir/says_its_set"
+all_sets=
+for isa in scalar avx2 avxvnni avx512 vbmi amx; do
+    all_sets="$all_sets -k $isa $dir/says_its_set"
+done
+
+avx2='avx2 fma f16c'
+avx512="$avx2 avx512f avx512bw avx512vl avx512dq avx512_vnni"
+expect_sets '' scalar
+expect_sets "$avx2" scalar avx2
+expect_sets "$avx2 avx_vnni" scalar avx2 avxvnni
+expect_sets "avx_vnni" scalar
+expect_sets "$avx512" scalar avx2 avx512
+expect_sets "$avx512 avx512vbmi" scalar avx2 avx512 vbmi
+expect_sets "$avx512 avx512vbmi avx_vnni" scalar avx2 avxvnni avx512 vbmi
+expect_sets "$avx512 avx512vbmi amx_tile amx_int8" scalar avx2 avx512 vbmi amx
+
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
