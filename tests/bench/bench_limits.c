@@ -46,57 +46,35 @@ __attribute__((target("avx2"))) static void *read_memory(void *arg)
     return NULL;
 }
 
-__attribute__((target("avx512f,avx512bw,avx512vnni"))) static void *multiply_avx512(void *arg)
+__attribute__((target("avx2"))) static inline __m256i dpbusd_avx2(__m256i sum, __m256i u, __m256i s)
 {
-    struct share *share = arg;
-    __m512i sums[CHAINS], u = _mm512_set1_epi8(3), s = _mm512_set1_epi8((char)share->n_words);
-    for (int j = 0; j < CHAINS; j++)
-        sums[j] = _mm512_set1_epi32(j);
-    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < CHAINS; j++)
-            sums[j] = _mm512_dpbusd_epi32(sums[j], u, s);
-        __asm__ volatile("" : "+v"(u)); /* the same product again, as far as anybody knows */
-    }
-    for (int j = 0; j < CHAINS; j++)
-        share->sum += (uint64_t)_mm512_reduce_add_epi32(sums[j]);
-    return NULL;
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(u, s));
 }
 
-__attribute__((target("avxvnni"))) static void *multiply_avxvnni(void *arg)
-{
-    struct share *share = arg;
-    __m256i sums[CHAINS], u = _mm256_set1_epi8(3), s = _mm256_set1_epi8((char)share->n_words);
-    for (int j = 0; j < CHAINS; j++)
-        sums[j] = _mm256_set1_epi32(j);
-    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < CHAINS; j++)
-            sums[j] = _mm256_dpbusd_avx_epi32(sums[j], u, s);
-        __asm__ volatile("" : "+x"(u));
+/* The same products of u and s again and again, but no compiler knows; in chains, so that none
+ * waits for the one before. */
+#define MULTIPLY(name, isa, vector, dpbusd)                               \
+    __attribute__((target(isa))) static void *name(void *arg)             \
+    {                                                                     \
+        struct share *share = arg;                                        \
+        vector sums[CHAINS], u = (vector){0} + 0x0303030303030303, s = u; \
+        for (int j = 0; j < CHAINS; j++)                                  \
+            sums[j] = (vector){j};                                        \
+        for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {                   \
+            _Pragma("GCC unroll 8") for (int j = 0; j < CHAINS; j++)      \
+            {                                                             \
+                sums[j] = dpbusd(sums[j], u, s);                          \
+                __asm__ volatile("" : "+v"(u));                           \
+            }                                                             \
+        }                                                                 \
+        for (int j = 0; j < CHAINS; j++)                                  \
+            share->sum += (uint64_t)sums[j][0];                           \
+        return NULL;                                                      \
     }
-    for (int j = 0; j < CHAINS; j++)
-        share->sum += sum_words(sums[j]);
-    return NULL;
-}
 
-__attribute__((target("avx2"))) static void *multiply_avx2(void *arg)
-{
-    struct share *share = arg;
-    __m256i sums[CHAINS], u = _mm256_set1_epi8(3), s = _mm256_set1_epi8((char)share->n_words);
-    for (int j = 0; j < CHAINS; j++)
-        sums[j] = _mm256_set1_epi32(j);
-    for (int i = 0; i < N_PRODUCTS / CHAINS; i++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < CHAINS; j++) {
-            sums[j] = _mm256_add_epi16(sums[j], _mm256_maddubs_epi16(u, s));
-            __asm__ volatile("" : "+x"(u));
-        }
-    }
-    for (int j = 0; j < CHAINS; j++)
-        share->sum += sum_words(sums[j]);
-    return NULL;
-}
+MULTIPLY(multiply_avx512, "avx512f,avx512bw,avx512vnni", __m512i, _mm512_dpbusd_epi32)
+MULTIPLY(multiply_avxvnni, "avxvnni", __m256i, _mm256_dpbusd_avx_epi32)
+MULTIPLY(multiply_avx2, "avx2", __m256i, dpbusd_avx2)
 
 struct product {
     const char *name;
