@@ -5,19 +5,4 @@
 #include "core/kernels/attention_q8_vector.h"
 #include "core/kernels/kernels_vector.h"
 
-const struct kernels kernels_avx2 = {
-    .isa = KERNELS_AVX2,
-    .name = "avx2",
-    .rms_norm = rms_norm,
-    .layer_norm = layer_norm,
-    .add = add,
-    .silu_mul = silu_mul,
-    .gelu_mul = gelu_mul,
-    .gelu = gelu,
-    .clamp = clamp,
-    .rope_neighbours = rope_neighbours,
-    .rope_split = rope_split,
-    .kv_store = kv_store,
-    .attention = attention_or_q8,
-    .weigh = weigh,
-};
+const struct kernels kernels_avx2 = KERNELS_TABLE(KERNELS_AVX2, "avx2", attention_or_q8);

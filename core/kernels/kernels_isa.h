@@ -16,4 +16,13 @@ extern const struct kernels kernels_avx512;
 extern const struct kernels kernels_vbmi;
 extern const struct kernels kernels_amx;
 
+/* A table of the functions of these names in the file where it stands. */
+#define KERNELS_TABLE(isa_, name_, attention_)                                                  \
+    {                                                                                           \
+        .isa = isa_, .name = name_, .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add, \
+        .silu_mul = silu_mul, .gelu_mul = gelu_mul, .gelu = gelu, .clamp = clamp,               \
+        .rope_neighbours = rope_neighbours, .rope_split = rope_split, .kv_store = kv_store,     \
+        .attention = attention_, .weigh = weigh                                                 \
+    }
+
 #endif

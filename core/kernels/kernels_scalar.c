@@ -211,19 +211,4 @@ static float weigh(float *y, const float *x, int n, float origin, float temperat
     return sum;
 }
 
-const struct kernels kernels_scalar = {
-    .isa = KERNELS_SCALAR,
-    .name = "scalar",
-    .rms_norm = rms_norm,
-    .layer_norm = layer_norm,
-    .add = add,
-    .silu_mul = silu_mul,
-    .gelu_mul = gelu_mul,
-    .gelu = gelu,
-    .clamp = clamp,
-    .rope_neighbours = rope_neighbours,
-    .rope_split = rope_split,
-    .kv_store = kv_store,
-    .attention = attention,
-    .weigh = weigh,
-};
+const struct kernels kernels_scalar = KERNELS_TABLE(KERNELS_SCALAR, "scalar", attention);
