@@ -4,22 +4,13 @@
 #include "tests/support/check.h"
 #include "tests/support/tiny_model.h"
 
-static struct tiny_model tiny;
 static int32_t end_of_turn; /* the only control token that a template of this vocabulary writes */
 
 static int open_tokenizer(void **state)
 {
-    (void)state;
-    tiny_model_open(&tiny);
+    tiny_model_open(state);
     end_of_turn = tokenizer_eos(tiny.tokenizer);
     return tokenizer_is_end(tiny.tokenizer, end_of_turn) ? 0 : -1;
-}
-
-static int close_tokenizer(void **state)
-{
-    (void)state;
-    tiny_model_close(&tiny);
-    return 0;
 }
 
 static int32_t word(int i) /* no control token */
@@ -85,5 +76,5 @@ int main(void)
         cmocka_unit_test(the_first_and_the_last_stay),
         cmocka_unit_test(the_rest_begins_with_a_message),
     };
-    return cmocka_run_group_tests(tests, open_tokenizer, close_tokenizer);
+    return cmocka_run_group_tests(tests, open_tokenizer, tiny_model_close);
 }

@@ -9,33 +9,37 @@
 #include "core/text/tokenizer.h"
 #include "tests/support/check.h"
 
-void tiny_model_open(struct tiny_model *tiny)
+struct tiny_model tiny;
+
+int tiny_model_open(void **state)
 {
+    (void)state;
     struct err err = {0};
-    *tiny = (struct tiny_model){0};
-    bool is_open = kernels_select(NULL, &err) && gguf_open(&tiny->file, TINY_MODEL_PATH, &err) &&
-                   model_open(&tiny->model, tiny->file, &err) &&
-                   tokenizer_open(&tiny->tokenizer, tiny->file, &err) &&
-                   thread_pool_open(&tiny->pool, 2, &err) &&
-                   model_weave(tiny->model, tiny->file, tiny->pool, &err) &&
-                   forward_open(&tiny->forward, tiny->model, tiny->pool, 64, 8, &err);
+    bool is_open = kernels_select(NULL, &err) && gguf_open(&tiny.file, TINY_MODEL_PATH, &err) &&
+                   model_open(&tiny.model, tiny.file, &err) &&
+                   tokenizer_open(&tiny.tokenizer, tiny.file, &err) &&
+                   thread_pool_open(&tiny.pool, 2, &err) &&
+                   model_weave(tiny.model, tiny.file, tiny.pool, &err) &&
+                   forward_open(&tiny.forward, tiny.model, tiny.pool, 64, 8, &err);
     if (!is_open)
         fail_msg("%s", err.text);
+    return 0;
 }
 
-void tiny_model_close(struct tiny_model *tiny)
+int tiny_model_close(void **state)
 {
-    forward_close(&tiny->forward);
-    thread_pool_close(&tiny->pool);
-    tokenizer_close(&tiny->tokenizer);
-    model_close(&tiny->model);
-    gguf_close(&tiny->file);
+    (void)state;
+    forward_close(&tiny.forward);
+    thread_pool_close(&tiny.pool);
+    tokenizer_close(&tiny.tokenizer);
+    model_close(&tiny.model);
+    gguf_close(&tiny.file);
+    return 0;
 }
 
-struct kv_shape tiny_model_kv_shape(const struct tiny_model *tiny, int n_sinks, int n_window,
-                                    int n_slack)
+struct kv_shape tiny_model_kv_shape(int n_sinks, int n_window, int n_slack)
 {
-    const struct model_shape *shape = &tiny->model->shape;
+    const struct model_shape *shape = &tiny.model->shape;
     return (struct kv_shape){
         .n_layers = shape->n_layers,
         .n_kv_heads = shape->n_kv_heads,

@@ -1,4 +1,5 @@
-/* tiny_model.h - a golden fixture opened for a test: file, model, tokenizer, pool, forward.
+/* tiny_model.h - a golden fixture opened for a program's tests: file, model, tokenizer, pool,
+ * forward.
  *
  * The weights are random, so its text means nothing; everything else is real. */
 #ifndef TESTS_SUPPORT_TINY_MODEL_H
@@ -16,12 +17,11 @@ struct tiny_model {
     struct forward *forward; /* 64 tokens, 8 rows of logits */
 };
 
-/* Opens all of it or fails the running test. */
-void tiny_model_open(struct tiny_model *tiny);
-void tiny_model_close(struct tiny_model *tiny);
+extern struct tiny_model tiny; /* between these two, which cmocka calls around a program's tests */
+int tiny_model_open(void **state); /* all of it, or fails */
+int tiny_model_close(void **state);
 
 /* The shape of an F32 cache for this model. */
-struct kv_shape tiny_model_kv_shape(const struct tiny_model *tiny, int n_sinks, int n_window,
-                                    int n_slack);
+struct kv_shape tiny_model_kv_shape(int n_sinks, int n_window, int n_slack);
 
 #endif

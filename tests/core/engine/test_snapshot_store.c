@@ -113,26 +113,23 @@ int close(int fd)
 
 /* ---- sessions, and what they were ---- */
 
-static struct tiny_model tiny;
 static char folder[] = "/tmp/test_snapshot_store.XXXXXX";
 
-static int open_tiny(void **state)
+static int open_model_and_folder(void **state)
 {
-    (void)state;
-    tiny_model_open(&tiny);
+    tiny_model_open(state);
     return mkdtemp(folder) == NULL ? -1 : 0;
 }
 
-static int close_tiny(void **state)
+static int close_model_and_folder(void **state)
 {
-    (void)state;
-    tiny_model_close(&tiny);
+    tiny_model_close(state);
     return rmdir(folder);
 }
 
 static struct session *open_session(void)
 {
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, 4, 16, 7);
+    struct kv_shape shape = tiny_model_kv_shape(4, 16, 7);
     struct session *session = NULL;
     assert_true(session_open(&session, &shape, SESSION_MODE_STREAMING, tiny.tokenizer, NULL));
     return session;
@@ -536,7 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_power_cut_leaves_the_old_the_new_or_none),
     };
-    int n_failed = cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    int n_failed = cmocka_run_group_tests(tests, open_model_and_folder, close_model_and_folder);
     for (int i = 0; i < n_calls; i++)
         buf_done(&calls[i].bytes);
     for (int i = 0; i < n_versions; i++)

@@ -12,22 +12,6 @@
 
 enum { SINKS = 4, MAX_DRAFTS = 7, MAX_CHUNK = 16, MAX_TURNS = 8, MAX_LETTERS = 8 };
 
-static struct tiny_model tiny;
-
-static int open_tiny(void **state)
-{
-    (void)state;
-    tiny_model_open(&tiny);
-    return 0;
-}
-
-static int close_tiny(void **state)
-{
-    (void)state;
-    tiny_model_close(&tiny);
-    return 0;
-}
-
 /* A conversation of some turns. */
 struct plot {
     const char *name;
@@ -135,7 +119,7 @@ static struct story tell(const struct plot *plot, uint64_t seed, int max_drafts,
     struct story story = {.n_turns = plot->n_turns};
     struct session *session = NULL;
     int n_sinks = plot->mode == SESSION_MODE_STREAMING ? SINKS : 0;
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, n_sinks, plot->n_window, plot->n_slack);
+    struct kv_shape shape = tiny_model_kv_shape(n_sinks, plot->n_window, plot->n_slack);
     uint32_t random = (uint32_t)seed;
     int64_t keep = 0;
     assert_true(session_open(&session, &shape, plot->mode, tiny.tokenizer, NULL));
@@ -354,7 +338,7 @@ static void a_copy_knows_its_first_tokens(void **state)
     (void)state;
     struct session *first = NULL, *copy = NULL, *fresh = NULL;
     struct session **all[] = {&first, &copy, &fresh};
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, 64, 31);
+    struct kv_shape shape = tiny_model_kv_shape(SINKS, 64, 31);
     for (int i = 0; i < 3; i++) {
         assert_true(session_open(all[i], &shape, SESSION_MODE_STREAMING, tiny.tokenizer, NULL));
         session_set_drafts(*all[i], MAX_DRAFTS);
@@ -374,7 +358,7 @@ static void a_cut_leaves_no_draft_behind(void **state)
     struct session *session = NULL;
     struct session_outcome outcome;
     struct story story = {.n_turns = 1};
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, 48, 31);
+    struct kv_shape shape = tiny_model_kv_shape(SINKS, 48, 31);
     plot.n_prompt = 14;
     plot.n_letters = 1;
     assert_true(session_open(&session, &shape, SESSION_MODE_STREAMING, tiny.tokenizer, NULL));
@@ -410,5 +394,5 @@ int main(void)
         cmocka_unit_test(a_copy_knows_its_first_tokens),
         cmocka_unit_test(a_cut_leaves_no_draft_behind),
     };
-    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    return cmocka_run_group_tests(tests, tiny_model_open, tiny_model_close);
 }

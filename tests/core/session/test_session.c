@@ -12,27 +12,11 @@
 
 enum { SINKS = 4, WINDOW = 48, SLACK = 31, MAX_CHUNK = 16 };
 
-static struct tiny_model tiny;
-
-static int open_tiny(void **state)
-{
-    (void)state;
-    tiny_model_open(&tiny);
-    return 0;
-}
-
-static int close_tiny(void **state)
-{
-    (void)state;
-    tiny_model_close(&tiny);
-    return 0;
-}
-
 static struct session *open_session_in(enum session_mode mode, int n_sinks)
 {
     struct session *session = NULL;
     struct err err = {0};
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, n_sinks, WINDOW, SLACK);
+    struct kv_shape shape = tiny_model_kv_shape(n_sinks, WINDOW, SLACK);
     if (!session_open(&session, &shape, mode, tiny.tokenizer, &err))
         fail_msg("%s", err.text);
     return session;
@@ -335,7 +319,7 @@ static void recompute_says_the_same_until_the_window_is_full(void **state)
 static int32_t next_by_definition(const struct token_list *tokens)
 {
     struct kv_cache *cache = NULL;
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, 0, WINDOW, 0);
+    struct kv_shape shape = tiny_model_kv_shape(0, WINDOW, 0);
     assert_true(kv_cache_open(&cache, &shape, NULL));
     for (size_t i = tokens->n - WINDOW; i < tokens->n; i++) {
         struct forward_token token = {
@@ -483,5 +467,5 @@ int main(void)
         cmocka_unit_test(a_grammar_decides_what_is_said),
         cmocka_unit_test(a_grammar_ends_by_length_when_it_must),
     };
-    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    return cmocka_run_group_tests(tests, tiny_model_open, tiny_model_close);
 }

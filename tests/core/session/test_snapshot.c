@@ -13,22 +13,6 @@
 enum { SINKS = 4, WINDOW = 48, SLACK = 31, MAX_CHUNK = 16, HEADER_BYTES = 72 };
 
 static const struct snapshot_id id = {.fingerprint = 0x1234567890, .name = 77};
-static struct tiny_model tiny;
-
-static int open_tiny(void **state)
-{
-    (void)state;
-    tiny_model_open(&tiny);
-    return 0;
-}
-
-static int close_tiny(void **state)
-{
-    (void)state;
-    tiny_model_close(&tiny);
-    return 0;
-}
-
 static struct session *open_session_of(const struct kv_shape *shape)
 {
     struct session *session = NULL;
@@ -40,7 +24,7 @@ static struct session *open_session_of(const struct kv_shape *shape)
 
 static struct session *open_session(void)
 {
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, WINDOW, SLACK);
+    struct kv_shape shape = tiny_model_kv_shape(SINKS, WINDOW, SLACK);
     return open_session_of(&shape);
 }
 
@@ -362,7 +346,7 @@ static void others_are_refused(void **state)
 
     /* Another shape under the same fingerprint, were that possible: its length does not fit. */
     bytes.data[8]--;
-    struct kv_shape shape = tiny_model_kv_shape(&tiny, SINKS, WINDOW, SLACK);
+    struct kv_shape shape = tiny_model_kv_shape(SINKS, WINDOW, SLACK);
     shape.n_layers++;
     struct session *larger = open_session_of(&shape);
     assert_false(load(larger, bytes.data, bytes.len, &err));
@@ -437,5 +421,5 @@ int main(void)
         cmocka_unit_test(rows_without_sense_do_no_harm),
         cmocka_unit_test(a_failed_write_is_told_and_harmless),
     };
-    return cmocka_run_group_tests(tests, open_tiny, close_tiny);
+    return cmocka_run_group_tests(tests, tiny_model_open, tiny_model_close);
 }
