@@ -135,7 +135,18 @@ $(LESS_TOO:%=$(BUILD)/core/kernels/%.o): STD += $(LESS_EXTRA)
 # faster to run; so does what a debugger wants to know of each variable of each step.
 $(BUILD)/core/kernels/matmul_avx%.o $(BUILD)/core/kernels/%_vbmi.o: CFLAGS += -O2 -fno-var-tracking
 
-$(BUILD)/%.o: %.c Makefile
+# How objects are made is one of the things they are made from. A target's own flags are not here:
+# they would come to what it depends on.
+FLAGS := $(strip $(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) $(LESS_EXTRA) $(LESS_TOO) $(LDFLAGS))
+ifneq ($(file <$(BUILD)/flags),$(FLAGS))
+.PHONY: $(BUILD)/flags
+endif
+$(BUILD)/flags: export FLAGS := $(FLAGS)
+$(BUILD)/flags:
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$FLAGS" >$@
+
+$(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
 
@@ -150,7 +161,7 @@ $(BUILD)/lib%.a:
 $(BUILD)/server/page_data.c: $(wildcard server/page/*)
 	@mkdir -p $(@D)
 	$(call QUIET,GEN)server/page/make.sh >$@
-$(BUILD)/server/page_data.o: $(BUILD)/server/page_data.c
+$(BUILD)/server/page_data.o: $(BUILD)/server/page_data.c $(BUILD)/flags
 	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
 
 $(BUILD)/sinkd: $(BUILD)/server/main.o $(SERVER) $(CORE)
@@ -199,7 +210,7 @@ $(BUILD)/tests/server/test_out_of_memory $(BUILD)/tests/server/test_json_load: L
     $(foreach name,malloc calloc realloc reallocarray aligned_alloc strdup asprintf mmap,-Wl,--wrap=$(name))
 
 # What end-to-end tests load before the daemon's libraries.
-$(BUILD)/%.so: %.c Makefile
+$(BUILD)/%.so: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call QUIET,LD)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -fPIC -shared $< -ldl -o $@
 
