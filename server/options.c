@@ -396,6 +396,7 @@ static size_t size_of(enum kind kind)
     case TEXT:
         return OPTIONS_MAX_TEXT;
     case SWITCH:
+    case REASONING:
         return sizeof(bool);
     case DECIMAL:
         return sizeof(float);

@@ -178,6 +178,56 @@ static void reloading_changes_what_it_may(void **state)
     unlink(path);
 }
 
+/* What reloading writes to the log. */
+static void reload_logged(char *out, size_t size)
+{
+    FILE *log = tmpfile();
+    int before = dup(STDERR_FILENO);
+    assert_true(log != NULL && before >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+    bool is_good = options_reload(&options, &err);
+    assert_true(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    rewind(log);
+    out[fread(out, 1, size - 1, log)] = '\0';
+    fclose(log);
+    assert_true(is_good);
+}
+
+static void reloading_warns_of_what_has_changed_and_nothing_else(void **state)
+{
+    (void)state;
+    const struct {
+        const char *before, *after, *warned;
+    } cases[] = {
+        {"host = a", "host = b", "host"},
+        {"reasoning = none", "", "reasoning"},
+        {"no-page = yes", "no-page = no", "no-page"},
+        {"kv-disk = 1G", "kv-disk = 2G", "kv-disk"},
+        {"mode = window", "mode = dense", "mode"},
+        {"response-ttl = 1d", "", "response-ttl"},
+        {"system-share = 0.5", "", "system-share"},
+        {"port = 1", "port = 2", "port"},
+    };
+    log_set_level(LOG_LEVEL_WARNING);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[] = "/tmp/sinkd-test-XXXXXX", wanted[100], log[1000];
+        write_config(path, cases[i].before);
+        char *argv[] = {"sinkd", "--config", path, NULL};
+        assert_true(options_read(&options, 3, argv, &err));
+        FILE *file = fopen(path, "w");
+        fputs(cases[i].after, file);
+        fclose(file);
+        reload_logged(log, sizeof log);
+        unlink(path);
+        snprintf(wanted, sizeof wanted, " %s changes with a restart only\n", cases[i].warned);
+        char *said = strstr(log, wanted);
+        assert_non_null(said);
+        assert_string_equal(said + strlen(wanted), ""); /* and the line is the only one */
+        assert_null(memchr(log, '\n', (size_t)(said - log)));
+    }
+    log_set_level(LOG_LEVEL_INFO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +238,7 @@ int main(void)
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(shipped_configuration_states_the_defaults),
         cmocka_unit_test(reloading_changes_what_it_may),
+        cmocka_unit_test(reloading_warns_of_what_has_changed_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
