@@ -82,67 +82,6 @@ void json_schema_write_literal(struct buf *out, const char *text, size_t len)
     buf_append_text(out, "\"");
 }
 
-static void name_rule(const struct schema_writer *writer, int rule, struct schema_rule_name *out)
-{
-    if (rule == 0)
-        snprintf(out->text, sizeof out->text, "%s", writer->name);
-    else
-        snprintf(out->text, sizeof out->text, "%s-%d", writer->name, rule);
-}
-
-static bool write_rule(struct schema_writer *writer, int rule, const struct buf *text)
-{
-    struct schema_rule_name name;
-    name_rule(writer, rule, &name);
-    buf_append_text(writer->out, name.text);
-    buf_append_text(writer->out, " ::= ");
-    buf_append(writer->out, buf_text(text), text->len);
-    buf_append_text(writer->out, "\n");
-    if (text->failed || writer->out->failed)
-        return err_no_memory(writer->err, "a schema");
-    return writer->out->len <= SCHEMA_MAX_TEXT ||
-           schema_fail(writer, "the schema is too large: it becomes more than %d kB of grammar",
-                       SCHEMA_MAX_TEXT / 1024);
-}
-
-static bool count_rule(struct schema_writer *writer, int *out)
-{
-    *out = writer->n_rules++;
-    return writer->n_rules <= SCHEMA_MAX_RULES ||
-           schema_fail(writer, "the schema is too large: it has more than %d parts",
-                       (int)SCHEMA_MAX_RULES);
-}
-
-static struct schema_text *find_text(const struct schema_writer *writer, const struct buf *text)
-{
-    const uint32_t n_slots = SCHEMA_MAX_RULES * 2;
-    uint32_t hash = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < text->len; i++)
-        hash = (hash ^ (unsigned char)text->data[i]) * 16777619u;
-    uint32_t slot = hash % n_slots;
-    for (; writer->texts[slot].len != 0; slot = (slot + 1) % n_slots) {
-        const struct schema_text *known = &writer->texts[slot];
-        if (known->len == text->len &&
-            memcmp(writer->out->data + known->begin, text->data, text->len) == 0)
-            break;
-    }
-    return &writer->texts[slot];
-}
-
-bool schema_add_rule(struct schema_writer *writer, const struct buf *text,
-                     struct schema_rule_name *out)
-{
-    struct schema_text *known = find_text(writer, text);
-    if (known->len == 0) {
-        int rule;
-        if (!count_rule(writer, &rule) || !write_rule(writer, rule, text))
-            return false;
-        *known = (struct schema_text){writer->out->len - text->len - 1, text->len, rule};
-    }
-    name_rule(writer, known->rule, out);
-    return true;
-}
-
 /* ---- keywords ---- */
 
 /* Those that say something about the value, by what is done with them; all others are annotations.
@@ -408,17 +347,6 @@ static bool write_flat(struct schema_writer *writer, const json_t *schema, struc
     return write_types(writer, schema, types, out);
 }
 
-/* ---- rules by schema ---- */
-
-static struct schema_rule *find_rule(const struct schema_writer *writer, const json_t *schema)
-{
-    const uint32_t n_slots = SCHEMA_MAX_RULES * 2;
-    uint32_t slot = (uint32_t)(((uintptr_t)schema >> 4) * 0x9E3779B97F4A7C15u >> 40) % n_slots;
-    while (writer->rules[slot].schema != NULL && writer->rules[slot].schema != schema)
-        slot = (slot + 1) % n_slots;
-    return &writer->rules[slot];
-}
-
 bool schema_visit(struct schema_writer *writer, const json_t *schema, struct schema_rule_name *out)
 {
     const json_t *target = schema, *flat;
@@ -429,14 +357,14 @@ bool schema_visit(struct schema_writer *writer, const json_t *schema, struct sch
             return false;
     }
     bool is_shared = !json_is_boolean(target); /* booleans are one object for all */
-    struct schema_rule *known = is_shared ? find_rule(writer, target) : NULL;
+    struct schema_rule *known = is_shared ? schema_find_rule(writer, target) : NULL;
     if (known != NULL && known->schema != NULL) {
-        name_rule(writer, known->rule, out);
+        schema_name_rule(writer, known->rule, out);
         return true;
     }
     int rule;
     struct buf text;
-    if (!count_rule(writer, &rule))
+    if (!schema_count_rule(writer, &rule))
         return false;
     if (++writer->depth > SCHEMA_MAX_DEPTH)
         return schema_fail(writer, "the schema is nested more than %d levels deep",
@@ -445,11 +373,11 @@ bool schema_visit(struct schema_writer *writer, const json_t *schema, struct sch
         *known = (struct schema_rule){target, rule};
     buf_init(&text);
     bool is_good = schema_flatten(writer, target, &flat) && write_flat(writer, flat, &text) &&
-                   write_rule(writer, rule, &text);
+                   schema_write_rule(writer, rule, &text);
     buf_done(&text);
     writer->depth--;
     if (is_good)
-        name_rule(writer, rule, out);
+        schema_name_rule(writer, rule, out);
     return is_good;
 }
 

@@ -51,6 +51,13 @@ bool schema_visit(struct schema_writer *writer, const json_t *schema, struct sch
 bool schema_add_rule(struct schema_writer *writer, const struct buf *text,
                      struct schema_rule_name *out);
 
+/* For schema_visit, in three steps: the slot of a schema's rule, whose schema is NULL while there
+ * is none; a number for a new one; its text. */
+struct schema_rule *schema_find_rule(const struct schema_writer *writer, const json_t *schema);
+bool schema_count_rule(struct schema_writer *writer, int *out);
+bool schema_write_rule(struct schema_writer *writer, int rule, const struct buf *text);
+void schema_name_rule(const struct schema_writer *writer, int rule, struct schema_rule_name *out);
+
 /* Follows $ref and merges allOf until neither is left: *out is an object or a boolean, borrowed. */
 bool schema_flatten(struct schema_writer *writer, const json_t *schema, const json_t **out);
 /* What fits both. */
