@@ -230,18 +230,6 @@ class Streams(client.DaemonCase):
         for fields in ({"return_progress": 1}, {"timings_per_token": "yes"}, {"sse_ping_interval": "x"}):
             self.assertEqual(self.daemon.post(CHAT, {**body, **fields}).status, 400)
 
-    def test_drafts_show_in_timings_and_not_in_the_text(self):
-        """A grammar makes even the tiny model repeat itself."""
-        body = chat_body("Hello", max_tokens=160, grammar='root ::= ("round and ")+')
-        with client.Daemon("--draft", "0") as plain:
-            expected = plain.post(CHAT, body).json
-        chunks = sse.check_stream(self.stream(CHAT, body))
-        self.assertEqual(sse.text_of(chunks), expected["choices"][0]["message"]["content"])
-        self.assertEqual(chunks[-1]["timings"]["predicted_n"], expected["timings"]["predicted_n"])
-        self.assertNotIn("draft_n", expected["timings"])
-        drafted, accepted = (chunks[-1]["timings"][key] for key in ("draft_n", "draft_n_accepted"))
-        self.assertTrue(0 < accepted <= drafted, (accepted, drafted))
-
     def test_an_error_after_the_headers_is_an_event(self):
         with client.Daemon("--drain-seconds", "0") as daemon:
             stream = daemon.open_stream(CHAT, chat_body("Hello", max_tokens=10_000_000))
