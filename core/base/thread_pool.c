@@ -21,29 +21,52 @@ enum {
     SPINS_BEFORE_SLEEP = 4000,
 };
 
-struct worker {
+/* Parts of a job that nobody has begun, begin .. end-1, in one word that changes by
+ * compare-and-swap: job << 40 | begin << 20 | end, of the job's number the last 24 bits. */
+enum { PART_BITS = 20, MAX_PARTS = (1 << PART_BITS) - 1 };
+typedef uint64_t share_t;
+
+struct thread {
+    _Alignas(CACHE_LINE) _Atomic share_t share;
     struct thread_pool *pool;
-    pthread_t handle;
-    int thread;
+    pthread_t handle; /* none for thread 0, the caller */
+    int number;
 };
 
-/* A part is claimed by a compare-and-swap on `ticket`: the job's number and how many of its parts
- * are unclaimed. While one is, the job cannot end, so fn, arg and n_parts stay as they are until
- * the claimed part is done. A run thus waits for parts, never for a worker that was not scheduled
- * in time; when such a worker comes late, there is nothing to claim. */
+/* Every thread has a share of a job's parts and does them in order, because neighbouring parts read
+ * neighbouring memory, which a core fetches ahead. One that has none left takes the later half of
+ * the largest share. While a part is unclaimed, the job cannot end, so fn, arg and n_parts stay as
+ * they are until the claimed part is done. A run thus waits for parts, never for a worker that was
+ * not scheduled in time; when such a worker comes late, no share is of its job. */
 struct thread_pool {
     _Alignas(CACHE_LINE) _Atomic uint32_t job; /* number of the newest job: what sleepers watch */
     _Atomic uint32_t n_sleeping;
-    _Alignas(CACHE_LINE) _Atomic uint64_t ticket; /* job << 32 | unclaimed parts */
-    _Alignas(CACHE_LINE) _Atomic int n_done;      /* parts of this job */
+    _Alignas(CACHE_LINE) _Atomic int n_done; /* parts of this job */
     _Alignas(CACHE_LINE) thread_pool_fn *fn;
     void *arg;
     int n_parts;
     int n_threads;
     int n_started; /* workers whose thread runs; less than n_threads - 1 only while opening fails */
     atomic_bool is_stopping;
-    struct worker workers[];
+    struct thread threads[];
 };
+
+static share_t make_share(uint32_t job, int begin, int end)
+{
+    return (share_t)job << 2 * PART_BITS | (share_t)begin << PART_BITS | (share_t)end;
+}
+
+static int share_begin(share_t share)
+{
+    return (int)(share >> PART_BITS) & MAX_PARTS;
+}
+
+/* 0 if it is of another job. */
+static int share_size(share_t share, uint32_t job)
+{
+    bool is_of_job = share >> 2 * PART_BITS == make_share(job, 0, 0) >> 2 * PART_BITS;
+    return is_of_job ? (int)(share & MAX_PARTS) - share_begin(share) : 0;
+}
 
 static inline void cpu_relax(void)
 {
@@ -52,18 +75,68 @@ static inline void cpu_relax(void)
 #endif
 }
 
-static void run_parts(struct thread_pool *pool, int thread)
+/* The next part of the thread's own share; -1 if there is none. */
+static int take_next(struct thread *thread, uint32_t job)
 {
-    uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
-    while ((uint32_t)ticket > 0) {
-        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket - 1,
-                                                   memory_order_acq_rel, memory_order_acquire))
-            continue;
-        int part = pool->n_parts - (int)(uint32_t)ticket;
-        pool->fn(pool->arg, part, pool->n_parts, thread);
-        atomic_fetch_add_explicit(&pool->n_done, 1, memory_order_release);
-        ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+    share_t share = atomic_load_explicit(&thread->share, memory_order_acquire);
+    while (share_size(share, job) > 0) {
+        if (atomic_compare_exchange_weak_explicit(&thread->share, &share, share + (1 << PART_BITS),
+                                                  memory_order_acq_rel, memory_order_acquire))
+            return share_begin(share);
     }
+    return -1;
+}
+
+static struct thread *largest_share(struct thread_pool *pool, uint32_t job, share_t *out)
+{
+    struct thread *largest = NULL;
+    int most = 0;
+    for (int i = 0; i < pool->n_threads; i++) {
+        share_t share = atomic_load_explicit(&pool->threads[i].share, memory_order_acquire);
+        if (share_size(share, job) > most) {
+            largest = &pool->threads[i];
+            most = share_size(share, job);
+            *out = share;
+        }
+    }
+    return largest;
+}
+
+/* A part of someone else's share, of which the thread's own becomes the later half; -1 if all parts
+ * are claimed. The own one is empty: nobody else changes it meanwhile. */
+static int steal(struct thread *thread, uint32_t job)
+{
+    share_t share;
+    struct thread *from;
+    while ((from = largest_share(thread->pool, job, &share)) != NULL) {
+        int half = (share_size(share, job) + 1) / 2, end = (int)(share & MAX_PARTS);
+        if (!atomic_compare_exchange_strong_explicit(&from->share, &share, share - (share_t)half,
+                                                     memory_order_acq_rel, memory_order_relaxed))
+            continue;
+        atomic_store_explicit(&thread->share, make_share(job, end - half + 1, end),
+                              memory_order_release);
+        return end - half;
+    }
+    return -1;
+}
+
+/* The thread's own share, from a part on that it has claimed. */
+static void run_share(struct thread *thread, uint32_t job, int part)
+{
+    struct thread_pool *pool = thread->pool;
+    int n = 0;
+    for (; part >= 0; part = take_next(thread, job), n++)
+        pool->fn(pool->arg, part, pool->n_parts, thread->number);
+    atomic_fetch_add_explicit(&pool->n_done, n, memory_order_release);
+}
+
+static void run_parts(struct thread *thread, uint32_t job)
+{
+    int part = take_next(thread, job);
+    if (part >= 0)
+        run_share(thread, job, part);
+    while ((part = steal(thread, job)) >= 0)
+        run_share(thread, job, part);
 }
 
 static void sleep_until_changed(struct thread_pool *pool, uint32_t seen)
@@ -88,15 +161,15 @@ static uint32_t wait_for_job(struct thread_pool *pool, uint32_t seen)
 
 static void *worker_main(void *arg)
 {
-    struct worker *worker = arg;
-    struct thread_pool *pool = worker->pool;
+    struct thread *thread = arg;
+    struct thread_pool *pool = thread->pool;
     uint32_t seen = 0;
     thread_priority_compute();
     for (;;) {
         seen = wait_for_job(pool, seen);
         if (atomic_load(&pool->is_stopping))
             return NULL;
-        run_parts(pool, worker->thread);
+        run_parts(thread, seen);
     }
 }
 
@@ -115,13 +188,16 @@ bool thread_pool_open(struct thread_pool **out, int n_threads, struct err *err)
         return err_set(err, ERR_INVALID, "threads is %d; it must be 1 to %d", n_threads,
                        (int)MAX_THREADS);
 
-    size_t bytes = sizeof(struct thread_pool) + sizeof(struct worker) * (size_t)n_threads;
-    struct thread_pool *pool =
-        aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+    size_t bytes = sizeof(struct thread_pool) + sizeof(struct thread) * (size_t)n_threads;
+    struct thread_pool *pool = aligned_alloc(CACHE_LINE, bytes);
     if (pool == NULL)
         return err_no_memory(err, "the thread pool");
     memset(pool, 0, bytes);
     pool->n_threads = n_threads;
+    for (int i = 0; i < n_threads; i++) {
+        pool->threads[i].pool = pool;
+        pool->threads[i].number = i;
+    }
 
     /* Signals belong to the loop thread; a worker must never be the one that takes them. */
     sigset_t all, before;
@@ -129,10 +205,8 @@ bool thread_pool_open(struct thread_pool **out, int n_threads, struct err *err)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = 0;
     while (error == 0 && pool->n_started < n_threads - 1) {
-        struct worker *worker = &pool->workers[pool->n_started];
-        worker->pool = pool;
-        worker->thread = pool->n_started + 1;
-        error = pthread_create(&worker->handle, NULL, worker_main, worker);
+        struct thread *thread = &pool->threads[pool->n_started + 1];
+        error = pthread_create(&thread->handle, NULL, worker_main, thread);
         if (error == 0)
             pool->n_started++;
     }
@@ -153,10 +227,16 @@ void thread_pool_close(struct thread_pool **pool_ptr)
         return;
     atomic_store(&pool->is_stopping, true);
     publish_job(pool);
-    for (int i = 0; i < pool->n_started; i++)
-        pthread_join(pool->workers[i].handle, NULL);
+    for (int i = 1; i <= pool->n_started; i++)
+        pthread_join(pool->threads[i].handle, NULL);
     free(pool);
     *pool_ptr = NULL;
+}
+
+/* Where the i-th of n equal shares of the parts begins. */
+static int share_of(int n_parts, int i, int n)
+{
+    return (int)((int64_t)n_parts * i / n);
 }
 
 int thread_pool_size(const struct thread_pool *pool)
@@ -175,11 +255,15 @@ void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, in
     pool->arg = arg;
     pool->n_parts = n_parts;
     atomic_store_explicit(&pool->n_done, 0, memory_order_relaxed);
-    uint64_t job = atomic_load_explicit(&pool->job, memory_order_relaxed) + (uint64_t)1;
-    atomic_store_explicit(&pool->ticket, job << 32 | (uint32_t)n_parts, memory_order_release);
+    uint32_t job = atomic_load_explicit(&pool->job, memory_order_relaxed) + 1;
+    for (int i = 0; i < pool->n_threads; i++)
+        atomic_store_explicit(&pool->threads[i].share,
+                              make_share(job, share_of(n_parts, i, pool->n_threads),
+                                         share_of(n_parts, i + 1, pool->n_threads)),
+                              memory_order_release);
     publish_job(pool);
 
-    run_parts(pool, 0);
+    run_parts(&pool->threads[0], job);
     for (int i = 0; atomic_load_explicit(&pool->n_done, memory_order_acquire) < n_parts; i++) {
         if (i < SPINS_BEFORE_SLEEP)
             cpu_relax();

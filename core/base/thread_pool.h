@@ -22,8 +22,9 @@ void thread_pool_close(struct thread_pool **pool);
 
 int thread_pool_size(const struct thread_pool *pool);
 
-/* Runs fn for every part 0 .. n_parts-1 and returns when all are done. Parts are handed out one by
- * one to whoever is free, so more parts than threads evens out unequal cores. */
+/* Runs fn for every part 0 .. n_parts-1, less than 2^20, and returns when all are done. Each thread
+ * begins with an equal share of neighbouring parts, the same one in every run, and who is done
+ * takes parts from others: more parts than threads even out unequal cores. */
 void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, int n_parts);
 
 #endif

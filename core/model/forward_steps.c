@@ -9,6 +9,9 @@
 enum {
     /* Rows of a tile: kernels work on several rows at once, and groups of inputs share a scale. */
     TILE_MULTIPLE = 32,
+    /* Of a product: a thread that is done waits for a part of another's at most. Parts follow each
+     * other in memory, so that their number costs nothing. */
+    PARTS_PER_THREAD = 16,
 };
 
 const struct model_shape *forward_shape(const struct forward *forward)
@@ -60,7 +63,7 @@ void forward_multiply(struct products *products)
     int n_rows = 0;
     for (int i = 0; i < products->n_list; i++)
         n_rows += products->list[i].w->n_out;
-    int n_wanted = FORWARD_PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
+    int n_wanted = PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
     int rows = (n_rows + n_wanted - 1) / n_wanted;
     products->tile_rows = (rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE;
 

@@ -51,6 +51,44 @@ static void each_part_runs_once_on_any_number_of_threads(void **state)
     }
 }
 
+struct blocked_job {
+    atomic_int n_done;
+    atomic_bool timed_out;
+};
+
+/* The first part of all waits for all others, also those of its thread's own share. */
+static void wait_for_others(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    struct blocked_job *job = arg;
+    for (int i = 0; part == 0 && atomic_load(&job->n_done) < n_parts - 1; i++) {
+        if (i == 10000) {
+            atomic_store(&job->timed_out, true);
+            return;
+        }
+        usleep(1000);
+    }
+    atomic_fetch_add(&job->n_done, 1);
+}
+
+static void who_is_done_takes_parts_of_who_is_not(void **state)
+{
+    (void)state;
+    static const int part_counts[] = {2, 3, 40, 1000};
+    for (int n_threads = 2; n_threads <= 4; n_threads++) {
+        struct thread_pool *pool = NULL;
+        struct err err;
+        assert_true(thread_pool_open(&pool, n_threads, &err));
+        for (int i = 0; i < 4; i++) {
+            struct blocked_job job = {0};
+            thread_pool_run(pool, wait_for_others, &job, part_counts[i]);
+            assert_false(atomic_load(&job.timed_out));
+            assert_int_equal(atomic_load(&job.n_done), part_counts[i]);
+        }
+        thread_pool_close(&pool);
+    }
+}
+
 static void wakes_workers_that_went_to_sleep(void **state)
 {
     (void)state;
@@ -95,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_part_runs_once_on_any_number_of_threads),
+        cmocka_unit_test(who_is_done_takes_parts_of_who_is_not),
         cmocka_unit_test(wakes_workers_that_went_to_sleep),
         cmocka_unit_test(survives_many_jobs_in_a_row),
         cmocka_unit_test(refuses_a_senseless_size),
