@@ -63,7 +63,8 @@ bool chat_style_render_tools(enum chat_style which, const struct chat_message *m
     struct jinja_run run;
     struct jinja_value list, tools = jinja_none();
     bool is_changed;
-    jinja_run_init(&run, &limits, 0, err);
+    struct err fault = {0};
+    jinja_run_init(&run, &limits, 0, &fault);
     bool is_good = (options->tools_len == 0 || json_read(&run, "the tools", options->tools,
                                                          options->tools_len, JINJA_DATA, &tools)) &&
                    chat_values_messages(&run, messages, n_messages, false, &list) &&
@@ -71,5 +72,7 @@ bool chat_style_render_tools(enum chat_style which, const struct chat_message *m
     if (is_good)
         render(which, &run, list.list, options->add_generation_prompt, out);
     jinja_run_done(&run);
-    return is_good && (!prompt_failed(out) || err_no_memory(err, "a prompt"));
+    if (!is_good) /* whatever it is: the client can only send something else */
+        return err_set(err, ERR_INVALID, "%s", fault.text);
+    return !prompt_failed(out) || err_no_memory(err, "a prompt");
 }

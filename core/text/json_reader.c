@@ -281,6 +281,8 @@ static bool read_inside(struct reader *reader, struct jinja_value *out)
 
 static bool read_value(struct reader *reader, struct jinja_value *out)
 {
+    if (reader->run->depth == JINJA_MAX_DEPTH)
+        return fail(reader, "nested too deep");
     if (!jinja_enter(reader->run))
         return false;
     bool is_good = read_inside(reader, out);

@@ -171,6 +171,31 @@ static void what_cannot_be_rendered_is_the_clients_fault(void **state)
     chat_template_close(&template);
 }
 
+static void tools_that_nest_too_deep_are_the_clients_fault(void **state)
+{
+    (void)state;
+    enum { DEPTH = 500 };
+    char tools[2 * DEPTH];
+    memset(tools, '[', DEPTH);
+    memset(tools + DEPTH, ']', DEPTH);
+    const struct chat_message hi = said(CHAT_USER, "Hi");
+    const struct chat_render_options options = {.tools = tools, .tools_len = sizeof tools};
+    struct chat_template *built_in = NULL;
+    assert_true(chat_template_open_named(&built_in, "chatml", NULL));
+    struct chat_template *templates[] = {built_in, open_text("{{ messages[0].content }}")};
+    for (int i = 0; i < 2; i++) {
+        struct err err = {0};
+        struct prompt out;
+        prompt_init(&out);
+        assert_false(chat_template_render(templates[i], &hi, 1, &options, &out, &err));
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_non_null(strstr(err.text, "the tools: nested too deep"));
+        assert_int_equal(out.text.len, 0);
+        prompt_done(&out);
+        chat_template_close(&templates[i]);
+    }
+}
+
 static void calls_come_in_the_form_that_a_template_wants(void **state)
 {
     (void)state;
@@ -431,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_name_chooses),
         cmocka_unit_test(what_a_template_refuses_is_given_another_form),
         cmocka_unit_test(what_cannot_be_rendered_is_the_clients_fault),
+        cmocka_unit_test(tools_that_nest_too_deep_are_the_clients_fault),
         cmocka_unit_test(calls_come_in_the_form_that_a_template_wants),
         cmocka_unit_test(tools_without_a_form_are_written_as_text),
         cmocka_unit_test(a_template_for_tools_is_used_with_tools),
