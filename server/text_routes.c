@@ -217,6 +217,18 @@ static void post_input_tokens(void *arg, const struct route_call *call)
         http_exchange_reply_error(call->exchange, &error);
 }
 
+/* The space that was put before the text when it was tokenized is not its own. */
+static void write_words(const struct tokenizer *tokenizer, const struct token_list *tokens,
+                        struct buf *out)
+{
+    for (size_t i = 0; i < tokens->n; i++) {
+        size_t len;
+        const char *piece = piece_of(tokenizer, tokens->ids[i], &len);
+        bool has_space = i == 0 && len > 0 && piece[0] == ' ' && tokenizer_adds_space(tokenizer);
+        buf_append(out, piece + has_space, len - has_space);
+    }
+}
+
 static void post_detokenize(void *arg, const struct route_call *call)
 {
     const struct text_routes *text = arg;
@@ -232,11 +244,7 @@ static void post_detokenize(void *arg, const struct route_call *call)
     struct buf words, body;
     buf_init(&words);
     buf_init(&body);
-    for (size_t i = 0; i < tokens.n; i++) {
-        size_t len;
-        const char *piece = piece_of(tokenizer, tokens.ids[i], &len);
-        buf_append(&words, piece, len);
-    }
+    write_words(tokenizer, &tokens, &words);
     token_list_done(&tokens);
     buf_append_text(&body, "{\"content\":"); /* llama.cpp's name for it, then vLLM's */
     json_text_append(&body, buf_text(&words), words.len);

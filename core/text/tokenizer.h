@@ -57,7 +57,7 @@ const struct token_trie *tokenizer_trie(const struct tokenizer *tokenizer);
 int tokenizer_n_vocab(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* -1 when there is none */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer); /* -1 when there is none */
-/* True when generated text that follows BOS directly drops its first space (SPM). */
+/* True when a text is tokenized with a space before it (SPM). */
 bool tokenizer_adds_space(const struct tokenizer *tokenizer);
 /* False when the file names a pre-tokenizer that is not known (BPE). The text is then cut into
  * words as GPT-2 does, which may cost quality: the caller says so. */

@@ -13,10 +13,10 @@ class TextEndpoints(client.DaemonCase):
         return reply.json
 
     def test_text_comes_back_from_its_tokens(self):
-        for text in ("Hello world", "", "naïve ☃ 🙂\n\ttabs", "<s> is text"):
+        for text in ("Hello world", "", " ", "  two spaces", "naïve ☃ 🙂\n\ttabs", "<s> is text"):
             tokens = self.ask("/tokenize", content=text, parse_special=False)["tokens"]
             back = self.ask("/v1/detokenize", tokens=tokens)
-            self.assertEqual(back["content"].removeprefix(" "), text)
+            self.assertEqual(back["content"], text)
             self.assertEqual(back["prompt"], back["content"])
 
     def test_special_tokens_are_asked_for(self):
