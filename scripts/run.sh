@@ -6,12 +6,14 @@ set -euo pipefail
 sinkd=$1
 model=$2
 shift 2
+flags=" $*"
 [ -n "$model" ] || model=$("$(dirname "$0")/fetch-model.sh")
 
 # Passes the daemon's log through. It outlives Ctrl-C, to show the daemon's last lines.
 announce() {
     trap '' INT TERM
-    local line
+    local line key=
+    [[ $flags != *" --api-key-file"* ]] || key=" -H 'Authorization: Bearer KEY'"
     while IFS= read -r line; do
         echo "$line"
         [[ $line =~ listening\ on\ (http://[^ ,]+) ]] || continue
@@ -19,7 +21,7 @@ announce() {
 
 Try it:
 
-  curl -N ${BASH_REMATCH[1]}/v1/chat/completions -H 'X-Conversation-Id: hello' -d '{"stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
+  curl -N ${BASH_REMATCH[1]/0.0.0.0/127.0.0.1}/v1/chat/completions$key -H 'X-Conversation-Id: hello' -d '{"stream": true, "messages": [{"role": "user", "content": "Why is the sky blue?"}]}'
 
 Ctrl-C stops the daemon.
 
