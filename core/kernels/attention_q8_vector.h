@@ -20,6 +20,8 @@ enum { WORDS_BYTES = BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES };
 
 struct q8_block {
     struct attention_block block;
+    /* The next block's, fetched along the way: a tile has as many steps as 128 bytes of them. */
+    const uint8_t *next_keys, *next_values;
     struct fine_vectors ring, sink; /* the pass's queries */
     struct fine_vectors weights;    /* [BLOCK_ROWS] of each of the block's queries; none below 0 */
     /* The pass's results so far, as u8x64_interleave4 leaves their order. */
@@ -58,18 +60,32 @@ SIMD void refine_query(struct fine_vectors *to, int i_vector, const float *x, in
     to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: below 256 * FINE_MAX < 2^24 */
 }
 
+/* Those that only fill the last tile up are 0. */
+SIMD void refine_queries(const struct attention_block *block, struct fine_vectors *to,
+                         const float *q)
+{
+    const int n = block->query->head_dim;
+    for (int i = 0; i < block->n_of_pass; i++)
+        refine_query(to, i, q + (block->first_of_pass + i) * n, n);
+    for (int i = block->n_of_pass; i < count_padded(block->n_of_pass); i++) {
+        memset(to->of[i], 0, 2 * (size_t)n);
+        to->step[i] = 0;
+        to->sum[i] = 0;
+    }
+}
+
 /* The block's rows, whole chunks wide: where they lie, or a copy filled up with zeros. */
 SIMD struct lines q8_lines(struct q8_block *q8, const void *rows, int n)
 {
     const struct attention_block *block = &q8->block;
     const int8_t *from = (const int8_t *)rows + (size_t)block->first_row * (size_t)n;
     if (block->n_rows == BLOCK_ROWS && n % CHUNK == 0)
-        return (struct lines){(const uint8_t *)from, (size_t)n, n};
+        return lines_at(KV_Q8, block, rows, n);
     int width = count_chunks(n) * CHUNK;
     memset(q8->padded, 0, (size_t)(BLOCK_ROWS * width));
     for (int row = 0; row < block->n_rows; row++)
         memcpy(q8->padded + row * width, from + row * n, (size_t)n);
-    return (struct lines){(const uint8_t *)q8->padded, (size_t)width, width};
+    return (struct lines){(const uint8_t *)q8->padded, (size_t)width, width, 0};
 }
 
 /* ---- scores ---- */
@@ -99,8 +115,9 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors 
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++)
         sums[i / 2][i % 2] = fine_sum_start(FINE_ANY, q->sum[i_pass + i / 2]);
+    const uint8_t *next = q8->next_keys + row * n;
     for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES) {
-        fetch_some(&q8->block);
+        prefetch_lines(next + 32 * i, 128);
         fine_dots(FINE_ANY, H, first, second, q->of[i_pass] + 2 * i, sizeof q->of[0], sums);
     }
 #pragma GCC unroll 16
@@ -115,13 +132,13 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors 
 SIMD void score_fine(struct q8_block *q8)
 {
     const struct fine_vectors *q = q8->block.rows->is_sink ? &q8->sink : &q8->ring;
-    for (int row = 0; row < q8->block.n_rows; row += 32) {
-        int head = 0;
-        for (; head + SIMD_TILE_HEADS <= q8->block.n_queries; head += SIMD_TILE_HEADS)
-            score_fine_tile(SIMD_TILE_HEADS, q8, q, head, row);
-        for (; head < q8->block.n_queries; head++)
-            score_fine_tile(1, q8, q, head, row);
-    }
+    for (int row = 0; row < q8->block.n_rows; row += 32)
+        for (int head = 0; head < q8->block.n_queries; head += SIMD_TILE_HEADS) {
+            if (head + 1 < q8->block.n_queries)
+                score_fine_tile(SIMD_TILE_HEADS, q8, q, head, row);
+            else
+                score_fine_tile(1, q8, q, head, row);
+        }
 }
 
 /* ---- values ---- */
@@ -133,8 +150,6 @@ SIMD void lay_values(struct q8_block *q8, struct lines values)
     for (int row = 0; row < BLOCK_ROWS; row += 4)
         for (int i = 0; i < values.n; i += CHUNK) {
             struct u8x64 rows[4], fours[4];
-            for (int k = 0; k < 4; k++)
-                fetch_some(&q8->block);
 #pragma GCC unroll 4
             for (int r = 0; r < 4; r++)
                 rows[r] = u8x64_load(values.p + (size_t)(row + r) * values.stride + i);
@@ -156,9 +171,12 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++)
         sums[i / 2][i % 2] = fine_sum_start(FINE_POSITIVE, 0);
-    for (int row = 0; row < block->n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES)
+    const uint8_t *next = q8->next_values + vector * 16 * BLOCK_ROWS;
+    for (int row = 0; row < block->n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES) {
+        prefetch_lines(next + 32 * row, 128);
         fine_dots(FINE_POSITIVE, H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
                   sizeof q8->weights.of[0], sums);
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++) {
         float *y = q8->sums[i_pass + i / 2] + (vector + i % 2) * 16;
@@ -171,19 +189,19 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
 SIMD void add_fine(struct q8_block *q8)
 {
     const int n_vectors = count_chunks(q8->block.query->head_dim_v) * 4;
-    int head = 0;
-    for (; head + SIMD_TILE_HEADS <= q8->block.n_queries; head += SIMD_TILE_HEADS)
-        for (int i = 0; i < n_vectors; i += 2)
-            add_fine_tile(SIMD_TILE_HEADS, q8, head, i);
-    for (; head < q8->block.n_queries; head++)
-        for (int i = 0; i < n_vectors; i += 2)
-            add_fine_tile(1, q8, head, i);
+    for (int i = 0; i < n_vectors; i += 2)
+        for (int head = 0; head < q8->block.n_queries; head += SIMD_TILE_HEADS) {
+            if (head + 1 < q8->block.n_queries)
+                add_fine_tile(SIMD_TILE_HEADS, q8, head, i);
+            else
+                add_fine_tile(1, q8, head, i);
+        }
 }
 
 SIMD void refine_weights(struct q8_block *q8)
 {
     struct attention_block *block = &q8->block;
-    for (int head = 0; head < block->n_queries; head++) {
+    for (int head = 0; head < count_padded(block->n_queries); head++) {
         float *weights = block->score[head];
         struct f32x16 size = f32x16_set(0);
         for (int i = (block->n_rows + 15) / 16 * 16; i < BLOCK_ROWS; i += 16)
@@ -206,7 +224,8 @@ SIMD void attend_q8_rows(struct q8_block *q8)
 {
     struct attention_block *block = &q8->block;
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
-    plan_fetches(KV_Q8, block);
+    q8->next_keys = next_line(lines_at(KV_Q8, block, block->rows->k, n_k));
+    q8->next_values = next_line(lines_at(KV_Q8, block, block->rows->v, n_v));
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     lay_values(q8, q8_lines(q8, block->rows->v, n_v));
     for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {
@@ -234,11 +253,9 @@ static void attend_q8_pass(struct q8_block *q8, const struct attention_rows *seg
     struct attention_block *block = &q8->block;
     const struct attention_query *query = block->query;
     const int first = block->first_of_pass, n = query->head_dim_v;
-    memset(q8->sums, 0, sizeof q8->sums[0] * (size_t)block->n_of_pass);
-    for (int i = 0; i < block->n_of_pass; i++) {
-        refine_query(&q8->ring, i, query->q_ring + (first + i) * query->head_dim, query->head_dim);
-        refine_query(&q8->sink, i, query->q_sink + (first + i) * query->head_dim, query->head_dim);
-    }
+    memset(q8->sums, 0, sizeof q8->sums[0] * (size_t)count_padded(block->n_of_pass));
+    refine_queries(block, &q8->ring, query->q_ring);
+    refine_queries(block, &q8->sink, query->q_sink);
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
@@ -253,22 +270,29 @@ static void attend_q8_pass(struct q8_block *q8, const struct attention_rows *seg
     }
 }
 
-/* As kernels.h has it, for every type; of 8 bits those heads that the arrays above have room for.
- */
-static void attention_or_q8(float *out, struct attention_state *out_states,
-                            const struct attention_query *query, enum kv_type type,
-                            const struct attention_rows *segments, int n_segments)
+static void attention_q8(float *out, struct attention_state *out_states,
+                         const struct attention_query *query, const struct attention_rows *segments,
+                         int n_segments)
 {
     struct q8_block q8;
-    if (type != KV_Q8 || query->head_dim > WIDENED_DIM || query->head_dim_v > WIDENED_DIM) {
-        attention(out, out_states, query, type, segments, n_segments);
-        return;
-    }
     q8.block.query = query;
     for (int first = 0; first < count_queries(query); first += PASS_QUERIES) {
         begin_pass(&q8.block, first);
         attend_q8_pass(&q8, segments, n_segments, out_states, out);
     }
+}
+
+/* As kernels.h has it. No family that is known has wider heads than the arrays have room for. */
+static void attention_of_any(float *out, struct attention_state *out_states,
+                             const struct attention_query *query, enum kv_type type,
+                             const struct attention_rows *segments, int n_segments)
+{
+    if (query->head_dim > WIDENED_DIM || query->head_dim_v > WIDENED_DIM)
+        kernels_scalar.attention(out, out_states, query, type, segments, n_segments);
+    else if (type == KV_Q8)
+        attention_q8(out, out_states, query, segments, n_segments);
+    else
+        attention(out, out_states, query, type, segments, n_segments);
 }
 
 #endif

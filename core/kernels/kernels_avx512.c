@@ -4,6 +4,6 @@
 #include "core/kernels/kernels_vector.h"
 
 /* Products know the difference, see matmul_isa.h. */
-const struct kernels kernels_avx512 = KERNELS_TABLE(KERNELS_AVX512, "avx512", attention_or_q8);
-const struct kernels kernels_vbmi = KERNELS_TABLE(KERNELS_VBMI, "vbmi", attention_or_q8);
-const struct kernels kernels_amx = KERNELS_TABLE(KERNELS_AMX, "amx", attention_or_q8);
+const struct kernels kernels_avx512 = KERNELS_TABLE(KERNELS_AVX512, "avx512", attention_of_any);
+const struct kernels kernels_vbmi = KERNELS_TABLE(KERNELS_VBMI, "vbmi", attention_of_any);
+const struct kernels kernels_amx = KERNELS_TABLE(KERNELS_AMX, "amx", attention_of_any);

@@ -28,9 +28,9 @@ struct u8x64 {
 #define SIMD_TILE_TOKENS 16  /* integer product: 16 rows by as many tokens */
 #define SIMD_PANEL_TOKENS 64 /* batches from which on unpacking apart pays */
 #define SIMD_TILE_ROWS 4     /* float product: rows by as many tokens */
-#define SIMD_TILE_HEADS 4    /* attention: heads by keys */
-#define SIMD_TILE_KEYS 4
-#define SIMD_TILE_PAIRS 8 /* attention: heads by two vectors */
+#define SIMD_TILE_HEADS 4    /* attention: heads by two vectors of integers */
+#define SIMD_TILE_SUMS 16    /* attention: rows by fours of heads */
+#define SIMD_TILE_PAIRS 8    /* attention: heads by two vectors */
 
 /* Some of these CPUs have what simd_vbmi.h needs. */
 #define SIMD_MAY_HAVE_GRIDS
@@ -206,15 +206,37 @@ SIMD struct f32x16 f32x16_range(struct f32x16 a, int begin, int end, float x)
     return (struct f32x16){_mm512_mask_mov_ps(_mm512_set1_ps(x), is_inside, a.v)};
 }
 
-/* out[i] = the sum of the i-th vector: a quarter of the work of four single sums. */
-SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,
-                          struct f32x16 d)
+/* Element j of each four, four times. */
+SIMD struct f32x16 f32x16_repeat_of_fours(struct f32x16 a, int j)
 {
-    __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a.v, b.v), _mm512_unpackhi_ps(a.v, b.v));
-    __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c.v, d.v), _mm512_unpackhi_ps(c.v, d.v));
-    __m512 abcd = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+    return (struct f32x16){j == 0   ? _mm512_permute_ps(a.v, 0x00)
+                           : j == 1 ? _mm512_permute_ps(a.v, 0x55)
+                           : j == 2 ? _mm512_permute_ps(a.v, 0xaa)
+                                    : _mm512_permute_ps(a.v, 0xff)};
+}
+
+/* Element i of four j becomes element j of four i, fours of all vectors apart. */
+SIMD void f32x16_transpose_fours(struct f32x16 out[4], const struct f32x16 in[4])
+{
+    __m512 low01 = _mm512_unpacklo_ps(in[0].v, in[1].v);
+    __m512 low23 = _mm512_unpacklo_ps(in[2].v, in[3].v);
+    __m512 high01 = _mm512_unpackhi_ps(in[0].v, in[1].v);
+    __m512 high23 = _mm512_unpackhi_ps(in[2].v, in[3].v);
+    out[0].v = _mm512_shuffle_ps(low01, low23, 0x44);
+    out[1].v = _mm512_shuffle_ps(low01, low23, 0xee);
+    out[2].v = _mm512_shuffle_ps(high01, high23, 0x44);
+    out[3].v = _mm512_shuffle_ps(high01, high23, 0xee);
+}
+
+/* Four i: the sum of the fours of vector i. */
+SIMD struct f32x16 f32x16_sum_fours(const struct f32x16 in[4])
+{
+    __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(in[0].v, in[1].v, 0x44),
+                             _mm512_shuffle_f32x4(in[0].v, in[1].v, 0xee));
+    __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(in[2].v, in[3].v, 0x44),
+                             _mm512_shuffle_f32x4(in[2].v, in[3].v, 0xee));
+    return (struct f32x16){
+        _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd))};
 }
 
 /* Elements 4i .. 4i+3, each four times: from one number per 16 bytes to lanes of dot sums. */

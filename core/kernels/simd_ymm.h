@@ -29,9 +29,9 @@ struct u8x64 {
 #define SIMD_TILE_TOKENS 4  /* integer product: 16 rows by as many tokens */
 #define SIMD_PANEL_TOKENS 8 /* batches from which on unpacking apart pays */
 #define SIMD_TILE_ROWS 2    /* float product: rows by as many tokens */
-#define SIMD_TILE_HEADS 2   /* attention: heads by keys */
-#define SIMD_TILE_KEYS 2
-#define SIMD_TILE_PAIRS 2 /* attention: heads by two vectors */
+#define SIMD_TILE_HEADS 2   /* attention: heads by two vectors of integers */
+#define SIMD_TILE_SUMS 4    /* attention: rows by fours of heads */
+#define SIMD_TILE_PAIRS 2   /* attention: heads by two vectors */
 
 SIMD struct f32x16 f32x16_set(float x)
 {
@@ -247,13 +247,44 @@ SIMD struct f32x16 f32x16_range(struct f32x16 a, int begin, int end, float x)
                            _mm256_blendv_ps(xs, a.high, _mm256_castsi256_ps(high))};
 }
 
-SIMD void f32x16_sum_each(float out[4], struct f32x16 a, struct f32x16 b, struct f32x16 c,
-                          struct f32x16 d)
+SIMD struct f32x16 f32x16_repeat_of_fours(struct f32x16 a, int j)
 {
-    __m256 ab = _mm256_hadd_ps(_mm256_add_ps(a.low, a.high), _mm256_add_ps(b.low, b.high));
-    __m256 cd = _mm256_hadd_ps(_mm256_add_ps(c.low, c.high), _mm256_add_ps(d.low, d.high));
-    __m256 abcd = _mm256_hadd_ps(ab, cd);
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(abcd), _mm256_extractf128_ps(abcd, 1)));
+    struct f32x16 all[4] = {{_mm256_permute_ps(a.low, 0x00), _mm256_permute_ps(a.high, 0x00)},
+                            {_mm256_permute_ps(a.low, 0x55), _mm256_permute_ps(a.high, 0x55)},
+                            {_mm256_permute_ps(a.low, 0xaa), _mm256_permute_ps(a.high, 0xaa)},
+                            {_mm256_permute_ps(a.low, 0xff), _mm256_permute_ps(a.high, 0xff)}};
+    return all[j];
+}
+
+SIMD void half_transpose_fours(__m256 out[4], __m256 a, __m256 b, __m256 c, __m256 d)
+{
+    __m256 low01 = _mm256_unpacklo_ps(a, b), high01 = _mm256_unpackhi_ps(a, b);
+    __m256 low23 = _mm256_unpacklo_ps(c, d), high23 = _mm256_unpackhi_ps(c, d);
+    out[0] = _mm256_shuffle_ps(low01, low23, 0x44);
+    out[1] = _mm256_shuffle_ps(low01, low23, 0xee);
+    out[2] = _mm256_shuffle_ps(high01, high23, 0x44);
+    out[3] = _mm256_shuffle_ps(high01, high23, 0xee);
+}
+
+SIMD void f32x16_transpose_fours(struct f32x16 out[4], const struct f32x16 in[4])
+{
+    __m256 low[4], high[4];
+    half_transpose_fours(low, in[0].low, in[1].low, in[2].low, in[3].low);
+    half_transpose_fours(high, in[0].high, in[1].high, in[2].high, in[3].high);
+    for (int j = 0; j < 4; j++)
+        out[j] = (struct f32x16){low[j], high[j]};
+}
+
+/* Both halves of a and of b, added up. */
+SIMD __m256 half_sum_fours(struct f32x16 a, struct f32x16 b)
+{
+    __m256 x = _mm256_add_ps(a.low, a.high), y = _mm256_add_ps(b.low, b.high);
+    return _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));
+}
+
+SIMD struct f32x16 f32x16_sum_fours(const struct f32x16 in[4])
+{
+    return (struct f32x16){half_sum_fours(in[0], in[1]), half_sum_fours(in[2], in[3])};
 }
 
 SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)

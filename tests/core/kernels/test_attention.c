@@ -189,6 +189,9 @@ static void test_attention(void **state)
             {3, 264, 260, {2, 33, 40}, false, 0, type, any},
             {2, 256, 256, {2, 33, 40}, false, 0, type, any},
             {2, 7, 1, {3, 17, 2}, false, 0, type, any},
+            {1, 90, 112, {2, 130, 0}, false, 0, type, any},
+            {4, 128, 128, {4, 70, 150}, true, 0, type, any},
+            {6, 72, 88, {0, 150, 9}, false, 0, type, any},
         };
         for (size_t j = 0; j < sizeof cases / sizeof cases[0]; j++)
             check_attention(&cases[j]);
