@@ -1,6 +1,5 @@
 #include "server/chat_routes.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -8,6 +7,7 @@
 #include "server/conversation_name.h"
 #include "server/http_exchange.h"
 #include "server/routes.h"
+#include "server/sse_stream.h"
 
 static void generate(struct chat_turns *turns, const struct route_call *call, bool is_chat)
 {
@@ -45,18 +45,13 @@ static bool check_method(const struct route_call *call)
 static void get_stream(void *turns, const struct route_call *call)
 {
     struct api_error error;
-    const char *text = http_exchange_query(call->exchange, "starting_after");
-    char *end = NULL;
-    int64_t after = text == NULL ? -1 : strtoll(text, &end, 10);
+    int64_t after = -1;
     if (!check_method(call))
         return;
-    if (text != NULL && (end == text || *end != '\0' || after < 0)) {
-        api_error_set(&error, 400, "invalid_value", "starting_after",
-                      "'starting_after' must be the number of an event.");
+    if (!sse_stream_read_after(call->exchange, &after, &error))
         http_exchange_reply_error(call->exchange, &error);
-        return;
-    }
-    chat_turns_follow(turns, call->exchange, call->owner, call->params[0], after);
+    else
+        chat_turns_follow(turns, call->exchange, call->owner, call->params[0], after);
 }
 
 static void delete_stream(void *turns, const struct route_call *call)

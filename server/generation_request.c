@@ -41,24 +41,22 @@ static bool says_nothing(const json_t *value)
     }
 }
 
-static bool unsupported(struct api_error *error, const char *name)
-{
-    return api_error_set(error, 400, "unsupported_parameter", name,
-                         "'%s' is not supported by this server.", name);
-}
-
 static bool refuse_unsupported(const json_t *body, struct api_error *error)
 {
-    static const char *const names[] = {
-        "functions",
-        "audio",
-        "web_search_options",
-        "moderation",
+    static const struct {
+        const char *name, *instead;
+    } fields[] = {
+        {"functions", ": use 'tools'"},
+        {"audio", ""},
+        {"web_search_options", ""},
+        {"moderation", ""},
     };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const json_t *value = json_fields_get(body, names[i]);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const json_t *value = json_fields_get(body, fields[i].name);
         if (value != NULL && !says_nothing(value))
-            return unsupported(error, names[i]);
+            return api_error_set(error, 400, "unsupported_parameter", fields[i].name,
+                                 "'%s' is not supported by this server%s.", fields[i].name,
+                                 fields[i].instead);
     }
     return true;
 }

@@ -14,6 +14,7 @@
 #include "server/response_turn.h"
 #include "server/resumables.h"
 #include "server/routes.h"
+#include "server/sse_stream.h"
 #include "server/store_call.h"
 #include "server/text_routes.h"
 
@@ -118,22 +119,15 @@ static bool read_stream(const struct http_exchange *exchange, bool *out_is_strea
                         int64_t *out_after, struct api_error *error)
 {
     const char *stream = http_exchange_query(exchange, "stream");
-    const char *after = http_exchange_query(exchange, "starting_after");
     /* Of a HEAD libmicrohttpd would send the end of a stream. */
     bool is_head = strcmp(http_exchange_method(exchange), "HEAD") == 0;
     *out_is_stream = !is_head && stream != NULL && (stream[0] == 't' || stream[0] == '1');
     *out_after = -1;
     const char *seen = http_exchange_header(exchange, "Last-Event-ID");
     size_t len;
-    if (seen != NULL && resumables_parse_event_id(seen, &len, out_after) && after == NULL)
-        return true;
-    if (after == NULL)
-        return true;
-    char *end;
-    *out_after = strtoll(after, &end, 10);
-    return (end != after && *end == '\0' && *out_after >= 0) ||
-           api_error_set(error, 400, "invalid_value", "starting_after",
-                         "'starting_after' must be the number of an event.");
+    if (seen != NULL)
+        resumables_parse_event_id(seen, &len, out_after);
+    return sse_stream_read_after(exchange, out_after, error);
 }
 
 static void replay(struct response_routes *api, const struct route_call *route, int64_t after)

@@ -10,6 +10,7 @@
 #include "core/base/err.h"
 #include "server/event_loop.h"
 #include "server/http_exchange.h"
+#include "server/sse_stream.h"
 
 enum { SWEEP_MS = 500, MAX_BYTES = 128 * 1024 * 1024 };
 
@@ -209,10 +210,8 @@ void resumables_give_up(struct resumables *all, int owner, const char *conversat
 bool resumables_parse_event_id(const char *id, size_t *out_name_len, int64_t *out_number)
 {
     const char *colon = strrchr(id, ':');
-    char *end;
-    if (colon == NULL || colon == id || colon[1] < '0' || colon[1] > '9')
+    if (colon == NULL || colon == id || !sse_stream_parse_number(colon + 1, out_number))
         return false;
-    *out_number = strtoll(colon + 1, &end, 10);
     *out_name_len = (size_t)(colon - id);
-    return *end == '\0';
+    return true;
 }

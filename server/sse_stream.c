@@ -1,10 +1,12 @@
 #include "server/sse_stream.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "server/api_error.h"
 #include "server/http_exchange.h"
 
 void sse_stream_begin(struct sse_stream *stream, struct http_exchange *exchange)
@@ -56,4 +58,23 @@ const char *sse_stream_skip(const char *frames, int64_t n)
         frames = end + strlen(end_of_event);
     }
     return frames;
+}
+
+bool sse_stream_parse_number(const char *text, int64_t *out)
+{
+    enum { MAX_DIGITS = 15 };
+    size_t n_digits = strspn(text, "0123456789");
+    if (n_digits == 0 || n_digits > MAX_DIGITS || text[n_digits] != '\0')
+        return false;
+    *out = strtoll(text, NULL, 10);
+    return true;
+}
+
+bool sse_stream_read_after(const struct http_exchange *exchange, int64_t *out,
+                           struct api_error *error)
+{
+    const char *text = http_exchange_query(exchange, "starting_after");
+    return text == NULL || sse_stream_parse_number(text, out) ||
+           api_error_set(error, 400, "invalid_value", "starting_after",
+                         "'starting_after' must be the number of an event.");
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct api_error;
 struct buf;
 struct http_exchange;
 
@@ -29,5 +30,12 @@ void sse_stream_end(struct sse_stream *stream);
 
 /* Of whole frames: the place behind the first n events, or the end when there are no more. Pure. */
 const char *sse_stream_skip(const char *frames, int64_t n);
+
+/* The number of an event, as a client gives it back: digits, of a number that a stream may reach.
+ * Pure. */
+bool sse_stream_parse_number(const char *text, int64_t *out);
+/* ?starting_after=N: the last event that the client has seen. *out stays when it does not say. */
+bool sse_stream_read_after(const struct http_exchange *exchange, int64_t *out,
+                           struct api_error *error);
 
 #endif

@@ -215,10 +215,17 @@ class Background(unittest.TestCase):
             later = self.read(daemon, path + "&starting_after=3")
             self.assertEqual(later[0]["sequence_number"], 4)
             self.assertEqual(later[-1]["response"]["output"], live[-1]["response"]["output"])
+            for number in ("-1", "%201", "%2B1", "x", "1x", "", str(2 ** 63 - 1), "9" * 30):
+                refused = daemon.get(path + "&starting_after=" + number)
+                self.assertEqual(refused.status, 400, number)
+                self.assertEqual(refused.json["error"]["param"], "starting_after")
+            again = self.read(daemon, path)
+            for seen in ("x:1x", f"x:{2 ** 63 - 1}"):
+                self.assertEqual(self.read(daemon, path, {"Last-Event-ID": seen}), again)
 
     @staticmethod
-    def read(daemon, path):
-        lines = daemon.get(path).body.decode().splitlines()
+    def read(daemon, path, headers=None):
+        lines = daemon.get(path, headers).body.decode().splitlines()
         return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
 
     def test_it_survives_its_client_and_ends_when_it_is_cancelled(self):

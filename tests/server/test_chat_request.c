@@ -154,6 +154,7 @@ static void what_cannot_be_done_is_refused(void **state)
     (void)state;
     assert_refused(parse_chat_with("\"functions\":[{\"name\":\"f\"}]"), "unsupported_parameter",
                    "functions");
+    assert_non_null(strstr(refusal.message, "use 'tools'"));
     assert_refused(parse_chat_with("\"response_format\":{\"type\":\"yaml\"}"), "invalid_value",
                    "response_format");
     assert_refused(parse_chat_with("\"modalities\":[\"audio\"]"), "unsupported_value",

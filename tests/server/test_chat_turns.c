@@ -77,6 +77,10 @@ static void a_broken_stream_is_taken_up_where_it_broke(void **state)
     rest = daemon_get(&daemon, path, "");
     assert_starts(rest, "HTTP/1.1 204");
     free(rest);
+    snprintf(path, sizeof path, "/v1/chat/completions/%s?starting_after=9223372036854775807", name);
+    rest = daemon_get(&daemon, path, "");
+    assert_error(rest, "HTTP/1.1 400", "invalid_value");
+    free(rest);
     assert_int_equal(fake_engine_record().n_submitted, 1);
     assert_int_equal(fake_engine_record().n_cancelled, 0);
 
