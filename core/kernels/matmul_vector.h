@@ -19,48 +19,14 @@ SIMD int count_cached(size_t bytes_of_one)
     return n > 1 ? (int)n : 1;
 }
 
-STRIPE_FN(stripe_q4_0, TENSOR_Q4_0)
-STRIPE_FN(stripe_q4_1, TENSOR_Q4_1)
-STRIPE_FN(stripe_q5_0, TENSOR_Q5_0)
-STRIPE_FN(stripe_q5_1, TENSOR_Q5_1)
-STRIPE_FN(stripe_q8_0, TENSOR_Q8_0)
-STRIPE_FN(stripe_q2_k, TENSOR_Q2_K)
-STRIPE_FN(stripe_q3_k, TENSOR_Q3_K)
-STRIPE_FN(stripe_q4_k, TENSOR_Q4_K)
-STRIPE_FN(stripe_q5_k, TENSOR_Q5_K)
-STRIPE_FN(stripe_q6_k, TENSOR_Q6_K)
-STRIPE_FN(stripe_iq4_nl, TENSOR_IQ4_NL)
-STRIPE_FN(stripe_iq4_xs, TENSOR_IQ4_XS)
-STRIPE_FN(stripe_iq1_s, TENSOR_IQ1_S)
-STRIPE_FN(stripe_iq2_xxs, TENSOR_IQ2_XXS)
-STRIPE_FN(stripe_iq2_xs, TENSOR_IQ2_XS) /* and IQ2_S */
-STRIPE_FN(stripe_iq3_xxs, TENSOR_IQ3_XXS)
-STRIPE_FN(stripe_iq3_s, TENSOR_IQ3_S)
-#undef STRIPE_FN
+FOR_STRIPE_TYPES(STRIPE_FN)
 
-static stripe_fn *const stripe_fns[] = {
-    [TENSOR_Q4_0] = stripe_q4_0,
-    [TENSOR_Q4_1] = stripe_q4_1,
-    [TENSOR_Q5_0] = stripe_q5_0,
-    [TENSOR_Q5_1] = stripe_q5_1,
-    [TENSOR_Q8_0] = stripe_q8_0,
-    [TENSOR_Q2_K] = stripe_q2_k,
-    [TENSOR_Q3_K] = stripe_q3_k,
-    [TENSOR_Q4_K] = stripe_q4_k,
-    [TENSOR_Q5_K] = stripe_q5_k,
-    [TENSOR_Q6_K] = stripe_q6_k,
-    [TENSOR_IQ4_NL] = stripe_iq4_nl,
-    [TENSOR_IQ4_XS] = stripe_iq4_xs,
-    [TENSOR_IQ1_S] = stripe_iq1_s,
-    [TENSOR_IQ2_XXS] = stripe_iq2_xxs,
-    [TENSOR_IQ2_XS] = stripe_iq2_xs,
-    [TENSOR_IQ2_S] = stripe_iq2_xs,
-    [TENSOR_IQ3_XXS] = stripe_iq3_xxs,
-    [TENSOR_IQ3_S] = stripe_iq3_s,
+#define STRIPE_ENTRY(upper, lower) [TENSOR_##upper] = stripe_##lower,
+static stripe_fn *const stripe_fns[] = {[TENSOR_IQ2_S] = stripe_iq2_xs,
 #ifdef SIMD_MAY_HAVE_GRIDS
-    [TENSOR_IQ2_XXS_INDICES] = grid_stripe_iq2_xxs,
+                                        [TENSOR_IQ2_XXS_INDICES] = grid_stripe_iq2_xxs,
 #endif
-};
+                                        FOR_STRIPE_TYPES(STRIPE_ENTRY)};
 
 /* Tokens token .. of stripes begin .. end-1, which stay in cache while they pass. */
 static void multiply_stripes(const struct matmul_job *job, int begin, int end, size_t bytes,

@@ -121,10 +121,10 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
 
 typedef void panel_fn(struct panel *panel, const uint8_t *stripe, int n_in);
 
-#define PANEL_FN(name, type)                                               \
-    static void name(struct panel *panel, const uint8_t *stripe, int n_in) \
-    {                                                                      \
-        fill_panel(type, panel, stripe, n_in);                             \
+#define PANEL_FN(upper, lower)                                                      \
+    static void panel_##lower(struct panel *panel, const uint8_t *stripe, int n_in) \
+    {                                                                               \
+        fill_panel(TENSOR_##upper, panel, stripe, n_in);                            \
     }
 
 #endif

@@ -11,6 +11,15 @@
 #include "core/kernels/quant_tables.h"
 #include "core/kernels/stripes.h"
 
+/* Once for each type that is woven, but IQ2_S, which is woven as IQ2_XS is. */
+/* clang-format off */
+#define FOR_STRIPE_TYPES(DO)                                                    \
+    DO(Q4_0, q4_0) DO(Q4_1, q4_1) DO(Q5_0, q5_0) DO(Q5_1, q5_1) DO(Q8_0, q8_0)  \
+    DO(Q2_K, q2_k) DO(Q3_K, q3_k) DO(Q4_K, q4_k) DO(Q5_K, q5_k) DO(Q6_K, q6_k)  \
+    DO(IQ4_NL, iq4_nl) DO(IQ4_XS, iq4_xs) DO(IQ1_S, iq1_s) DO(IQ2_XXS, iq2_xxs) \
+    DO(IQ2_XS, iq2_xs) DO(IQ3_XXS, iq3_xxs) DO(IQ3_S, iq3_s)
+/* clang-format on */
+
 /* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
  * n_parts equal parts, whose addresses differ and nothing else, of n_groups groups of 32. */
 struct traits {

@@ -215,11 +215,11 @@ SIMD void stripe_any_width(enum tensor_type type, int width, const struct matmul
     }
 }
 
-#define STRIPE_FN(name, type)                                                                 \
-    static void name(int width, const struct matmul_job *job, const uint8_t *stripe, int row, \
-                     int token)                                                               \
-    {                                                                                         \
-        stripe_any_width(type, width, job, stripe, row, token);                               \
+#define STRIPE_FN(upper, lower)                                                                \
+    static void stripe_##lower(int width, const struct matmul_job *job, const uint8_t *stripe, \
+                               int row, int token)                                             \
+    {                                                                                          \
+        stripe_any_width(TENSOR_##upper, width, job, stripe, row, token);                      \
     }
 
 #endif
