@@ -20,7 +20,7 @@ packages_of() {
     build) echo "$build" ;;
     model) npm_packages ;;
     test) echo "$test" ;;
-    bench) echo "$test python3-numpy" ;;
+    bench) echo "$test" ;;
     lint) echo "$lint" ;;
     # Chromium for the chat page; what stands before a daemon, for the tests through proxies.
     ci) echo "$test $lint $(npm_packages) chromium-headless-shell haproxy nginx-light" ;;

@@ -35,7 +35,7 @@ def model_path(shape, kind):
     path = os.path.join(folder, '%s-%s.gguf' % (shape, kind))
     if not os.path.exists(path):
         part = path + '.part'
-        subprocess.run(['/usr/bin/python3', os.path.join(HERE, 'random_model.py'), shape, kind, part], check=True)
+        subprocess.run([sys.executable, os.path.join(HERE, 'random_model.py'), shape, kind, part], check=True)
         os.rename(part, path)
     return path
 

@@ -6,7 +6,8 @@
 Both are started with room for 16 conversations of 1024 tokens and as many threads, and asked by the same
 client over /v1/chat/completions with streams; sinkd also with --draft 0, because models that repeat
 themselves make its drafts look better than they are. Prints the median of the rounds for each, and the
-median of the rounds' ratios; above 1 sinkd is ahead.
+median of the rounds' ratios; above 1 sinkd is ahead. For types that no model at hand has, random_model.py
+makes one with a real model's vocabulary.
 """
 import argparse
 import concurrent.futures

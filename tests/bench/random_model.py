@@ -1,32 +1,51 @@
 #!/usr/bin/env python3
 """Writes a GGUF of the llama family with random weights: for speed, shapes and types are what counts.
 
-    random_model.py SHAPE TYPE OUT.gguf        SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b
+    random_model.py SHAPE TYPE OUT.gguf [VOCABULARY.gguf]
+                                               SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M
 
-Blocks are random bits with small scales, so the numbers stay finite. The vocabulary is made up.
-Needs python3-numpy.
+Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
+another GGUF, or are made up. Only whole words have weights in the output matrix: an answer never
+ends by itself, and its text becomes the same tokens again.
 """
+import math
+import mmap
+import random
 import struct
 import sys
 
-import numpy as np
+SHAPES = {  # layers, embedding, heads, kv heads, feed-forward, context
+    'tinyllama-1.1b': (22, 2048, 32, 4, 5632, 2048),
+    'smollm2-135m': (30, 576, 9, 3, 1536, 8192),
+    'llama2-7b': (32, 4096, 32, 32, 11008, 4096),
+    'tiny': (2, 256, 4, 2, 512, 512),
+}
+MADE_UP_WORDS = 32000 - 259
 
-SHAPES = {  # layers, embedding, heads, kv heads, feed-forward, vocabulary, context
-    'tinyllama-1.1b': (22, 2048, 32, 4, 5632, 32000, 2048),
-    'smollm2-135m': (30, 576, 9, 3, 1536, 49152, 8192),
-    'llama2-7b': (32, 4096, 32, 32, 11008, 32000, 4096),
-}
-# GGUF number, elements and bytes of a block, (offset, value) of each f16 scale in it
+
+def bits(keep, put):
+    """What becomes of a random byte."""
+    return bytes(byte & keep | put for byte in range(256))
+
+
+def scale(offset, value):
+    """A half float of any sign: weights with a mean would drown what the tokens say."""
+    low, high = struct.pack('<e', value)
+    return {offset: bits(0, low), offset + 1: bits(0x80, high)}
+
+
+# GGUF number, elements and bytes of a block, those of its bytes that are not just random
 TYPES = {
-    'F32': (0, 1, 4, []),
-    'F16': (1, 1, 2, []),
-    'Q4_0': (2, 32, 18, [(0, 0.004)]),
-    'Q8_0': (8, 32, 34, [(0, 0.0003)]),
-    'Q4_K': (12, 256, 144, [(0, 0.0001), (2, 0.0007)]),
-    'Q6_K': (14, 256, 210, [(208, 0.00002)]),
+    'F32': (0, 1, 4, {2: bits(0x7f, 0x80), 3: bits(0x80, 0x3c)}),
+    'F16': (1, 1, 2, {1: bits(0x83, 0x24)}),
+    'Q4_0': (2, 32, 18, scale(0, 0.004)),
+    'Q8_0': (8, 32, 34, scale(0, 0.0003)),
+    'Q4_K': (12, 256, 144, scale(0, 0.0001) | scale(2, 0.0007)),
+    'Q6_K': (14, 256, 210, scale(208, 0.00002)),
 }
-STRING, U32, F32_VALUE, ARRAY, I32 = 8, 4, 6, 9, 5
+U32, F32_VALUE, STRING, ARRAY, I32 = 4, 6, 8, 9, 5
+VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 ALIGNMENT = 32
 
 
@@ -41,22 +60,77 @@ def entry(key, kind, value):
         return head + text(value)
     if kind == ARRAY:
         element, items = value
-        body = b''.join(text(i) for i in items) if element == STRING else \
-            np.array(items, '<f4' if element == F32_VALUE else '<i4').tobytes()
+        body = b''.join(map(text, items)) if element == STRING else \
+            struct.pack('<%d%s' % (len(items), 'f' if element == F32_VALUE else 'i'), *items)
         return head + struct.pack('<IQ', element, len(items)) + body
     return head + struct.pack('<f' if kind == F32_VALUE else '<I', value)
 
 
-def vocabulary(n):
+def made_up_vocabulary():
+    """(names of tokens, metadata)"""
     names = ['<unk>', '<s>', '</s>'] + ['<0x%02X>' % i for i in range(256)]
-    kinds = [2, 3, 3] + [6] * 256
-    names += ['\u2581w%d' % i for i in range(n - len(names))]
-    return names, kinds + [1] * (n - len(kinds)), [0.0] * 259 + [-float(i) for i in range(n - 259)]
+    kinds = [2, 3, 3] + [6] * 256 + [1] * MADE_UP_WORDS
+    scores = [0.0] * len(names) + [-float(i) for i in range(MADE_UP_WORDS)]
+    names += ['\u2581w%d' % i for i in range(MADE_UP_WORDS)]
+    return names, [
+        entry('tokenizer.ggml.model', STRING, 'llama'),
+        entry('tokenizer.ggml.tokens', ARRAY, (STRING, names)),
+        entry('tokenizer.ggml.scores', ARRAY, (F32_VALUE, scores)),
+        entry('tokenizer.ggml.token_type', ARRAY, (I32, kinds)),
+        entry('tokenizer.ggml.bos_token_id', U32, 1), entry('tokenizer.ggml.eos_token_id', U32, 2),
+    ]
 
 
-def metadata(shape, name):
-    layers, embd, heads, kv_heads, ff, n_vocab, context = shape
-    names, kinds, scores = vocabulary(n_vocab)
+class Metadata:
+    """A GGUF's keys and values, in order."""
+
+    def __init__(self, raw):
+        self.raw = raw
+        magic, version, _, self.n = struct.unpack_from('<4sIQQ', raw)
+        assert magic == b'GGUF' and version in (2, 3), 'not a GGUF that this can read'
+        self.at = 24
+
+    def take(self, form):
+        values = struct.unpack_from(form, self.raw, self.at)
+        self.at += struct.calcsize(form)
+        return values if len(values) > 1 else values[0]
+
+    def string(self):
+        n = self.take('<Q')
+        self.at += n
+        return self.raw[self.at - n:self.at].decode()
+
+    def value(self, kind):
+        """Strings and arrays of them; numbers are skipped."""
+        if kind == STRING:
+            return self.string()
+        element, n = self.take('<IQ') if kind == ARRAY else (kind, 1)
+        if element in VALUE_BYTES:
+            self.at += n * VALUE_BYTES[element]
+            return None
+        return [self.value(element) for _ in range(n)]
+
+    def entries(self):
+        """(key, value, both as they are in the file)"""
+        for _ in range(self.n):
+            begin = self.at
+            key, value = self.string(), self.value(self.take('<I'))
+            yield key, value, self.raw[begin:self.at]
+
+
+def vocabulary_of(path):
+    """(names of tokens, metadata) of a GGUF file."""
+    with open(path, 'rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        found = [one for one in Metadata(raw).entries() if one[0].startswith('tokenizer.')]
+    return next(value for key, value, _ in found if key == 'tokenizer.ggml.tokens'), [whole for *_, whole in found]
+
+
+def is_word(name):
+    return name[:1] in ('\u2581', '\u0120') and name[1:].isascii() and name[1:].isalnum()
+
+
+def metadata(shape, name, n_vocab):
+    layers, embd, heads, kv_heads, ff, context = shape
     return [
         entry('general.architecture', STRING, 'llama'), entry('general.name', STRING, name),
         entry('llama.block_count', U32, layers), entry('llama.context_length', U32, context),
@@ -66,17 +140,12 @@ def metadata(shape, name):
         entry('llama.rope.dimension_count', U32, embd // heads),
         entry('llama.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
         entry('llama.vocab_size', U32, n_vocab),
-        entry('tokenizer.ggml.model', STRING, 'llama'),
-        entry('tokenizer.ggml.tokens', ARRAY, (STRING, names)),
-        entry('tokenizer.ggml.scores', ARRAY, (F32_VALUE, scores)),
-        entry('tokenizer.ggml.token_type', ARRAY, (I32, kinds)),
-        entry('tokenizer.ggml.bos_token_id', U32, 1), entry('tokenizer.ggml.eos_token_id', U32, 2),
     ]
 
 
-def tensors(shape, kind):
+def tensors(shape, kind, n_vocab):
     """(name, dims, type): a Q4_K_M file keeps half of its value and down matrices in Q6_K."""
-    layers, embd, heads, kv_heads, ff, n_vocab, _ = shape
+    layers, embd, heads, kv_heads, ff, _ = shape
     kv = embd // heads * kv_heads
     base = 'Q4_K' if kind == 'Q4_K_M' else kind
 
@@ -101,39 +170,47 @@ def tensors(shape, kind):
 def n_bytes(dims, kind):
     _, block_len, block_bytes, _ = TYPES[kind]
     assert dims[0] % block_len == 0, 'rows of %d do not fit %s' % (dims[0], kind)
-    return int(np.prod(dims)) // block_len * block_bytes
+    return math.prod(dims) // block_len * block_bytes
 
 
-def data(rng, dims, kind):
-    _, block_len, block_bytes, scales = TYPES[kind]
-    n = int(np.prod(dims))
-    if len(dims) == 1:
-        return np.ones(n, '<f4').tobytes()
-    if not scales:
-        return rng.normal(0, 0.02, n).astype('<f4' if kind == 'F32' else '<f2').tobytes()
-    blocks = rng.integers(0, 256, (n // block_len, block_bytes), np.uint8)
-    for offset, value in scales:
-        blocks[:, offset:offset + 2] = np.frombuffer(np.array(value, '<f2').tobytes(), np.uint8)
-    return blocks.tobytes()
+def data(rng, name, dims, kind):
+    if len(dims) == 1:  # feed-forward layers are the louder ones: attention alone would make all tokens alike
+        return struct.pack('<f', 4 if 'ffn' in name else 1) * dims[0]
+    _, _, block_bytes, fixed = TYPES[kind]
+    raw = bytearray(rng.randbytes(n_bytes(dims, kind)))
+    for offset, table in fixed.items():
+        raw[offset::block_bytes] = raw[offset::block_bytes].translate(table)
+    return raw
+
+
+def silence(raw, names):
+    """Takes the weights of what is no word from the output matrix."""
+    row = len(raw) // len(names)
+    for i, name in enumerate(names):
+        if not is_word(name):
+            raw[i * row:(i + 1) * row] = bytes(row)
 
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[1] not in SHAPES:
+    if len(sys.argv) not in (4, 5) or sys.argv[1] not in SHAPES:
         sys.exit(__doc__)
     shape, kind, path = SHAPES[sys.argv[1]], sys.argv[2], sys.argv[3]
-    rng = np.random.default_rng(7)
-    kv = metadata(shape, sys.argv[1] + '-' + kind)
-    plan, offset, infos = [], 0, b''
-    for name, dims, tensor_kind in tensors(shape, kind):
+    names, vocabulary = vocabulary_of(sys.argv[4]) if len(sys.argv) == 5 else made_up_vocabulary()
+    rng = random.Random(7)
+    kv = metadata(shape, sys.argv[1] + '-' + kind, len(names)) + vocabulary
+    plan, offset, infos = list(tensors(shape, kind, len(names))), 0, b''
+    for name, dims, tensor_kind in plan:
         infos += text(name) + struct.pack('<I%dQIQ' % len(dims), len(dims), *dims,
                                           TYPES[tensor_kind][0], offset)
-        plan.append((dims, tensor_kind))
         offset += (n_bytes(dims, tensor_kind) + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
     with open(path, 'wb') as out:
         out.write(struct.pack('<4sIQQ', b'GGUF', 3, len(plan), len(kv)) + b''.join(kv) + infos)
-        for dims, tensor_kind in plan:
+        for name, dims, tensor_kind in plan:
+            raw = data(rng, name, dims, tensor_kind)
+            if name == 'output.weight':
+                silence(raw, names)
             out.write(b'\0' * (-out.tell() % ALIGNMENT))
-            out.write(data(rng, dims, tensor_kind))
+            out.write(raw)
 
 
 if __name__ == '__main__':
