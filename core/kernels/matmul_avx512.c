@@ -4,15 +4,17 @@
 #include "core/kernels/matmul_vector.h"
 #include "core/kernels/panel_amx.h"
 
-/* The matrix unit makes products so cheap that unpacking apart pays earlier. */
+/* The matrix unit makes products so cheap that unpacking apart pays earlier. It takes signed bytes
+ * as they are. */
 static void quantized_amx(const struct matmul_job *job)
 {
     if (stripe_traits(job->w->type).n_scales != 1) {
         quantized(job);
         return;
     }
+    const struct panel_way way = {panel_amx, 2 * SIMD_TILE_TOKENS, SIGNED_OFFSET};
     panel_amx_begin();
-    multiply_quantized(job, panel_amx, 2 * SIMD_TILE_TOKENS);
+    multiply_quantized(job, &way);
     panel_amx_end();
 }
 

@@ -97,8 +97,8 @@ static void panel_any_type(const struct matmul_job *job, const struct panel_task
 
 /* All full blocks of tokens with stripes begin .. end-1; returns the first token left over. The
  * stripes after those come from memory meanwhile: unpacking would wait for it, products do not. */
-static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int begin, int end,
-                           size_t bytes)
+static int multiply_panels(const struct matmul_job *job, const struct panel_way *way, int begin,
+                           int end, size_t bytes)
 {
     int n_in = job->w->n_in, token = 0;
     const uint8_t *stripes = job->w->stripes;
@@ -109,13 +109,14 @@ static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int 
     const uint8_t *to = ahead.p + bytes * (size_t)(end - begin);
     for (int i = begin; i < end; i++) {
         struct panel panel = panel_at(job->scratch, n_in, i - begin);
+        panel.flip = stripe_traits(job->w->type).max == 0 ? way->flip : 0;
         panel_fns[stripe_type(job->w->type)](&panel, stripes + bytes * (size_t)i, n_in);
     }
     for (; token + SIMD_TILE_TOKENS <= job->in->n_tokens; token += SIMD_TILE_TOKENS)
         for (int i = begin; i < end; i++) {
             struct panel_task task = {panel_at(job->scratch, n_in, i - begin), i * STRIPE_ROWS,
                                       token, ahead};
-            fn(job, &task);
+            way->fn(job, &task);
             ahead.p += ahead.each * n_groups;
             if (ahead.p >= to)
                 ahead.each = 0;
@@ -123,25 +124,25 @@ static int multiply_panels(const struct matmul_job *job, panel_task_fn *fn, int 
     return token;
 }
 
-/* From least_tokens on with panels, which meet blocks of tokens by `fn`. */
-static void multiply_quantized(const struct matmul_job *job, panel_task_fn *fn, int least_tokens)
+static void multiply_quantized(const struct matmul_job *job, const struct panel_way *way)
 {
     const struct stripe_format *format = stripe_format(stripe_type(job->w->type));
     size_t n_units = (size_t)job->w->n_in / tensor_format(job->w->type)->block_len;
     size_t bytes = stripe_bytes(format, n_units);
-    bool has_panels = job->in->n_tokens >= least_tokens;
+    bool has_panels = job->in->n_tokens >= way->least_tokens;
     int step = count_cached(has_panels ? panel_bytes(job->w->n_in) : bytes);
     int end = (job->row_end + STRIPE_ROWS - 1) / STRIPE_ROWS;
     for (int i = job->row_begin / STRIPE_ROWS; i < end; i += step) {
         int to = i + step < end ? i + step : end;
-        int token = has_panels ? multiply_panels(job, fn, i, to, bytes) : 0;
+        int token = has_panels ? multiply_panels(job, way, i, to, bytes) : 0;
         multiply_stripes(job, i, to, bytes, token);
     }
 }
 
 static void quantized(const struct matmul_job *job)
 {
-    multiply_quantized(job, panel_any_type, SIMD_PANEL_TOKENS);
+    const struct panel_way way = {panel_any_type, SIMD_PANEL_TOKENS, 0};
+    multiply_quantized(job, &way);
 }
 
 #endif

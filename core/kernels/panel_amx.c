@@ -40,13 +40,9 @@ SIMD void add_sums(bool is_signed, const struct panel *panel, struct block x, in
     struct f32x16 scale = f32x16_load(panel->scale + group * STRIPE_ROWS);
     struct f32x16 base = f32x16_load(panel->base + group * STRIPE_ROWS);
     const float *x_scale = x.scale + group * TOKENS, *x_sum = x.sum + 2 * group * TOKENS;
-    const int32_t *start = x.start + 3 * group * TOKENS;
 #pragma GCC unroll 16
     for (int t = 0; t < TOKENS; t++) {
-        struct i32x16 sum = i32x16_load((*sums)[t]);
-        if (is_signed)
-            sum = i32x16_add(sum, i32x16_set(start[t]));
-        struct f32x16 scaled = f32x16_mul(i32x16_to_f32(sum), scale);
+        struct f32x16 scaled = f32x16_mul(i32x16_to_f32(i32x16_load((*sums)[t])), scale);
         acc[t] = f32x16_fma(scaled, f32x16_set(x_scale[t]), acc[t]);
         if (!is_signed)
             acc[t] = f32x16_fma(base, f32x16_set(x_sum[t]), acc[t]);
@@ -60,7 +56,10 @@ SIMD void add_sums(bool is_signed, const struct panel *panel, struct block x, in
             _tile_zero(sum);                                                  \
             _tile_loadd(token, x.q + (group)*TOKENS * GROUP, GROUP);          \
             _tile_loadd(weight, panel->u + (group) * (64 * GROUP_WORDS), 64); \
-            _tile_dpbsud(sum, token, weight);                                 \
+            if (is_signed)                                                    \
+                _tile_dpbssd(sum, token, weight);                             \
+            else                                                              \
+                _tile_dpbsud(sum, token, weight);                             \
             _tile_stored(sum, sums[sum], sizeof sums[0][0]);                  \
         }                                                                     \
     } while (0)

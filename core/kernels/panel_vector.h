@@ -9,6 +9,7 @@
 /* Words, scales and bases, where there are, of 16 rows, as stripe_word and read_scales have them.
  */
 struct panel {
+    uint8_t flip; /* bits of u that are not as stripe_word has them */
     uint8_t *u;   /* [n_groups, 8, 16 rows, 4] */
     float *scale; /* [n_groups, n_scales, 16 rows] */
     float *base;  /* the same */
@@ -25,7 +26,7 @@ SIMD struct panel panel_at(void *scratch, int n_in, int i)
     size_t n = (size_t)group_count(n_in) * STRIPE_ROWS;
     uint8_t *u = (uint8_t *)scratch + (size_t)i * panel_bytes(n_in);
     float *scale = (float *)(void *)(u + n * GROUP);
-    return (struct panel){u, scale, scale + n * 2};
+    return (struct panel){0, u, scale, scale + n * 2};
 }
 
 /* What the inner loop must know: how large u may be, and whether halves of groups have scales. */
@@ -70,6 +71,13 @@ struct panel_task {
 
 typedef void panel_task_fn(const struct matmul_job *job, const struct panel_task *task);
 
+/* Who multiplies panels, from how many tokens on. */
+struct panel_way {
+    panel_task_fn *fn;
+    int least_tokens;
+    uint8_t flip; /* of what is held signed */
+};
+
 SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, struct block x,
                      int n_groups, struct ahead ahead, struct f32x16 *acc)
 {
@@ -100,6 +108,7 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
     const uint8_t *head = stripe;
     const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
     uint8_t *u = panel->u;
+    const struct u8x64 flip = u8x64_set(panel->flip);
     for (int unit = 0; unit < n_units; unit++) {
         struct unit_scales scales;
         read_scales(type, head, &scales);
@@ -113,7 +122,7 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
             for (int g = 0; g < traits.n_groups; g++)
 #pragma GCC unroll 16
                 for (int k = 0; k < 8; k++, u += 64)
-                    u8x64_store(u, stripe_word(type, body, part, g, k));
+                    u8x64_store(u, u8x64_xor(stripe_word(type, body, part, g, k), flip));
         head += format->head_bytes;
         body += format->body_bytes;
     }

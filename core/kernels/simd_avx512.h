@@ -341,11 +341,6 @@ SIMD struct i32x16 i32x16_load(const void *p)
     return (struct i32x16){_mm512_loadu_si512(p)};
 }
 
-SIMD struct i32x16 i32x16_add(struct i32x16 a, struct i32x16 b)
-{
-    return (struct i32x16){_mm512_add_epi32(a.v, b.v)};
-}
-
 SIMD struct i32x16 i32x16_or(struct i32x16 a, struct i32x16 b)
 {
     return (struct i32x16){_mm512_or_si512(a.v, b.v)};
@@ -417,6 +412,11 @@ SIMD struct u8x64 u8x64_from_words(const uint64_t low[4], const uint64_t high[4]
     return (struct u8x64){_mm512_setr_epi64(
         (long long)low[0], (long long)low[1], (long long)low[2], (long long)low[3],
         (long long)high[0], (long long)high[1], (long long)high[2], (long long)high[3])};
+}
+
+SIMD struct u8x64 u8x64_xor(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm512_xor_si512(a.v, b.v)};
 }
 
 SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)

@@ -430,6 +430,11 @@ SIMD struct u8x64 u8x64_from_words(const uint64_t low[4], const uint64_t high[4]
                                              (long long)high[2], (long long)high[3])};
 }
 
+SIMD struct u8x64 u8x64_xor(struct u8x64 a, struct u8x64 b)
+{
+    return (struct u8x64){_mm256_xor_si256(a.low, b.low), _mm256_xor_si256(a.high, b.high)};
+}
+
 SIMD struct u8x64 u8x64_or(struct u8x64 a, struct u8x64 b)
 {
     return (struct u8x64){_mm256_or_si256(a.low, b.low), _mm256_or_si256(a.high, b.high)};
