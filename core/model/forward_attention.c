@@ -266,25 +266,30 @@ static void join_part(void *arg, int part, int n_parts, int thread)
         join_head(job, part / n_kv_heads, first + i);
 }
 
-/* Rows are split when there are too few (tile, KV head) pairs for the threads; tiles are of one
- * token then, see choose_tile. */
+/* Rows are split when there are too few (tile, KV head) pairs for the threads, or so few that some
+ * thread would have a whole one more than others; tiles are of one token then, see choose_tile. */
 static int choose_stretches(const struct attention_job *job)
 {
     const struct forward *forward = job->forward;
     int n_threads = thread_pool_size(forward->pool);
     int n_pairs = forward->n_tiles * forward->model->shape.n_kv_heads;
-    int n_wanted = FORWARD_PARTS_PER_THREAD / 2 * n_threads;
-    if (n_threads == 1 || n_pairs >= n_wanted || forward->observer != NULL)
+    int n_room = FORWARD_PARTS_PER_THREAD * n_threads; /* for stretches of all tokens */
+    if (n_threads == 1 || n_pairs >= n_room || forward->observer != NULL)
         return 1;
     int most = 0;
     for (int t = 0; t < forward->n_tokens; t++) {
         int n_rows = forward_count_rows(forward, job->layer, t);
         most = n_rows > most ? n_rows : most;
     }
-    int n = n_wanted / n_pairs;
     int n_useful = most / LEAST_ROWS_OF_STRETCH;
-    n = n < n_useful ? n : n_useful;
-    return n > 1 ? n : 1;
+    n_useful = n_useful < n_room / forward->n_tiles ? n_useful : n_room / forward->n_tiles;
+    int n = n_room / 2 / n_pairs;
+    n = n > 1 ? n : 1;
+    for (int even = n; even <= n_useful && even < n + n_threads; even++) {
+        if (n_pairs * even % n_threads == 0)
+            return even;
+    }
+    return n < n_useful ? n : n_useful > 1 ? n_useful : 1;
 }
 
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer)
