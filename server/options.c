@@ -152,10 +152,31 @@ static bool read_defaults(struct options *out, struct err *err)
 }
 
 struct file_reading {
+    FILE *file;
+    int n_lines;
     struct options *options;
     struct err *err;
     bool has_failed;
 };
+
+/* For inih, whose lines are short, and which takes the rest of a long one for another and an
+ * indented one for more of the value before it. */
+static char *next_line(char *line, int size, void *arg)
+{
+    struct file_reading *reading = arg;
+    if (reading->has_failed || fgets(line, size, reading->file) == NULL)
+        return NULL;
+    reading->n_lines++;
+    if (strlen(line) == (size_t)size - 1 && line[size - 2] != '\n') {
+        err_set(reading->err, ERR_FORMAT,
+                "line %d is longer than %d characters: use a flag or the environment",
+                reading->n_lines, size - 2);
+        reading->has_failed = true;
+        return NULL;
+    }
+    size_t n_blanks = strspn(line, " \t");
+    return memmove(line, line + n_blanks, strlen(line + n_blanks) + 1);
+}
 
 /* inih's callback: 1 to go on. */
 static int on_file_line(void *arg, const char *section, const char *name, const char *value)
@@ -175,21 +196,31 @@ static int on_file_line(void *arg, const char *section, const char *name, const 
     return 1;
 }
 
+static bool cannot_read(const char *path, struct err *err)
+{
+    return err_set(err, ERR_IO, "cannot read the configuration file %s: %s", path, strerror(errno));
+}
+
+static bool read_lines(struct file_reading *reading, const char *path)
+{
+    int line = ini_parse_stream(next_line, reading, on_file_line, reading);
+    if (reading->has_failed)
+        return err_prefix(reading->err, "configuration file %s", path);
+    if (ferror(reading->file))
+        return cannot_read(path, reading->err);
+    return line == 0 ||
+           err_set(reading->err, ERR_FORMAT,
+                   "configuration file %s: line %d is not \"key = value\"", path, line);
+}
+
 static bool read_file(struct options *out, const char *path, struct err *err)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return err_set(err, ERR_IO, "cannot read the configuration file %s: %s", path,
-                       strerror(errno));
-    struct file_reading reading = {.options = out, .err = err};
-    int line = ini_parse_file(file, on_file_line, &reading);
-    fclose(file);
-    if (reading.has_failed)
-        return err_prefix(err, "configuration file %s", path);
-    if (line != 0)
-        return err_set(err, ERR_FORMAT, "configuration file %s: line %d is not \"key = value\"",
-                       path, line);
-    return true;
+    struct file_reading reading = {.file = fopen(path, "re"), .options = out, .err = err};
+    if (reading.file == NULL)
+        return cannot_read(path, err);
+    bool is_good = read_lines(&reading, path);
+    fclose(reading.file);
+    return is_good;
 }
 
 static bool read_environment(struct options *out, struct err *err)

@@ -114,14 +114,15 @@ static void flag_beats_environment_beats_file(void **state)
 static void wrong_files_are_named(void **state)
 {
     (void)state;
+    static char long_line[5000];
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"window = big\n", "window"},
-        {"windows = 1\n", "windows"},
-        {"[server]\nwindow = 1\n", "server"},
-        {"port = 1\nnonsense\n", "line 2"},
+        {"window = big\n", "window"},          {"windows = 1\n", "windows"},
+        {"[server]\nwindow = 1\n", "server"},  {"port = 1\nnonsense\n", "line 2"},
+        {"alias = x\n  nonsense\n", "line 2"}, {long_line, "line 1 is longer than"},
     };
+    snprintf(long_line, sizeof long_line, "alias = %04900d", 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char path[] = "/tmp/sinkd-test-XXXXXX";
         write_config(path, cases[i].text);
@@ -130,6 +131,26 @@ static void wrong_files_are_named(void **state)
             fail_msg("%s: %s", cases[i].text, err.text);
         unlink(path);
     }
+}
+
+/* inih would take such a line for more of the value before it. */
+static void lines_may_be_indented(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/sinkd-test-XXXXXX";
+    write_config(path, "alias = x\n  window = 77\n\n\t; a comment\n\tport = 5\n");
+    assert_true(read_args("--config", path, NULL));
+    assert_string_equal(options.alias, "x");
+    assert_int_equal(options.window, 77);
+    assert_int_equal(options.port, 5);
+    unlink(path);
+}
+
+static void a_file_that_cannot_be_read_is_no_empty_one(void **state)
+{
+    (void)state;
+    assert_false(read_args("--config", "/", NULL));
+    assert_string_equal(err.text, "cannot read the configuration file /: Is a directory");
 }
 
 /* The shipped file says what holds without it, and --help lists each of its keys. */
@@ -236,6 +257,8 @@ int main(void)
         cmocka_unit_test(wrong_values_are_named),
         cmocka_unit_test(flag_beats_environment_beats_file),
         cmocka_unit_test(wrong_files_are_named),
+        cmocka_unit_test(lines_may_be_indented),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_no_empty_one),
         cmocka_unit_test(shipped_configuration_states_the_defaults),
         cmocka_unit_test(reloading_changes_what_it_may),
         cmocka_unit_test(reloading_warns_of_what_has_changed_and_nothing_else),
