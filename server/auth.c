@@ -119,16 +119,26 @@ static bool read_line(struct auth *auth, struct key_list *list, char *line, stru
     return add_key(auth, list, begin, colon + 2 + strspn(colon + 2, " \t"), err);
 }
 
+/* The rest would be taken for another line: the end of a comment for a key. */
+static bool line_is_cut(const char *line, size_t size)
+{
+    return strlen(line) == size - 1 && line[size - 2] != '\n';
+}
+
 static bool read_lines(struct auth *auth, struct key_list *list, FILE *file, struct err *err)
 {
     char line[MAX_NAME_LEN + MAX_KEY_LEN + 64];
     bool is_good = true;
     for (int n = 1; is_good && fgets(line, sizeof line, file) != NULL; n++) {
-        is_good = read_line(auth, list, line, err);
-        if (!is_good)
-            err_prefix(err, "line %d", n);
+        if (line_is_cut(line, sizeof line))
+            is_good = err_set(err, ERR_INVALID, "line %d is longer than %zu characters", n,
+                              sizeof line - 2);
+        else
+            is_good = read_line(auth, list, line, err) || err_prefix(err, "line %d", n);
     }
     explicit_bzero(line, sizeof line);
+    if (is_good && ferror(file))
+        return err_set(err, ERR_IO, "%s", strerror(errno));
     if (is_good && list->n == 0)
         return err_set(err, ERR_INVALID,
                        "it holds no key; put one on a line, at least %d characters",

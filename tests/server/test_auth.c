@@ -70,6 +70,12 @@ static void files_without_good_keys_are_refused(void **state)
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = '\0';
     assert_false(open_with(large, &auth, &err));
+    char comment[600] = "good-enough-key\n"; /* the end of a comment is no key */
+    memset(comment + strlen(comment), '#', sizeof comment - strlen(comment) - 1);
+    assert_false(open_with(comment, &auth, &err));
+    assert_non_null(strstr(err.text, "line 2 is longer than"));
+    assert_false(auth_open(&auth, "/", &err));
+    assert_non_null(strstr(err.text, "Is a directory"));
     assert_false(auth_open(&auth, "/nowhere/keys", &err));
     assert_non_null(strstr(err.text, "/nowhere/keys"));
     assert_null(auth);
