@@ -5,7 +5,9 @@
  * A load is ppN, a prompt of N tokens, or tgN@DEPTH: one token for each of N sequences per step,
  * each sequence standing at DEPTH. Without loads: pp512 tg1@0 tg1@1024 tg1@4096 tg4@0 tg16@0.
  * Each prints a line "LOAD TOKENS-PER-SECOND", the median of several runs; the sampler and the
- * server are not in it. Before them come "weights N" and "bytes N", of what each token meets. */
+ * server are not in it. Before them come "weights N" and "bytes N", of what each token meets. Steps
+ * of one sequence take turns with reading all its weights and doing nothing else, of which a line
+ * "read TIMES-PER-SECOND" follows: no step could be faster. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 #include "core/base/thread_pool.h"
 #include "core/gguf/gguf.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/stripes.h"
 #include "core/model/forward.h"
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
@@ -41,14 +44,37 @@ struct bench {
     struct forward *forward;
     enum kv_type kv_type;
     struct kv_cache *caches[MAX_SEQUENCES];
+    struct matrix *weights; /* that a token is multiplied with */
+    int n_weights;
 };
+
+static bool list_weights(struct bench *bench, struct err *err)
+{
+    enum { OF_LAYER = 7 };
+    const struct model *model = bench->model;
+    bench->weights =
+        malloc(sizeof bench->weights[0] * (size_t)(OF_LAYER * model->shape.n_layers + 1));
+    if (bench->weights == NULL)
+        return err_no_memory(err, "the list of weights");
+    for (int i = 0; i < model->shape.n_layers; i++) {
+        const struct layer *layer = &model->layers[i];
+        const struct matrix *all[OF_LAYER] = {&layer->q,    &layer->k,  &layer->v,   &layer->out,
+                                              &layer->gate, &layer->up, &layer->down};
+        for (int j = 0; j < OF_LAYER; j++) {
+            if (all[j]->data != NULL)
+                bench->weights[bench->n_weights++] = *all[j];
+        }
+    }
+    bench->weights[bench->n_weights++] = model->output;
+    return true;
+}
 
 static bool open_bench(struct bench *bench, const char *path, int n_threads, struct err *err)
 {
     return kernels_select(NULL, err) && gguf_open(&bench->file, path, err) &&
            model_open(&bench->model, bench->file, err) &&
            thread_pool_open(&bench->pool, n_threads, err) &&
-           model_weave(bench->model, bench->file, bench->pool, err) &&
+           model_weave(bench->model, bench->file, bench->pool, err) && list_weights(bench, err) &&
            forward_open(&bench->forward, bench->model, bench->pool, CHUNK, MAX_SEQUENCES, err);
 }
 
@@ -126,24 +152,38 @@ static size_t matrix_bytes(const struct matrix *w)
     return (size_t)w->n_out * (size_t)w->n_in / format->block_len * format->block_bytes;
 }
 
-/* Weights and their bytes that one token is multiplied with. */
-static void count_weights(const struct model *model, double *out_n, double *out_bytes)
+static void count_weights(const struct bench *bench, double *out_n, double *out_bytes)
 {
     *out_n = *out_bytes = 0;
-    for (int i = 0; i <= model->shape.n_layers; i++) {
-        const struct layer *layer = &model->layers[i];
-        const struct matrix *of_layer[] = {&layer->q,    &layer->k,  &layer->v,   &layer->out,
-                                           &layer->gate, &layer->up, &layer->down};
-        bool is_output = i == model->shape.n_layers;
-        for (size_t j = 0; j < (is_output ? 1 : sizeof of_layer / sizeof of_layer[0]); j++) {
-            const struct matrix *w = is_output ? &model->output : of_layer[j];
-            double n = (double)w->n_out * w->n_in;
-            if (w->data == NULL)
-                continue;
-            *out_n += n;
-            *out_bytes += (double)matrix_bytes(w);
-        }
+    for (int i = 0; i < bench->n_weights; i++) {
+        *out_n += (double)bench->weights[i].n_out * bench->weights[i].n_in;
+        *out_bytes += (double)matrix_bytes(&bench->weights[i]);
     }
+}
+
+static void read_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct matrix *w = arg;
+    const uint8_t *bytes = w->stripes != NULL ? w->stripes : w->data;
+    size_t n_lines = (w->stripes != NULL ? stripes_bytes(w) : matrix_bytes(w)) / 64;
+    size_t end = n_lines * (size_t)(part + 1) / (size_t)n_parts;
+    uint64_t sum = 0;
+    for (size_t line = n_lines * (size_t)part / (size_t)n_parts; line < end; line++) {
+        uint64_t words[8]; /* the compiler leaves none out, and needs no aligned ones */
+        memcpy(words, bytes + 64 * line, sizeof words);
+        for (int i = 0; i < 8; i++)
+            sum += words[i];
+    }
+    __asm__ volatile("" : : "r"(sum));
+}
+
+static void read_weights(const struct bench *bench)
+{
+    enum { PARTS_PER_THREAD = 16 };
+    for (int i = 0; i < bench->n_weights; i++)
+        thread_pool_run(bench->pool, read_part, &bench->weights[i],
+                        PARTS_PER_THREAD * thread_pool_size(bench->pool));
 }
 
 static bool bench_prompt(struct bench *bench, int n_tokens, double *out_rate, struct err *err)
@@ -164,9 +204,9 @@ static bool bench_prompt(struct bench *bench, int n_tokens, double *out_rate, st
 }
 
 static bool bench_speech(struct bench *bench, int n_sequences, int depth, double *out_rate,
-                         struct err *err)
+                         double *out_read, struct err *err)
 {
-    double rates[N_STEPS];
+    double rates[N_STEPS], reads[N_STEPS];
     if (!open_caches(bench, n_sequences, depth + ROOM, err))
         return false;
     for (int i = 0; i < n_sequences && depth > 0; i++)
@@ -176,26 +216,33 @@ static bool bench_speech(struct bench *bench, int n_sequences, int depth, double
         int64_t begin = clock_now_ns();
         speak(bench, n_sequences);
         rates[step] = n_sequences / seconds_since(begin);
+        begin = clock_now_ns();
+        if (n_sequences == 1)
+            read_weights(bench);
+        reads[step] = 1 / seconds_since(begin);
     }
     *out_rate = median(rates, N_STEPS);
+    *out_read = n_sequences == 1 ? median(reads, N_STEPS) : 0;
     return true;
 }
 
 static bool run_load(struct bench *bench, const char *load, struct err *err)
 {
     int n = 0, depth = 0, end = 0;
-    double rate = 0;
+    double rate = 0, read = 0;
     bool is_good = false;
     if (sscanf(load, "pp%d%n", &n, &end) == 1 && load[end] == '\0' && n >= 1 && n <= MAX_DEPTH)
         is_good = bench_prompt(bench, n, &rate, err);
     else if (sscanf(load, "tg%d@%d%n", &n, &depth, &end) == 2 && load[end] == '\0' && n >= 1 &&
              n <= MAX_SEQUENCES && depth >= 0 && depth <= MAX_DEPTH)
-        is_good = bench_speech(bench, n, depth, &rate, err);
+        is_good = bench_speech(bench, n, depth, &rate, &read, err);
     else
         return err_set(err, ERR_INVALID, "\"%s\" is not a load like pp512 or tg16@0", load);
     close_caches(bench);
     if (is_good)
         printf("%s %.2f\n", load, rate);
+    if (is_good && read > 0)
+        printf("read %.2f\n", read);
     fflush(stdout);
     return is_good;
 }
@@ -232,7 +279,7 @@ int main(int argc, char **argv)
         printf("# %s, %d threads, %s kernels, %s cache\n", path, n_threads, kernels->name,
                kv_type_name(bench.kv_type));
         double n_weights, n_bytes;
-        count_weights(bench.model, &n_weights, &n_bytes);
+        count_weights(&bench, &n_weights, &n_bytes);
         printf("weights %.0f\nbytes %.0f\n", n_weights, n_bytes);
         is_good = run(&bench, has_loads ? (const char *const *)argv + optind : usual_loads,
                       has_loads ? argc - optind : (int)(sizeof usual_loads / sizeof usual_loads[0]),
@@ -240,6 +287,7 @@ int main(int argc, char **argv)
     }
     if (!is_good)
         fprintf(stderr, "bench_model: %s\n", err.text);
+    free(bench.weights);
     forward_close(&bench.forward);
     thread_pool_close(&bench.pool);
     model_close(&bench.model);

@@ -102,9 +102,9 @@ def limits(args):
 
 
 def share(load, rate, measured, limit):
-    """Of what bounds the load: memory where every step reads all weights for one token, products else."""
+    """Of what bounds the load: reading all weights, in turn with the steps, for one token; products else."""
     if load.startswith('tg1@'):
-        return '%.0f %% of memory' % (100 * rate * measured['bytes'][0] * 1e-9 / limit[0])
+        return '%.0f %% of reading' % (100 * rate / measured['read'][0])
     return '%.0f %% of products' % (100 * rate * 2 * measured['weights'][0] * 1e-9 / limit[1])
 
 

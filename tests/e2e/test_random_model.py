@@ -31,7 +31,7 @@ class RandomModel(unittest.TestCase):
         return reply.json["choices"][0]["message"]["content"].split()
 
     def test_each_type_says_different_words_without_end(self):
-        for kind in ("F32", "F16", "Q4_0", "Q8_0", "Q4_K_M"):
+        for kind in ("Q4_0",) if client.SHORT else ("F32", "F16", "Q4_0", "Q8_0", "Q4_K_M"):
             with self.subTest(kind):
                 words = self.words_of(self.make(kind))
                 self.assertEqual(len(words), N_TOKENS)
