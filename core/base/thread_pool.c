@@ -233,12 +233,6 @@ void thread_pool_close(struct thread_pool **pool_ptr)
     *pool_ptr = NULL;
 }
 
-/* Where the i-th of n equal shares of the parts begins. */
-static int share_of(int n_parts, int i, int n)
-{
-    return (int)((int64_t)n_parts * i / n);
-}
-
 int thread_pool_size(const struct thread_pool *pool)
 {
     return pool->n_threads;
@@ -258,8 +252,8 @@ void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, in
     uint32_t job = atomic_load_explicit(&pool->job, memory_order_relaxed) + 1;
     for (int i = 0; i < pool->n_threads; i++)
         atomic_store_explicit(&pool->threads[i].share,
-                              make_share(job, share_of(n_parts, i, pool->n_threads),
-                                         share_of(n_parts, i + 1, pool->n_threads)),
+                              make_share(job, thread_pool_part_begin(n_parts, i, pool->n_threads),
+                                         thread_pool_part_begin(n_parts, i + 1, pool->n_threads)),
                               memory_order_release);
     publish_job(pool);
 

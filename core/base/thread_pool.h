@@ -9,6 +9,7 @@
 #define CORE_BASE_THREAD_POOL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 struct thread_pool;
@@ -26,5 +27,12 @@ int thread_pool_size(const struct thread_pool *pool);
  * begins with an equal share of neighbouring parts, the same one in every run, and who is done
  * takes parts from others: more parts than threads even out unequal cores. */
 void thread_pool_run(struct thread_pool *pool, thread_pool_fn *fn, void *arg, int n_parts);
+
+/* Where part `part` of n things begins, when they are split into n_parts as equal as can be; that
+ * of part n_parts is n. */
+static inline int thread_pool_part_begin(int n, int part, int n_parts)
+{
+    return (int)((int64_t)n * part / n_parts);
+}
 
 #endif

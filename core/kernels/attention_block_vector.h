@@ -6,6 +6,7 @@
 #define CORE_KERNELS_ATTENTION_BLOCK_VECTOR_H
 
 #include "core/kernels/kernels_vector.h"
+#include "core/kernels/prefetch.h"
 
 enum {
     BLOCK_ROWS = 64,                       /* a multiple of 32 */
@@ -44,18 +45,12 @@ struct lines {
     size_t ahead;  /* bytes from a row to the one that is to come from memory meanwhile */
 };
 
-SIMD void prefetch_lines(const uint8_t *p, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i += 64)
-        _mm_prefetch((const void *)((uintptr_t)p + i), _MM_HINT_T0);
-}
-
 /* All rows at once would fill the buffers in which lines are awaited, and the block's own loads
  * would wait behind them. */
 SIMD const uint8_t *line_of(const struct lines *lines, int row)
 {
     const uint8_t *p = lines->p + lines->stride * (size_t)row;
-    prefetch_lines(p + lines->ahead, lines->stride);
+    prefetch(p + lines->ahead, lines->stride);
     return p;
 }
 

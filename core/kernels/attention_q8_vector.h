@@ -117,7 +117,7 @@ SIMD void score_fine_tile(int H, struct q8_block *q8, const struct fine_vectors 
         sums[i / 2][i % 2] = fine_sum_start(FINE_ANY, q->sum[i_pass + i / 2]);
     const uint8_t *next = q8->next_keys + row * n;
     for (int i = 0; i < n; i += 4, first += FINE_WORD_BYTES, second += FINE_WORD_BYTES) {
-        prefetch_lines(next + 32 * i, 128);
+        prefetch(next + 32 * i, 128);
         fine_dots(FINE_ANY, H, first, second, q->of[i_pass] + 2 * i, sizeof q->of[0], sums);
     }
 #pragma GCC unroll 16
@@ -173,7 +173,7 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
         sums[i / 2][i % 2] = fine_sum_start(FINE_POSITIVE, 0);
     const uint8_t *next = q8->next_values + vector * 16 * BLOCK_ROWS;
     for (int row = 0; row < block->n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES) {
-        prefetch_lines(next + 32 * row, 128);
+        prefetch(next + 32 * row, 128);
         fine_dots(FINE_POSITIVE, H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
                   sizeof q8->weights.of[0], sums);
     }

@@ -201,8 +201,7 @@ SIMD void add_columns(enum kv_type type, int H, int C, bool is_part, struct atte
     for (int row = 0; row < block->n_rows; row++) {
         const uint8_t *p = values->p + values->stride * (size_t)row;
         struct f32x16 v[4];
-        prefetch_lines(p + values->ahead + kv_bytes(type) * (size_t)i,
-                       kv_bytes(type) * 16 * (size_t)C);
+        prefetch(p + values->ahead + kv_bytes(type) * (size_t)i, kv_bytes(type) * 16 * (size_t)C);
 #pragma GCC unroll 4
         for (int c = 0; c < C; c++)
             v[c] = kv_lanes(type, p, values->n, i + 16 * c, is_part);

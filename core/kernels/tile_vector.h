@@ -8,6 +8,7 @@
 #define CORE_KERNELS_TILE_VECTOR_H
 
 #include "core/kernels/activations_vector.h"
+#include "core/kernels/prefetch.h"
 #include "core/kernels/stripes_vector.h"
 
 /* Where the words of one group lie: in a stripe of a type, or unpacked, one after the other. */
@@ -106,12 +107,6 @@ SIMD void block_next_group(struct block *x, int T)
     x->scale += T;
     x->sum += 2 * T;
     x->start += 3 * T;
-}
-
-SIMD void prefetch(const uint8_t *p, size_t n_bytes)
-{
-    for (size_t i = 0; i < n_bytes; i += 64)
-        _mm_prefetch((const void *)((uintptr_t)p + i), _MM_HINT_T0);
 }
 
 /* One part of a unit of a stripe. */

@@ -319,8 +319,8 @@ static void embed_part(void *arg, int part, int n_parts, int thread)
     struct forward *forward = arg;
     const struct model *model = forward->model;
     int n_embd = model->shape.n_embd;
-    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
-    for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
+    int end = thread_pool_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = thread_pool_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
         float *x = forward->x + (size_t)t * (size_t)n_embd;
         matrix_get_row(&model->embedding, forward->tokens[t].id, x);
         for (int i = 0; i < n_embd; i++)
@@ -335,8 +335,8 @@ static void last_norm_part(void *arg, int part, int n_parts, int thread)
     struct forward *forward = arg;
     const struct model *model = forward->model;
     size_t n_embd = (size_t)model->shape.n_embd;
-    int begin = forward_part_begin(forward->last.n_tokens, part, n_parts);
-    int end = forward_part_begin(forward->last.n_tokens, part + 1, n_parts);
+    int begin = thread_pool_part_begin(forward->last.n_tokens, part, n_parts);
+    int end = thread_pool_part_begin(forward->last.n_tokens, part + 1, n_parts);
     for (int i = begin; i < end; i++) {
         float *row = forward->last.x + (size_t)i * n_embd;
         forward_norm_row(forward, row, row, model->output_norm, model->output_norm_b);

@@ -97,8 +97,8 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     (void)thread;
     const struct attention_job *job = arg;
     int n_tokens = job->forward->n_tokens;
-    int end = forward_part_begin(n_tokens, part + 1, n_parts);
-    for (int t = forward_part_begin(n_tokens, part, n_parts); t < end; t++) {
+    int end = thread_pool_part_begin(n_tokens, part + 1, n_parts);
+    for (int t = thread_pool_part_begin(n_tokens, part, n_parts); t < end; t++) {
         norm_query(job, t);
         for (int head = 0; head < job->forward->model->shape.n_kv_heads; head++)
             store_head(job, t, head);
@@ -179,8 +179,8 @@ static void attend_stretch(const struct attention_job *job, int t, int kv_head, 
     struct attention_state *states = states_of(job, t, stretch);
     struct forward_rows rows;
     forward_find_rows(forward, job->layer, (struct forward_tile){t, 1}, kv_head,
-                      forward_part_begin(n_rows, stretch, job->n_stretches),
-                      forward_part_begin(n_rows, stretch + 1, job->n_stretches), &rows);
+                      thread_pool_part_begin(n_rows, stretch, job->n_stretches),
+                      thread_pool_part_begin(n_rows, stretch + 1, job->n_stretches), &rows);
     observe(job, t, first_head, query, &rows);
     kernels->attention(output_of(job, t, stretch) + first_head * query->head_dim_v,
                        states == NULL ? NULL : states + first_head, query,

@@ -111,8 +111,7 @@ void *forward_scratch(const struct forward *forward, int thread);
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
                       const float *b);
 
-/* How many parts to split the batch's tokens into, and the range of one. */
+/* How many parts to split the batch's tokens into. */
 int forward_token_parts(const struct forward *forward, int n_tokens);
-int forward_part_begin(int n_tokens, int part, int n_parts);
 
 #endif

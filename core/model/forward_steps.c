@@ -11,7 +11,7 @@ enum {
     TILE_MULTIPLE = 32,
     /* Of a product: a thread that is done waits for a part of another's at most. Parts follow each
      * other in memory, so that their number costs nothing. */
-    PARTS_PER_THREAD = 16,
+    PRODUCT_PARTS_PER_THREAD = 16,
 };
 
 const struct model_shape *forward_shape(const struct forward *forward)
@@ -23,11 +23,6 @@ int forward_token_parts(const struct forward *forward, int n_tokens)
 {
     int most = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
     return n_tokens < most ? n_tokens : most;
-}
-
-int forward_part_begin(int n_tokens, int part, int n_parts)
-{
-    return (int)((int64_t)n_tokens * part / n_parts);
 }
 
 void *forward_scratch(const struct forward *forward, int thread)
@@ -63,7 +58,7 @@ void forward_multiply(struct products *products)
     int n_rows = 0;
     for (int i = 0; i < products->n_list; i++)
         n_rows += products->list[i].w->n_out;
-    int n_wanted = PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
+    int n_wanted = PRODUCT_PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
     int rows = (n_rows + n_wanted - 1) / n_wanted;
     products->tile_rows = (rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE;
 
@@ -108,8 +103,8 @@ static void add_norm_part(void *arg, int part, int n_parts, int thread)
     const struct norm_job *job = arg;
     const struct forward *forward = job->forward;
     int n_embd = forward->model->shape.n_embd;
-    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
-    for (int t = forward_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
+    int end = thread_pool_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = thread_pool_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
         size_t row = (size_t)t * (size_t)n_embd;
         forward_norm_row(forward, forward->projected + row, forward->projected + row, job->w, NULL);
         add_to_stream(forward, forward->x + row, forward->projected + row, n_embd);
@@ -149,8 +144,8 @@ static void norm_part(void *arg, int part, int n_parts, int thread)
     const struct norm_job *job = arg;
     const struct forward *forward = job->forward;
     size_t n_embd = (size_t)forward->model->shape.n_embd;
-    int begin = forward_part_begin(forward->n_tokens, part, n_parts);
-    int end = forward_part_begin(forward->n_tokens, part + 1, n_parts);
+    int begin = thread_pool_part_begin(forward->n_tokens, part, n_parts);
+    int end = thread_pool_part_begin(forward->n_tokens, part + 1, n_parts);
     for (int t = begin; t < end; t++) {
         size_t row = (size_t)t * n_embd;
         forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
@@ -177,8 +172,8 @@ static void quantize_columns(void *arg, int part, int n_parts, int thread)
     (void)thread;
     struct activations *in = arg;
     int n = (in->n_in + TILE_MULTIPLE - 1) / TILE_MULTIPLE;
-    int end = forward_part_begin(n, part + 1, n_parts) * TILE_MULTIPLE;
-    activations_quantize(in, forward_part_begin(n, part, n_parts) * TILE_MULTIPLE,
+    int end = thread_pool_part_begin(n, part + 1, n_parts) * TILE_MULTIPLE;
+    activations_quantize(in, thread_pool_part_begin(n, part, n_parts) * TILE_MULTIPLE,
                          end < in->n_in ? end : in->n_in);
 }
 

@@ -66,10 +66,10 @@ static void weave_part(void *arg, int part, int n_parts, int thread)
 {
     struct weave_job *job = arg;
     char *rows = job->scratch + job->scratch_bytes * (size_t)thread;
-    int64_t n = stripes_count(job->w), end = n * (part + 1) / n_parts;
+    int n = stripes_count(job->w), end = thread_pool_part_begin(n, part + 1, n_parts);
     size_t bytes = rows_bytes(job->w, STRIPE_ROWS);
     int64_t step = (int64_t)(job->scratch_bytes / bytes);
-    for (int64_t i = n * part / n_parts; i < end; i += step) {
+    for (int64_t i = thread_pool_part_begin(n, part, n_parts); i < end; i += step) {
         int64_t to = i + step < end ? i + step : end;
         if (!read_rows(job, i, to, rows)) {
             atomic_store(&job->failed, true);
