@@ -32,7 +32,7 @@ static const struct option table[] = {
      "streaming, or for comparison: window (no sinks), recompute, dense"},
     {"threads", OPTION_INTEGER, AT(threads), 0, 256, "0", "N",
      "threads that compute; 0: as many as the machine or container grants"},
-    {"draft", OPTION_INTEGER, AT(draft), 0, 63, "7", "N",
+    {"draft", OPTION_INTEGER, AT(draft), 0, SESSION_MAX_DRAFTS, "7", "N",
      "take up to N tokens that the text so far makes likely along in a step; 0: none"},
     {"kv-type", OPTION_KV_TYPE, AT(kv_type), 0, 0, "f16", "TYPE",
      "how keys and values are stored: f32, f16, bf16 or q8"},

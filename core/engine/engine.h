@@ -40,7 +40,7 @@ struct engine_options {
     int max_requests;         /* accepted and not yet finished, 1 .. 65536; 0: 1024 */
     int prefill_chunk;        /* prompt tokens per step, 1 .. 4096, fewer while others speak; 0: the
                                  default, 256 */
-    int n_drafts;             /* guessed tokens in a step, 0 .. 63; 0: nothing is guessed */
+    int n_drafts;             /* guessed tokens in a step, SESSION_MAX_DRAFTS at most; 0: none */
     uint64_t kv_memory_bytes; /* for all sessions together; least recently used ones that nobody
                                  speaks in make room. 0: no limit */
     const char *kv_folder;    /* where these are saved, to come back when they are needed, after a

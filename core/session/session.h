@@ -76,9 +76,8 @@ bool session_open(struct session **out, const struct kv_shape *shape, enum sessi
                   const struct tokenizer *tokenizer, struct err *err);
 void session_close(struct session **session);
 
-enum { SESSION_MAX_DRAFTS = 63 };
-/* From the next turn on, how many drafts to offer at most; none after opening, and never any in
- * recompute mode. */
+/* From the next turn on, how many drafts to offer, SESSION_MAX_DRAFTS at most; none after opening,
+ * and never any in recompute mode. */
 void session_set_drafts(struct session *session, int max);
 
 enum session_state session_state(const struct session *session);

@@ -1,4 +1,5 @@
-/* session_mode.h - what of a long text a token attends to: the four modes of the paper.
+/* session_mode.h - what of a long text a token attends to: the four modes of the paper; and how far
+ * a session may guess ahead.
  *
  * Streaming is what sinkd is for; the others are what it is compared with (arXiv 2309.17453, figure
  * 1), offered to whoever wants to see the difference. Thread: any (constants). */
@@ -17,5 +18,7 @@ enum session_mode {
 /* "streaming", "window", "recompute", "dense"; false for another name. */
 bool session_mode_parse(const char *name, enum session_mode *out);
 const char *session_mode_name(enum session_mode mode);
+
+enum { SESSION_MAX_DRAFTS = 63 }; /* guessed tokens in a step, at most */
 
 #endif
