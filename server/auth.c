@@ -11,6 +11,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "server/line_reader.h"
 
 enum { MAX_KEY_LEN = 255, MIN_KEY_LEN = 8, MAX_NAME_LEN = 63, MAX_KEYS = 10000 };
 
@@ -104,8 +105,8 @@ static bool add_key(struct auth *auth, struct key_list *list, const char *name, 
 static bool read_line(struct auth *auth, struct key_list *list, char *line, struct err *err)
 {
     char *begin = line + strspn(line, " \t");
-    size_t len = strcspn(begin, "\r\n");
-    while (len > 0 && (begin[len - 1] == ' ' || begin[len - 1] == '\t'))
+    size_t len = strlen(begin);
+    while (len > 0 && strchr(" \t\r", begin[len - 1]) != NULL)
         len--;
     begin[len] = '\0';
     if (len == 0 || begin[0] == '#')
@@ -119,26 +120,15 @@ static bool read_line(struct auth *auth, struct key_list *list, char *line, stru
     return add_key(auth, list, begin, colon + 2 + strspn(colon + 2, " \t"), err);
 }
 
-/* The rest would be taken for another line: the end of a comment for a key. */
-static bool line_is_cut(const char *line, size_t size)
-{
-    return strlen(line) == size - 1 && line[size - 2] != '\n';
-}
-
 static bool read_lines(struct auth *auth, struct key_list *list, FILE *file, struct err *err)
 {
     char line[MAX_NAME_LEN + MAX_KEY_LEN + 64];
+    struct line_reader reader = {.file = file, .line = line, .size = sizeof line};
     bool is_good = true;
-    for (int n = 1; is_good && fgets(line, sizeof line, file) != NULL; n++) {
-        if (line_is_cut(line, sizeof line))
-            is_good = err_set(err, ERR_INVALID, "line %d is longer than %zu characters", n,
-                              sizeof line - 2);
-        else
-            is_good = read_line(auth, list, line, err) || err_prefix(err, "line %d", n);
-    }
+    while (is_good && line_reader_next(&reader, err))
+        is_good = read_line(auth, list, line, err) || err_prefix(err, "line %d", reader.n);
     explicit_bzero(line, sizeof line);
-    if (is_good && ferror(file))
-        return err_set(err, ERR_IO, "%s", strerror(errno));
+    is_good = is_good && !reader.has_failed;
     if (is_good && list->n == 0)
         return err_set(err, ERR_INVALID,
                        "it holds no key; put one on a line, at least %d characters",

@@ -9,6 +9,7 @@
 
 #include "core/base/err.h"
 #include "core/base/log.h"
+#include "server/line_reader.h"
 #include "server/option.h"
 
 #define AT(field) offsetof(struct options, field)
@@ -152,28 +153,20 @@ static bool read_defaults(struct options *out, struct err *err)
 }
 
 struct file_reading {
-    FILE *file;
-    int n_lines;
+    struct line_reader lines;
     struct options *options;
     struct err *err;
     bool has_failed;
 };
 
-/* For inih, whose lines are short, and which takes the rest of a long one for another and an
- * indented one for more of the value before it. */
+/* For inih, which takes an indented line for more of the value before it. */
 static char *next_line(char *line, int size, void *arg)
 {
     struct file_reading *reading = arg;
-    if (reading->has_failed || fgets(line, size, reading->file) == NULL)
+    reading->lines.line = line;
+    reading->lines.size = (size_t)size;
+    if (reading->has_failed || !line_reader_next(&reading->lines, reading->err))
         return NULL;
-    reading->n_lines++;
-    if (strlen(line) == (size_t)size - 1 && line[size - 2] != '\n') {
-        err_set(reading->err, ERR_FORMAT,
-                "line %d is longer than %d characters: use a flag or the environment",
-                reading->n_lines, size - 2);
-        reading->has_failed = true;
-        return NULL;
-    }
     size_t n_blanks = strspn(line, " \t");
     return memmove(line, line + n_blanks, strlen(line + n_blanks) + 1);
 }
@@ -196,30 +189,21 @@ static int on_file_line(void *arg, const char *section, const char *name, const 
     return 1;
 }
 
-static bool cannot_read(const char *path, struct err *err)
-{
-    return err_set(err, ERR_IO, "cannot read the configuration file %s: %s", path, strerror(errno));
-}
-
-static bool read_lines(struct file_reading *reading, const char *path)
+static bool read_lines(struct file_reading *reading)
 {
     int line = ini_parse_stream(next_line, reading, on_file_line, reading);
-    if (reading->has_failed)
-        return err_prefix(reading->err, "configuration file %s", path);
-    if (ferror(reading->file))
-        return cannot_read(path, reading->err);
-    return line == 0 ||
-           err_set(reading->err, ERR_FORMAT,
-                   "configuration file %s: line %d is not \"key = value\"", path, line);
+    if (reading->has_failed || reading->lines.has_failed)
+        return false;
+    return line == 0 || err_set(reading->err, ERR_FORMAT, "line %d is not \"key = value\"", line);
 }
 
 static bool read_file(struct options *out, const char *path, struct err *err)
 {
-    struct file_reading reading = {.file = fopen(path, "re"), .options = out, .err = err};
-    if (reading.file == NULL)
-        return cannot_read(path, err);
-    bool is_good = read_lines(&reading, path);
-    fclose(reading.file);
+    struct file_reading reading = {.lines.file = fopen(path, "re"), .options = out, .err = err};
+    if (reading.lines.file == NULL)
+        return err_set(err, ERR_IO, "configuration file %s: %s", path, strerror(errno));
+    bool is_good = read_lines(&reading) || err_prefix(err, "configuration file %s", path);
+    fclose(reading.lines.file);
     return is_good;
 }
 

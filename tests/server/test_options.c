@@ -150,7 +150,7 @@ static void a_file_that_cannot_be_read_is_no_empty_one(void **state)
 {
     (void)state;
     assert_false(read_args("--config", "/", NULL));
-    assert_string_equal(err.text, "cannot read the configuration file /: Is a directory");
+    assert_string_equal(err.text, "configuration file /: Is a directory");
 }
 
 /* The shipped file says what holds without it, and --help lists each of its keys. */
