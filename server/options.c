@@ -12,6 +12,7 @@
 #include "server/line_reader.h"
 #include "server/option.h"
 
+#define BLANKS " \t\r"
 #define AT(field) offsetof(struct options, field)
 
 /* clang-format off */
@@ -152,23 +153,44 @@ static bool read_defaults(struct options *out, struct err *err)
     return true;
 }
 
+enum { MAX_FILE_LINE = 4096 };
+
 struct file_reading {
     struct line_reader lines;
+    char line[MAX_FILE_LINE + 1];
+    char *long_value; /* that inih has no room for; NULL: it has all of the line */
     struct options *options;
     struct err *err;
     bool has_failed;
 };
 
-/* For inih, which takes an indented line for more of the value before it. */
+/* As inih would: a comment begins with a semicolon behind a blank. */
+static char *strip_value(char *value)
+{
+    char *end = value += strspn(value, BLANKS);
+    while (*end != '\0' && !(*end == ';' && end > value && strchr(BLANKS, end[-1]) != NULL))
+        end++;
+    while (end > value && strchr(BLANKS, end[-1]) != NULL)
+        end--;
+    *end = '\0';
+    return value;
+}
+
+/* For inih, which takes an indented line for more of the value before it, and whose lines are
+ * short: of a longer one it gets the name, and the value goes past it. */
 static char *next_line(char *line, int size, void *arg)
 {
     struct file_reading *reading = arg;
-    reading->lines.line = line;
-    reading->lines.size = (size_t)size;
     if (reading->has_failed || !line_reader_next(&reading->lines, reading->err))
         return NULL;
-    size_t n_blanks = strspn(line, " \t");
-    return memmove(line, line + n_blanks, strlen(line + n_blanks) + 1);
+    char *begin = reading->line + strspn(reading->line, BLANKS);
+    bool is_long = strlen(begin) >= (size_t)size;
+    size_t name_len = strcspn(begin, "=:") + 1;
+    reading->long_value = NULL;
+    if (is_long && name_len < strlen(begin))
+        reading->long_value = strip_value(begin + name_len);
+    snprintf(line, (size_t)size, "%.*s", is_long ? (int)name_len : INT_MAX, begin);
+    return line;
 }
 
 /* inih's callback: 1 to go on. */
@@ -177,6 +199,8 @@ static int on_file_line(void *arg, const char *section, const char *name, const 
     struct file_reading *reading = arg;
     if (reading->has_failed)
         return 1;
+    if (reading->long_value != NULL)
+        value = reading->long_value;
     const struct option *option = section[0] == '\0' ? find(name, strlen(name)) : NULL;
     if (option == NULL) {
         err_set(reading->err, ERR_INVALID, "there is no option \"%.100s\"",
@@ -200,6 +224,8 @@ static bool read_lines(struct file_reading *reading)
 static bool read_file(struct options *out, const char *path, struct err *err)
 {
     struct file_reading reading = {.lines.file = fopen(path, "re"), .options = out, .err = err};
+    reading.lines.line = reading.line;
+    reading.lines.size = sizeof reading.line;
     if (reading.lines.file == NULL)
         return err_set(err, ERR_IO, "configuration file %s: %s", path, strerror(errno));
     bool is_good = read_lines(&reading) || err_prefix(err, "configuration file %s", path);

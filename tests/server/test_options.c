@@ -114,15 +114,22 @@ static void flag_beats_environment_beats_file(void **state)
 static void wrong_files_are_named(void **state)
 {
     (void)state;
-    static char long_line[5000];
+    static char long_line[5000], long_value[2000], long_nonsense[2000];
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"window = big\n", "window"},          {"windows = 1\n", "windows"},
-        {"[server]\nwindow = 1\n", "server"},  {"port = 1\nnonsense\n", "line 2"},
-        {"alias = x\n  nonsense\n", "line 2"}, {long_line, "line 1 is longer than"},
+        {"window = big\n", "window"},
+        {"windows = 1\n", "windows"},
+        {"[server]\nwindow = 1\n", "server"},
+        {"port = 1\nnonsense\n", "line 2"},
+        {"alias = x\n  nonsense\n", "line 2"},
+        {long_line, "line 1 is longer than"},
+        {long_value, "1023"},
+        {long_nonsense, "line 1 is not"},
     };
     snprintf(long_line, sizeof long_line, "alias = %04900d", 0);
+    snprintf(long_value, sizeof long_value, "alias = %01024d", 0);
+    snprintf(long_nonsense, sizeof long_nonsense, "%01000d", 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char path[] = "/tmp/sinkd-test-XXXXXX";
         write_config(path, cases[i].text);
@@ -142,6 +149,26 @@ static void lines_may_be_indented(void **state)
     assert_true(read_args("--config", path, NULL));
     assert_string_equal(options.alias, "x");
     assert_int_equal(options.window, 77);
+    assert_int_equal(options.port, 5);
+    unlink(path);
+}
+
+/* inih's own limit is 200 bytes. */
+static void lines_may_be_long(void **state)
+{
+    (void)state;
+    static char text[9000], value[OPTIONS_MAX_TEXT];
+    memset(value, '/', sizeof value - 1);
+    value[300] = ';'; /* no comment: no blank before it */
+    value[400] = ' ';
+    snprintf(text, sizeof text, "port = 5\n\t model =  %s \t; and a comment\r\n# %01000d\nalias:%s",
+             value, 0, value);
+    char path[] = "/tmp/sinkd-test-XXXXXX";
+    write_config(path, text);
+    if (!read_args("--config", path, NULL))
+        fail_msg("%s", err.text);
+    assert_string_equal(options.model, value);
+    assert_string_equal(options.alias, value);
     assert_int_equal(options.port, 5);
     unlink(path);
 }
@@ -258,6 +285,7 @@ int main(void)
         cmocka_unit_test(flag_beats_environment_beats_file),
         cmocka_unit_test(wrong_files_are_named),
         cmocka_unit_test(lines_may_be_indented),
+        cmocka_unit_test(lines_may_be_long),
         cmocka_unit_test(a_file_that_cannot_be_read_is_no_empty_one),
         cmocka_unit_test(shipped_configuration_states_the_defaults),
         cmocka_unit_test(reloading_changes_what_it_may),
