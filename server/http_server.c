@@ -222,16 +222,16 @@ static bool start_daemon(struct http_server *server, struct err *err)
            err_set(err, ERR_IO, "cannot start the HTTP server on %s", server->listener.name);
 }
 
-bool http_server_open(struct http_server **out, struct event_loop *loop,
+bool http_server_open(struct http_server **out, struct event_loop *loop, struct listener *listener,
                       const struct http_server_options *options, struct err *err)
 {
     struct http_server *server = calloc(1, sizeof *server);
-    if (server == NULL)
+    if (server == NULL) {
+        listener_close(listener);
         return err_no_memory(err, "the HTTP server");
-    if (!listener_open(&server->listener, &options->listen, err)) {
-        free(server);
-        return false;
     }
+    server->listener = *listener;
+    listener->fd = -1;
     server->loop = loop;
     server->options = *options;
     server->options.policy.only_local_hosts = server->listener.is_loopback;

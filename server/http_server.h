@@ -19,7 +19,6 @@ struct http_server;
 typedef void http_exchange_fn(void *arg, struct http_exchange *exchange);
 
 struct http_server_options {
-    struct listener_options listen;
     int max_connections;   /* 0: as many as descriptors allow */
     int header_timeout_ms; /* for a whole request head; 0: the default, 20 s */
     int body_timeout_ms;   /* for a whole body; 0: the default, 60 s */
@@ -37,8 +36,9 @@ struct http_server_options {
     void *done_arg;
 };
 
-/* Listens from here on; requests are handled while the loop runs. */
-bool http_server_open(struct http_server **out, struct event_loop *loop,
+/* Requests are handled while the loop runs. The listener is moved, on false too: *listener has none
+ * any more. */
+bool http_server_open(struct http_server **out, struct event_loop *loop, struct listener *listener,
                       const struct http_server_options *options, struct err *err);
 /* Cuts what is still open. */
 void http_server_close(struct http_server **server);

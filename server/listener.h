@@ -1,5 +1,5 @@
-/* listener.h - a listening socket: TCP, Unix, or handed over by systemd. Owner: the HTTP server.
- * Thread: loop. */
+/* listener.h - a listening socket: TCP, Unix, or handed over by systemd. Owner: whoever
+ * opened it, then the HTTP server. Thread: loop, or main before it. */
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 

@@ -68,7 +68,8 @@ struct server {
     struct access_log access_log;
     struct drain *drain;
     struct sd_watch *watch;
-    int inherited_fd; /* from systemd, -1 for none; the HTTP server's once that is open */
+    struct listener_options listen; /* with the socket of systemd until it is the listener's ... */
+    struct listener listener;       /* ... which the HTTP server's is, once that is open */
     struct network_lists lists;
 };
 
@@ -321,12 +322,8 @@ static bool open_http(struct server *server, struct err *err)
         .done_arg = &server->access_log,
     };
     server->access_log.metrics = server->metrics;
-    if (!network_options_read_listener(&server->options, server->inherited_fd, &options.listen,
-                                       err) ||
-        !http_server_open(&server->http, server->loop, &options, err))
-        return false;
-    server->inherited_fd = -1;
-    return add_routes(server, err);
+    return http_server_open(&server->http, server->loop, &server->listener, &options, err) &&
+           add_routes(server, err);
 }
 
 /* ---- while it runs ---- */
@@ -414,11 +411,21 @@ static bool check_model(const struct options *options, struct err *err)
 /* What can be refused is refused before the model is read. */
 static bool open_access(struct server *server, struct err *err)
 {
-    struct listener_options listen;
-    return listener_take_inherited(&server->inherited_fd, err) &&
-           network_options_read_listener(&server->options, server->inherited_fd, &listen, err) &&
-           network_options_open_auth(&server->options, &listen, &server->auth, err) &&
+    int inherited_fd;
+    return listener_take_inherited(&inherited_fd, err) &&
+           network_options_read_listener(&server->options, inherited_fd, &server->listen, err) &&
+           network_options_open_auth(&server->options, &server->listen, &server->auth, err) &&
            network_options_read_lists(&server->options, &server->lists, err);
+}
+
+/* A port that is taken is found before a model is loaded in vain, and who comes while it is loaded
+ * waits instead of being refused, as behind a socket of systemd. */
+static bool open_listener(struct server *server, struct err *err)
+{
+    if (!listener_open(&server->listener, &server->listen, err))
+        return false;
+    server->listen.inherited_fd = -1;
+    return true;
 }
 
 bool server_open(struct server **out, const struct options *options, struct err *err)
@@ -427,10 +434,10 @@ bool server_open(struct server **out, const struct options *options, struct err 
     if (server == NULL)
         return err_no_memory(err, "the server");
     server->options = *options;
-    server->inherited_fd = -1;
+    server->listen.inherited_fd = server->listener.fd = -1;
     /* The model is checked before a thread starts and before the network opens. */
     if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
-        !open_access(server, err) || !check_model(options, err) ||
+        !open_access(server, err) || !check_model(options, err) || !open_listener(server, err) ||
         !stateful_api_open(&server->stateful, server->loop, &server->options, server->auth, err) ||
         !open_engine(server, err) || !open_conversations(server, err) ||
         !open_generations(server, err) || !open_http(server, err) || !open_signals(server, err)) {
@@ -462,8 +469,9 @@ void server_close(struct server **server_ptr)
     drain_close(&server->drain);
     sd_watch_close(&server->watch);
     event_loop_close(&server->loop);
-    if (server->inherited_fd >= 0)
-        close(server->inherited_fd);
+    listener_close(&server->listener);
+    if (server->listen.inherited_fd >= 0)
+        close(server->listen.inherited_fd);
     auth_close(&server->auth);
     metrics_close(&server->metrics);
     free(server);

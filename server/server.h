@@ -10,7 +10,7 @@ struct err;
 struct options;
 struct server;
 
-/* Loads the model, then opens the network. */
+/* Listens, loads the model, then opens for business: who has come meanwhile has waited. */
 bool server_open(struct server **out, const struct options *options, struct err *err);
 void server_close(struct server **server);
 

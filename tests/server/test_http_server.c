@@ -146,7 +146,6 @@ static void prepare(struct fixture *fixture)
 {
     *fixture = (struct fixture){0};
     struct http_server_options options = {
-        .listen = {.host = "127.0.0.1", .inherited_fd = -1},
         .header_timeout_ms = 300,
         .body_timeout_ms = 300,
         .policy = {.max_body_bytes = 1 << 20},
@@ -160,7 +159,10 @@ static void prepare(struct fixture *fixture)
     assert_true(event_loop_open(&fixture->loop, NULL));
     assert_true(event_timer_open(&fixture->later, fixture->loop, on_later, fixture, NULL));
     assert_true(event_wake_open(&fixture->stop, fixture->loop, on_stop, fixture, NULL));
-    assert_true(http_server_open(&fixture->http, fixture->loop, &options, NULL));
+    struct listener_options listen = {.host = "127.0.0.1", .inherited_fd = -1};
+    struct listener listener;
+    assert_true(listener_open(&listener, &listen, NULL));
+    assert_true(http_server_open(&fixture->http, fixture->loop, &listener, &options, NULL));
 }
 
 static void launch(struct fixture *fixture)
