@@ -1,9 +1,11 @@
 #include "server/chat_turns.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "server/api_error.h"
+#include "server/body_reader.h"
 #include "server/chat_request.h"
 #include "server/chat_turn.h"
 #include "server/http_exchange.h"
@@ -95,28 +97,66 @@ void chat_turns_delete(struct chat_turns *turns, struct http_exchange *exchange,
 
 /* ---- the request ---- */
 
+/* A request whose body is being read. */
+struct arrival {
+    struct chat_turns *turns;
+    struct generation_defaults defaults; /* those of now: they may change meanwhile */
+    bool is_chat, is_good;
+    struct chat_request request;
+    struct api_error error; /* when it is not good */
+    struct chat_order order;
+};
+
+static void read_request(void *arg, const struct buf *body)
+{
+    struct arrival *arrival = arg;
+    bool (*parse)(const char *, size_t, const struct generation_defaults *, struct chat_request *,
+                  struct api_error *) =
+        arrival->is_chat ? chat_request_parse : chat_request_parse_completion;
+    arrival->is_good =
+        parse(buf_text(body), body->len, &arrival->defaults, &arrival->request, &arrival->error);
+}
+
+static void start(struct arrival *arrival, struct http_exchange *exchange)
+{
+    struct chat_turns *turns = arrival->turns;
+    struct chat_order *order = &arrival->order;
+    if (is_taken_up(turns, exchange, &order->again))
+        return;
+    if (!arrival->is_good) {
+        http_exchange_reply_error(exchange, &arrival->error);
+        return;
+    }
+    if (order->again.conversation_id == NULL && arrival->request.name.id[0] != '\0')
+        order->again.conversation_id = arrival->request.name.id;
+    resumables_give_up(turns->resumables, order->again.owner, order->again.conversation_id);
+    chat_turn_start(turns, exchange, order);
+}
+
+static void on_read(void *arg, struct http_exchange *exchange)
+{
+    struct arrival *arrival = arg;
+    if (exchange != NULL)
+        start(arrival, exchange);
+    if (arrival->is_good)
+        chat_request_done(&arrival->request);
+    free(arrival);
+}
+
 void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
                       int owner, const char *conversation_id)
 {
-    const struct buf *body = http_exchange_body(exchange);
-    struct chat_request request;
     struct api_error error;
-    struct chat_order order = {.request = &request,
-                               .request_id = http_exchange_request_id(exchange)};
-    resumable_ask_read(exchange, owner, conversation_id, &order.again);
-    if (is_taken_up(turns, exchange, &order.again))
-        return;
-    bool is_good =
-        is_chat ? chat_request_parse(buf_text(body), body->len, &turns->defaults, &request, &error)
-                : chat_request_parse_completion(buf_text(body), body->len, &turns->defaults,
-                                                &request, &error);
-    if (!is_good) {
+    struct arrival *arrival = malloc(sizeof *arrival);
+    if (arrival == NULL) {
+        api_error_no_memory(&error);
         http_exchange_reply_error(exchange, &error);
         return;
     }
-    if (conversation_id == NULL && request.name.id[0] != '\0')
-        order.again.conversation_id = request.name.id;
-    resumables_give_up(turns->resumables, owner, order.again.conversation_id);
-    chat_turn_start(turns, exchange, &order);
-    chat_request_done(&request);
+    *arrival = (struct arrival){.turns = turns, .defaults = turns->defaults, .is_chat = is_chat};
+    arrival->order.request = &arrival->request;
+    arrival->order.request_id = http_exchange_request_id(exchange);
+    resumable_ask_read(exchange, owner, conversation_id, &arrival->order.again);
+    body_reader_read(turns->reader, exchange,
+                     &(struct body_reading){read_request, on_read, arrival});
 }

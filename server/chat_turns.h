@@ -10,6 +10,7 @@
 
 #include "server/generation_request.h"
 
+struct body_reader;
 struct generations;
 struct http_exchange;
 struct metrics;
@@ -19,6 +20,7 @@ struct tokenizer;
 
 /* What all turns share; all borrowed. */
 struct chat_turns {
+    struct body_reader *reader; /* NULL: bodies are read at once */
     struct generations *generations;
     struct generation_defaults defaults;
     const char *model_name; /* as answers give it */

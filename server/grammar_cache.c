@@ -1,5 +1,6 @@
 #include "server/grammar_cache.h"
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct entry {
 };
 
 struct grammar_cache {
+    pthread_mutex_t lock; /* of what follows */
     struct entry entries[MAX_ENTRIES];
     size_t max_bytes, n_bytes;
     uint64_t n_uses;
@@ -28,6 +30,7 @@ bool grammar_cache_new(struct grammar_cache **out, size_t max_bytes, struct err 
     *out = calloc(1, sizeof **out);
     if (*out == NULL)
         return err_no_memory(err, "the grammars");
+    pthread_mutex_init(&(*out)->lock, NULL);
     (*out)->max_bytes = max_bytes;
     return true;
 }
@@ -46,6 +49,7 @@ void grammar_cache_free(struct grammar_cache **cache)
         return;
     for (int i = 0; i < MAX_ENTRIES; i++)
         drop(*cache, &(*cache)->entries[i]);
+    pthread_mutex_destroy(&(*cache)->lock);
     free(*cache);
     *cache = NULL;
 }
@@ -103,18 +107,38 @@ static void keep(struct grammar_cache *cache, const char *text, size_t len, stru
                             .last_use = ++cache->n_uses};
 }
 
+static struct grammar *share_known(struct grammar_cache *cache, const char *text, size_t len)
+{
+    pthread_mutex_lock(&cache->lock);
+    struct entry *known = find(cache, text, len);
+    struct grammar *grammar = known == NULL ? NULL : grammar_share(known->grammar);
+    if (known != NULL)
+        known->last_use = ++cache->n_uses;
+    pthread_mutex_unlock(&cache->lock);
+    return grammar;
+}
+
+/* Two threads may have made the same one. */
+static void keep_new(struct grammar_cache *cache, const char *text, size_t len,
+                     struct grammar *grammar)
+{
+    pthread_mutex_lock(&cache->lock);
+    if (find(cache, text, len) == NULL)
+        keep(cache, text, len, grammar);
+    pthread_mutex_unlock(&cache->lock);
+}
+
 bool grammar_cache_get(struct grammar_cache *cache, const char *text, size_t len,
                        struct grammar **out, struct err *err)
 {
-    struct entry *known = cache != NULL ? find(cache, text, len) : NULL;
+    struct grammar *known = cache == NULL ? NULL : share_known(cache, text, len);
     if (known != NULL) {
-        known->last_use = ++cache->n_uses;
-        *out = grammar_share(known->grammar);
+        *out = known;
         return true;
     }
     if (!grammar_new(out, text, len, err))
         return false;
     if (cache != NULL)
-        keep(cache, text, len, *out);
+        keep_new(cache, text, len, *out);
     return true;
 }

@@ -1,7 +1,7 @@
 /* grammar_cache.h - compiled grammars by their text, so that a client's schema is compiled once.
  *
  * In memory only, and bounded: the least recently used ones make room. Owner: the server. Thread:
- * loop. */
+ * any. */
 #ifndef SERVER_GRAMMAR_CACHE_H
 #define SERVER_GRAMMAR_CACHE_H
 

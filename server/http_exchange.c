@@ -165,6 +165,13 @@ const struct buf *http_exchange_body(const struct http_exchange *exchange)
     return &exchange->body;
 }
 
+void http_exchange_take_body(struct http_exchange *exchange, struct buf *out)
+{
+    *out = exchange->body;
+    buf_init(&exchange->body);
+    exchange->all->n_body_bytes -= out->len;
+}
+
 const char *http_exchange_request_id(const struct http_exchange *exchange)
 {
     return exchange->request_id;

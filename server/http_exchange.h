@@ -27,6 +27,8 @@ const char *http_exchange_header(const struct http_exchange *exchange, const cha
 const char *http_exchange_query(const struct http_exchange *exchange, const char *name);
 /* Empty after on_request has returned. */
 const struct buf *http_exchange_body(const struct http_exchange *exchange);
+/* Moves it out. */
+void http_exchange_take_body(struct http_exchange *exchange, struct buf *out);
 /* The client's own X-Request-Id when it is sane, else a random one. */
 const char *http_exchange_request_id(const struct http_exchange *exchange);
 

@@ -1,10 +1,13 @@
 #include "server/response_turns.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
 #include "server/api_error.h"
 #include "server/auth.h"
+#include "server/body_reader.h"
+#include "server/generation_request.h"
 #include "server/http_exchange.h"
 #include "server/response_request.h"
 #include "server/response_turn.h"
@@ -78,27 +81,68 @@ static bool is_taken_up(struct response_turns *all, struct http_exchange *exchan
 
 /* ---- the request ---- */
 
+/* A request whose body is being read. */
+struct arrival {
+    struct response_turns *turns;
+    struct generation_defaults defaults; /* those of now: they may change meanwhile */
+    bool is_good;
+    struct response_request request;
+    struct api_error error; /* when it is not good */
+    struct response_order order;
+};
+
+static void read_request(void *arg, const struct buf *body)
+{
+    struct arrival *arrival = arg;
+    arrival->is_good =
+        response_request_parse(buf_text(body), body->len, &arrival->defaults,
+                               arrival->turns->model_name, &arrival->request, &arrival->error);
+}
+
+static void start(struct arrival *arrival, struct http_exchange *exchange)
+{
+    struct response_turns *turns = arrival->turns;
+    struct response_order *order = &arrival->order;
+    const struct response_request *request = &arrival->request;
+    if (is_taken_up(turns, exchange, &order->again))
+        return;
+    if (!arrival->is_good) {
+        http_exchange_reply_error(exchange, &arrival->error);
+        return;
+    }
+    if (request->conversation[0] != '\0')
+        order->again.conversation_id = request->conversation;
+    resumables_give_up(turns->resumables, order->owner, order->again.conversation_id);
+    auth_read_digest(turns->auth, order->owner, &order->digest);
+    if (check_lock(turns, &order->digest, request, &arrival->error))
+        response_turn_start(turns, exchange, order);
+    else
+        http_exchange_reply_error(exchange, &arrival->error);
+}
+
+static void on_read(void *arg, struct http_exchange *exchange)
+{
+    struct arrival *arrival = arg;
+    if (exchange != NULL)
+        start(arrival, exchange);
+    if (arrival->is_good)
+        response_request_done(&arrival->request);
+    free(arrival);
+}
+
 void response_turns_start(struct response_turns *turns, struct http_exchange *exchange, int owner)
 {
-    const struct buf *body = http_exchange_body(exchange);
-    struct response_request request;
     struct api_error error;
-    struct response_order order = {.request = &request, .owner = owner};
-    resumable_ask_read(exchange, owner, NULL, &order.again);
-    if (is_taken_up(turns, exchange, &order.again))
-        return;
-    if (!response_request_parse(buf_text(body), body->len, turns->defaults, turns->model_name,
-                                &request, &error)) {
+    struct arrival *arrival = malloc(sizeof *arrival);
+    if (arrival == NULL) {
+        api_error_no_memory(&error);
         http_exchange_reply_error(exchange, &error);
         return;
     }
-    if (request.conversation[0] != '\0')
-        order.again.conversation_id = request.conversation;
-    resumables_give_up(turns->resumables, owner, order.again.conversation_id);
-    auth_read_digest(turns->auth, owner, &order.digest);
-    if (check_lock(turns, &order.digest, &request, &error))
-        response_turn_start(turns, exchange, &order);
-    else
-        http_exchange_reply_error(exchange, &error);
-    response_request_done(&request);
+    *arrival = (struct arrival){.turns = turns, .defaults = *turns->defaults};
+    arrival->order.request = &arrival->request;
+    arrival->order.owner = owner;
+    resumable_ask_read(exchange, owner, NULL, &arrival->order.again);
+    body_reader_read(turns->reader, exchange,
+                     &(struct body_reading){read_request, on_read, arrival});
 }

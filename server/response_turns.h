@@ -9,6 +9,7 @@
 
 struct auth;
 struct auth_digest;
+struct body_reader;
 struct generation_defaults;
 struct generations;
 struct http_exchange;
@@ -21,6 +22,7 @@ struct tokenizer;
 
 /* What all turns share, borrowed, and their list. */
 struct response_turns {
+    struct body_reader *reader;    /* NULL: bodies are read at once */
     struct resumables *resumables; /* NULL: nothing can be taken up */
     struct metrics *metrics;       /* NULL: nobody counts */
     struct store *store;

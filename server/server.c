@@ -15,6 +15,7 @@
 #include "server/access_log.h"
 #include "server/answer_style.h"
 #include "server/auth.h"
+#include "server/body_reader.h"
 #include "server/chat_routes.h"
 #include "server/chat_turns.h"
 #include "server/conversations.h"
@@ -58,6 +59,7 @@ struct server {
     struct generations *generations;
     struct answer_style style;
     struct grammar_cache *grammars;
+    struct body_reader reader;
     struct chat_turns turns;
     struct resumables *resumables;
     struct http_server *http;
@@ -254,7 +256,9 @@ static bool open_generations(struct server *server, struct err *err)
         !generations_open(&server->generations, &generations_options, err) ||
         !grammar_cache_new(&server->grammars, MAX_GRAMMAR_BYTES, err))
         return false;
+    server->reader.loop = server->loop;
     server->turns = (struct chat_turns){
+        .reader = &server->reader,
         .generations = server->generations,
         .defaults = read_defaults(server),
         .model_name = model_id(server),
@@ -294,6 +298,7 @@ static bool add_routes(struct server *server, struct err *err)
         .chat_template = server->chat_template,
     };
     struct stateful_api_parts parts = {
+        .reader = &server->reader,
         .generations = server->generations,
         .defaults = &server->turns.defaults,
         .text = &server->text,

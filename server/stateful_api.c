@@ -124,6 +124,7 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
                 .metrics = parts->metrics,
                 .store = api->store,
                 .auth = api->conversations.auth,
+                .reader = parts->reader,
                 .generations = parts->generations,
                 .routes = routes,
                 .defaults = parts->defaults,

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 struct auth;
+struct body_reader;
 struct engine;
 struct err;
 struct event_loop;
@@ -27,6 +28,7 @@ void stateful_api_close(struct stateful_api **api);
 
 /* All but `routes` is borrowed for good. */
 struct stateful_api_parts {
+    struct body_reader *reader;
     struct generations *generations;
     const struct generation_defaults *defaults;
     const struct text_routes *text;

@@ -119,6 +119,19 @@ class Api(client.DaemonCase):
         self.assertEqual(len(generated), 1)
         self.assertEqual(after[generated[0]] - before[generated[0]], 8)
 
+    def test_a_long_body_says_what_a_short_one_does(self):
+        """It is read on another thread."""
+        text = "many words " * 8000
+        chat = self.daemon.chat(text, max_tokens=1)
+        self.assertEqual(chat.status, 200, chat.body)
+        response = self.daemon.post("/v1/responses", {"input": text, "max_output_tokens": 1})
+        self.assertEqual(response.status, 200, response.body)
+        self.assertEqual(response.json["usage"]["input_tokens"],
+                         chat.json["usage"]["prompt_tokens"])
+        padded = {**client.chat_body("Hello"), "metadata": {"x": "y" * 500}, "unknown": text}
+        self.assertEqual(self.daemon.post(CHAT, padded).json["choices"],
+                         self.daemon.chat("Hello").json["choices"])
+
     # Refusals --------------------------------------------------------------------------------------
 
     def assert_refused(self, reply, status, code, param):
