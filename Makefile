@@ -126,18 +126,25 @@ $(BUILD)/core/kernels/%_avx512.o: STD += $(ISA_AVX512)
 $(BUILD)/core/kernels/%_vbmi.o: STD += $(ISA_VBMI)
 $(BUILD)/core/kernels/%_amx.o: STD += $(ISA_AMX)
 endif
-# Of these, sanitizers would make objects that take minutes and a gigabyte each to compile, or, with
-# checks that are calls, to run. test_matmul has pages that nobody may touch behind each array.
-# LESS_TOO: more such, which the fuzzers do not run.
-$(BUILD)/core/kernels/matmul_avx%.o $(BUILD)/core/kernels/%_vbmi.o: STD += $(LESS_EXTRA)
-$(LESS_TOO:%=$(BUILD)/core/kernels/%.o): STD += $(LESS_EXTRA)
-# They unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
-# faster to run; so does what a debugger wants to know of each variable of each step.
-$(BUILD)/core/kernels/matmul_avx%.o $(BUILD)/core/kernels/%_vbmi.o: CFLAGS += -O2 -fno-var-tracking
+# Products unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
+# faster to run. Of all these a debugger knows lines (-g1); what it wants to know of each variable
+# of each step takes half of the time to compile and most of the bytes to link.
+PRODUCT_OBJ := $(call objects,$(filter core/kernels/matmul_avx% core/kernels/%_vbmi.c,$(CORE_SRC)))
+VECTOR_OBJ  := $(PRODUCT_OBJ) $(call objects,$(filter core/kernels/kernels_avx%,$(CORE_SRC)))
+$(PRODUCT_OBJ): CFLAGS += -O2
+$(VECTOR_OBJ): OWN = $(patsubst -g,-g1,$(filter -g,$(CFLAGS))) $(LESS)
+# Of products AddressSanitizer would make objects that take minutes and a gigabyte each to compile.
+# test_matmul has pages that nobody may touch behind each array, so they are those of the build
+# that PLAIN names.
+ifneq ($(PLAIN),)
+$(PRODUCT_OBJ): $(BUILD)/%.o: $(PLAIN)/%.o
+	@mkdir -p $(@D)
+	@cp $< $@
+endif
 
 # How objects are made is one of the things they are made from. A target's own flags are not here:
 # they would come to what it depends on.
-FLAGS := $(strip $(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) $(LESS_EXTRA) $(LESS_TOO) $(LDFLAGS))
+FLAGS := $(strip $(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) $(LESS) $(PLAIN) $(LDFLAGS))
 ifneq ($(file <$(BUILD)/flags),$(FLAGS))
 .PHONY: $(BUILD)/flags
 endif
@@ -148,7 +155,7 @@ $(BUILD)/flags:
 
 $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -c $< -o $@
+	$(call QUIET,CC)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(OWN) $(WARN) -c $< -o $@
 
 $(CORE): $(call objects,$(CORE_SRC))
 $(SERVER): $(call objects,$(SERVER_SRC)) $(BUILD)/server/page_data.o
@@ -214,13 +221,14 @@ $(BUILD)/%.so: %.c Makefile $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call QUIET,LD)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -fPIC -shared $< -ldl -o $@
 
-# Sanitizers: the whole tree once more, in a folder of its own.
-ASAN := BUILD=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
-        EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all' \
-        LESS_EXTRA=-fno-sanitize=all
-TSAN := BUILD=build/tsan CFLAGS='-O1 -g -fno-omit-frame-pointer' EXTRA='-fsanitize=thread'
+# Sanitizers: the whole tree once more, in a folder of its own. Their reports name lines (-g1); for
+# variables there is the ordinary build.
+ASAN := BUILD=build/asan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' \
+        EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all' PLAIN=$(BUILD)
+TSAN := BUILD=build/tsan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' EXTRA='-fsanitize=thread'
 
 asan: deps-test ## all tests under AddressSanitizer and UBSan
+	@$(MAKE) $(PRODUCT_OBJ)
 	@$(MAKE) $(ASAN) all unit-bins
 	@UBSAN_OPTIONS=print_stacktrace=1 E2E_SHORT=1 $(MAKE) $(ASAN) run-sanitized
 
@@ -242,9 +250,10 @@ run-threaded:
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(call chosen,$(THREADED)) $(E2E_RUN)
 
 FUZZ_SECONDS ?= 60
-FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g' WARN=-Wall \
+# Vector kernels are linked and no more: no fuzzer computes.
+FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g1' WARN=-Wall \
         EXTRA='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
-        LESS_EXTRA=-fno-sanitize=all LESS_TOO='kernels_avx2 kernels_avxvnni kernels_avx512'
+        LESS='-O0 -fno-sanitize=all'
 fuzz: deps-lint ## libFuzzer on everything that parses (FUZZ_SECONDS=60 for each target)
 	@$(MAKE) $(FUZZ) fuzz-bins
 	@$(MAKE) $(FUZZ) run-fuzz
