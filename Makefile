@@ -277,7 +277,7 @@ bench: deps-bench ## tables of speed into tests/bench/RESULTS.md; LLAMA_BENCH=pa
 
 # --- style --------------------------------------------------------------------------------------
 
-TIDY_OK := $(patsubst %,$(BUILD)/lint/%.ok,$(filter-out $(wildcard core/kernels/*_a[mv]x*.c),$(ALL_SRC)))
+TIDY_SRC := $(filter-out $(wildcard core/kernels/*_a[mv]x*.c),$(ALL_SRC))
 
 lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@scripts/check-layers.sh
@@ -288,11 +288,14 @@ lint: deps-lint ## layers, format, clang-tidy, shellcheck: no warnings
 	@$(MAKE) tidy
 	@echo "lint: clean"
 
-tidy: $(TIDY_OK)
-$(BUILD)/lint/%.ok: % .clang-tidy tests/.clang-tidy $(ALL_HEADERS)
+# Many files at a time: to start takes clang-tidy longer than to read one. All, if a header or a
+# check is new, or what is new since all were clean.
+tidy: $(BUILD)/tidy.ok
+$(BUILD)/tidy.ok: $(TIDY_SRC) $(ALL_HEADERS) .clang-tidy tests/.clang-tidy
 	@mkdir -p $(@D)
-	$(call QUIET,TIDY)clang-tidy --quiet $< -- -std=c17 -I. -D_GNU_SOURCE -DSINKD_VERSION='""' \
-	    2>/dev/null
+	@echo '  TIDY'; printf '%s\n' $(if $(filter-out $(TIDY_SRC),$?),$(TIDY_SRC),$?) | \
+	    xargs -P "$$(nproc)" -n 12 sh -c 'clang-tidy --quiet "$$@" -- -std=c17 -I. -D_GNU_SOURCE \
+	    -DSINKD_VERSION=\"\"' clang-tidy 2>/dev/null
 	@touch $@
 
 format: ## bring all C files into the house format
