@@ -106,11 +106,11 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
     const int n_units = n_in / (traits.n_parts * traits.n_groups * GROUP);
     const int n_scales = traits.n_parts * traits.n_groups * traits.n_scales;
     const uint8_t *head = stripe;
-    const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
     uint8_t *u = panel->u;
     const struct u8x64 flip = u8x64_set(panel->flip);
-    for (int unit = 0; unit < n_units; unit++) {
+    for (int unit = 0; unit < n_units; unit++, head += stripe_unit_bytes(format)) {
         struct unit_scales scales;
+        const uint8_t *body = head + format->head_bytes;
         read_scales(type, head, &scales);
         for (int i = 0; i < n_scales; i++) {
             f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
@@ -123,8 +123,6 @@ SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *
 #pragma GCC unroll 16
                 for (int k = 0; k < 8; k++, u += 64)
                     u8x64_store(u, u8x64_xor(stripe_word(type, body, part, g, k), flip));
-        head += format->head_bytes;
-        body += format->body_bytes;
     }
 }
 

@@ -261,15 +261,13 @@ void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripe
     size_t n_units = units_in_row(w), block_bytes = tensor_format(w->type)->block_bytes;
     size_t row_bytes = matrix_row_bytes(w);
     uint8_t *head = (uint8_t *)stripes + (size_t)i * stripe_bytes(format, n_units);
-    uint8_t *body = head + stripe_heads_bytes(format, n_units);
     const uint8_t *first = rows, *unit_blocks[STRIPE_ROWS];
     int n_rows = w->n_out - i * STRIPE_ROWS;
     for (size_t unit = 0; unit < n_units; unit++) {
         for (int r = 0; r < STRIPE_ROWS; r++)
             unit_blocks[r] =
                 r < n_rows ? first + (size_t)r * row_bytes + unit * block_bytes : zeros;
-        formats[type].weave(head, body, unit_blocks);
-        head += format->head_bytes;
-        body += format->body_bytes;
+        formats[type].weave(head, head + format->head_bytes, unit_blocks);
+        head += stripe_unit_bytes(format);
     }
 }

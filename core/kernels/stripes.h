@@ -6,9 +6,10 @@
  * also how many: grid_weave.h); it is done once, when a model is loaded. Thread: any; calls for
  * different stripes may run at once.
  *
- * A stripe is the heads of its units (scales), padded to 64 bytes, then their bodies. A unit is one
- * block of each row. Heads and bodies are described in stripes.c, where they are written;
- * stripes_vector.h reads them. */
+ * A stripe is its units, padded to 64 bytes. A unit is one block of each row: its head (scales),
+ * then its body. They are neighbours, because a CPU follows one stream of addresses well and loses
+ * a fifth of its memory's speed to two. Heads and bodies are described in stripes.c, where they are
+ * written; stripes_vector.h reads them. */
 #ifndef CORE_KERNELS_STRIPES_H
 #define CORE_KERNELS_STRIPES_H
 
@@ -45,16 +46,15 @@ int stripes_count(const struct matrix *w);
  * of w->data from i * STRIPE_ROWS on. */
 void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripes);
 
-/* Where the heads and the bodies of a stripe lie. */
-static inline size_t stripe_heads_bytes(const struct stripe_format *format, size_t n_units)
+static inline size_t stripe_unit_bytes(const struct stripe_format *format)
 {
-    size_t bytes = n_units * format->head_bytes;
-    return (bytes + STRIPE_ALIGNMENT - 1) / STRIPE_ALIGNMENT * STRIPE_ALIGNMENT;
+    return format->head_bytes + format->body_bytes;
 }
 
 static inline size_t stripe_bytes(const struct stripe_format *format, size_t n_units)
 {
-    return stripe_heads_bytes(format, n_units) + n_units * format->body_bytes;
+    size_t bytes = n_units * stripe_unit_bytes(format);
+    return (bytes + STRIPE_ALIGNMENT - 1) / STRIPE_ALIGNMENT * STRIPE_ALIGNMENT;
 }
 
 #endif

@@ -109,11 +109,13 @@ SIMD void block_next_group(struct block *x, int T)
     x->start += 3 * T;
 }
 
+/* How far ahead of its use a byte of a stripe is fetched. */
+enum { AHEAD = 6144 };
+
 /* One part of a unit of a stripe. */
 SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
                     const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
 {
-    enum { AHEAD = 6144 };
     const struct traits traits = stripe_traits(type);
 #pragma GCC unroll 16
     for (int g = 0; g < traits.n_groups; g++) {
@@ -137,16 +139,14 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
 {
     const struct traits traits = stripe_traits(type);
     const struct stripe_format *format = stripe_format(type);
-    const size_t head_bytes = format->head_bytes, body_bytes = format->body_bytes;
     const uint8_t *head = stripe;
-    const uint8_t *body = stripe + stripe_heads_bytes(format, (size_t)n_units);
-    for (int unit = 0; unit < n_units; unit++) {
+    for (int unit = 0; unit < n_units; unit++, head += stripe_unit_bytes(format)) {
         struct unit_scales scales;
+        const uint8_t *body = head + format->head_bytes;
+        prefetch(head + AHEAD, format->head_bytes / 64 * 64);
         read_scales(type, head, &scales);
         for (int part = 0; part < traits.n_parts; part++)
             tile_part(type, T, body, part, &scales, &x, acc);
-        head += head_bytes;
-        body += body_bytes;
     }
 }
 
