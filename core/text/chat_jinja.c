@@ -106,6 +106,9 @@ static bool set_variables(const struct rendering *job, struct jinja_run *run,
                           struct jinja_value messages, struct jinja_value tools)
 {
     bool add_generation_prompt = job->options->add_generation_prompt && !job->is_continued;
+    if (tools.type == JINJA_NONE && job->chat->shape.has_empty_tools &&
+        !jinja_list_new(run, JINJA_LIST, 0, &tools))
+        return false;
     return set(run, "documents", jinja_none()) && set_kwargs(run, job->options) &&
            set(run, "messages", messages) && set(run, "tools", tools) &&
            set(run, "add_generation_prompt", jinja_bool(add_generation_prompt)) &&

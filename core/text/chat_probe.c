@@ -61,12 +61,16 @@ static bool shows(const struct probe *probe, const char *word)
 static bool probe_user(struct probe *probe, struct err *err)
 {
     const struct chat_message user = message(CHAT_USER, SAID, NULL);
-    bool is_rendered = renders(probe, &user, 1, false, err);
-    if (is_rendered && shows(probe, SAID))
-        return true;
-    probe->chat->shape.has_parts = true;
-    if (renders(probe, &user, 1, false, NULL) && shows(probe, SAID))
-        return true;
+    struct chat_shape *shape = &probe->chat->shape;
+    bool is_rendered = false;
+    for (unsigned i = 0; i < 4; i++) {
+        shape->has_parts = (i & 1) != 0;
+        shape->has_empty_tools = (i & 2) != 0;
+        bool is_rendered_now = renders(probe, &user, 1, false, i == 0 ? err : NULL);
+        if (is_rendered_now && shows(probe, SAID))
+            return true;
+        is_rendered |= i == 0 && is_rendered_now;
+    }
     return is_rendered &&
            err_set(err, ERR_UNSUPPORTED, "the chat template does not show what the user says");
 }
@@ -85,13 +89,44 @@ static void probe_tools(struct probe *probe)
     probe->chat->needs.writes_tools = !renders(probe, &user, 1, true, NULL) || !shows(probe, TOOL);
 }
 
-/* Tries the shapes that calls may have; the usual one stays when none is shown. */
-static void probe_calls(struct probe *probe)
+static bool renders_calls(struct probe *probe)
 {
     const struct chat_message messages[] = {
         message(CHAT_USER, SAID, NULL), message(CHAT_ASSISTANT, "", CALL),
         message(CHAT_TOOL, RESULT, ANSWER), message(CHAT_ASSISTANT, "ok", NULL),
         message(CHAT_USER, SAID, NULL)};
+    return renders(probe, messages, 5, true, NULL);
+}
+
+/* Arguments that were text to a template that wants objects come out escaped twice. */
+static bool shows_calls(const struct probe *probe)
+{
+    return shows(probe, VALUE) && !shows(probe, "\\\"" VALUE);
+}
+
+static int count_nones(const struct probe *probe)
+{
+    int n = 0;
+    for (const char *at = buf_text(&probe->prompt.text); (at = strstr(at, "None")) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* What a template makes of no content may be the word for it. */
+static void avoid_nones(struct probe *probe)
+{
+    struct chat_shape *shape = &probe->chat->shape;
+    if (shape->has_empty_content)
+        return;
+    int n_nones = count_nones(probe);
+    shape->has_empty_content = true;
+    shape->has_empty_content =
+        renders_calls(probe) && shows_calls(probe) && count_nones(probe) < n_nones;
+}
+
+/* Tries the shapes that calls may have; the usual one stays when none is shown. */
+static void probe_calls(struct probe *probe)
+{
     const struct chat_shape usual = probe->chat->shape;
     for (unsigned i = 0; i < 8; i++) {
         struct chat_shape *shape = &probe->chat->shape;
@@ -99,17 +134,15 @@ static void probe_calls(struct probe *probe)
         shape->has_text_arguments = (i & 1) != 0;
         shape->has_empty_content = (i & 2) != 0;
         shape->has_short_ids = (i & 4) != 0;
-        /* Arguments that were text to a template that wants objects come out escaped twice. */
-        if (!renders(probe, messages, 5, true, NULL) || !shows(probe, VALUE) ||
-            shows(probe, "\\\"" VALUE))
+        if (!renders_calls(probe) || !shows_calls(probe))
             continue;
         probe->chat->needs.writes_results = !shows(probe, RESULT);
+        avoid_nones(probe);
         return;
     }
     probe->chat->shape = usual;
     probe->chat->needs.writes_calls = true;
-    probe->chat->needs.writes_results =
-        !renders(probe, messages, 5, true, NULL) || !shows(probe, RESULT);
+    probe->chat->needs.writes_results = !renders_calls(probe) || !shows(probe, RESULT);
 }
 
 bool chat_probe(struct chat_jinja *chat, const struct chat_specials *specials, struct err *err)

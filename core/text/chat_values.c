@@ -5,6 +5,7 @@
 
 #include "core/base/err.h"
 #include "core/text/jinja_dict.h"
+#include "core/text/jinja_print.h"
 #include "core/text/jinja_run.h"
 #include "core/text/jinja_string.h"
 #include "core/text/json_reader.h"
@@ -77,13 +78,27 @@ static bool try_json(struct jinja_run *run, const struct jinja_string *text,
     return err.code == ERR_INVALID || err_set(outer, err.code, "%s", err.text);
 }
 
-/* OpenAI's clients send the arguments of a call as JSON text, templates expect the object. */
-static bool shape_arguments(struct jinja_run *run, struct jinja_dict *function)
+static bool write_arguments(struct jinja_run *run, struct jinja_dict *function,
+                            struct jinja_value arguments)
+{
+    static const struct jinja_json_style style = {.indent = -1};
+    struct jinja_writer writer;
+    struct jinja_value text;
+    jinja_writer_init(&writer, run, 256);
+    return jinja_write_json(run, arguments, &style, &writer) && jinja_writer_end(&writer, &text) &&
+           jinja_dict_set_text(run, function, "arguments", text);
+}
+
+/* They come as JSON text or as the object; most templates expect the object. */
+static bool shape_arguments(struct jinja_run *run, struct jinja_dict *function, bool are_text)
 {
     const struct jinja_value *arguments = jinja_dict_get_text(function, "arguments");
     struct jinja_value object;
-    if (arguments == NULL || arguments->type != JINJA_STRING)
+    bool is_text = arguments != NULL && arguments->type == JINJA_STRING;
+    if (arguments == NULL || is_text == are_text)
         return true;
+    if (!is_text)
+        return write_arguments(run, function, *arguments);
     if (!try_json(run, arguments->string, &object))
         return false;
     return object.type != JINJA_DICT || jinja_dict_set_text(run, function, "arguments", object);
@@ -117,7 +132,7 @@ static bool shape_calls(struct jinja_run *run, struct jinja_dict *message,
             continue;
         const struct jinja_value *function = jinja_dict_get_text(call.dict, "function");
         bool has_function = function != NULL && function->type == JINJA_DICT;
-        if ((has_function && !shape->has_text_arguments && !shape_arguments(run, function->dict)) ||
+        if ((has_function && !shape_arguments(run, function->dict, shape->has_text_arguments)) ||
             (shape->has_short_ids && !shape_id(run, call.dict, "id")))
             return false;
     }

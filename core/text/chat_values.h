@@ -16,6 +16,7 @@ struct chat_shape {
     bool has_parts;          /* content is a list of parts, not a string */
     bool has_text_arguments; /* of tool calls: JSON text, not an object */
     bool has_empty_content;  /* beside tool calls: "", not none */
+    bool has_empty_tools;    /* where there are none: a list */
     bool has_short_ids;      /* of tool calls: nine letters or digits */
 };
 

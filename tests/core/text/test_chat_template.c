@@ -17,6 +17,9 @@ static const char TOOLS[] =
 static const char CALL[] =
     "{\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
     "\"arguments\":\"{\\\"a\\\": 1}\"}}]}";
+static const char CALL_WITH_OBJECT[] =
+    "{\"tool_calls\":[{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+    "\"arguments\":{\"a\":1}}}]}";
 
 static struct chat_message said(enum chat_role role, const char *content)
 {
@@ -229,6 +232,57 @@ static void calls_come_in_the_form_that_a_template_wants(void **state)
     assert_memory_equal(id + strlen("\"id\": \""), call_id + strlen("\"call_id\": \""), 9);
     assert_non_null(strstr(buf_text(&out.text), "[AVAILABLE_TOOLS] [{\"type\": \"function\""));
     prompt_done(&out);
+    chat_template_close(&template);
+}
+
+/* The server has made objects of arguments that are JSON. */
+static void arguments_come_in_either_form(void **state)
+{
+    (void)state;
+    struct chat_message talk[] = {said(CHAT_USER, "q"), called(), said(CHAT_USER, "r")};
+    talk[1].extra = CALL_WITH_OBJECT;
+    talk[1].extra_len = strlen(CALL_WITH_OBJECT);
+    struct chat_template *template =
+        open_text("{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}{% for c in "
+                  "m.tool_calls or [] %}[{{ c.function.name + c.function.arguments }}]{% endfor %}"
+                  "{% endfor %}");
+    check(template, talk, 3, NULL, "<user>q<assistant>[f{\"a\": 1}]<user>r");
+    chat_template_close(&template);
+    template = open_text("{% for m in messages %}<{{ m.role }}>{{ m.content or '' }}{% for c in "
+                         "m.tool_calls or [] %}[{{ c.function.arguments.items() | list }}]"
+                         "{% endfor %}{% endfor %}");
+    check(template, talk, 3, NULL, "<user>q<assistant>[[('a', 1)]]<user>r");
+    chat_template_close(&template);
+}
+
+/* A call comes without words, and templates say "None" of none. */
+static void a_call_says_nothing_more(void **state)
+{
+    (void)state;
+    const struct chat_message talk[] = {said(CHAT_USER, "q"), called(), said(CHAT_USER, "r")};
+    struct chat_template *template =
+        open_text("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% for c in "
+                  "m.tool_calls or [] %}[{{ c.function.name }}{{ c.function.arguments | tojson }}]"
+                  "{% endfor %}{% endfor %}");
+    check(template, talk, 3, NULL, "<user>q<assistant>[f{\"a\": 1}]<user>r");
+    chat_template_close(&template);
+    template = open_text("{% for m in messages %}<{{ m.role }}>{% if m.content is none %}{% for c "
+                         "in m.tool_calls %}[{{ c.function.name }}{{ c.function.arguments | tojson "
+                         "}}]{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}");
+    check(template, talk, 3, NULL, "<user>q<assistant>[f{\"a\": 1}]<user>r");
+    chat_template_close(&template);
+}
+
+static void a_template_that_needs_tools_gets_a_list_of_none(void **state)
+{
+    (void)state;
+    const struct chat_message hi = said(CHAT_USER, "Hi");
+    struct chat_template *template =
+        open_text("<tools>{% for t in tools %}{{ t.function.name }}{% endfor %}</tools>"
+                  "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+    assert_null(chat_template_warning(template));
+    check(template, &hi, 1, NULL, "<tools></tools><user>Hi");
+    check(template, &hi, 1, TOOLS, "<tools>f</tools><user>Hi");
     chat_template_close(&template);
 }
 
@@ -458,6 +512,9 @@ int main(void)
         cmocka_unit_test(what_cannot_be_rendered_is_the_clients_fault),
         cmocka_unit_test(tools_that_nest_too_deep_are_the_clients_fault),
         cmocka_unit_test(calls_come_in_the_form_that_a_template_wants),
+        cmocka_unit_test(arguments_come_in_either_form),
+        cmocka_unit_test(a_call_says_nothing_more),
+        cmocka_unit_test(a_template_that_needs_tools_gets_a_list_of_none),
         cmocka_unit_test(tools_without_a_form_are_written_as_text),
         cmocka_unit_test(a_template_for_tools_is_used_with_tools),
         cmocka_unit_test(a_last_assistant_message_is_continued),
