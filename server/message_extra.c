@@ -20,11 +20,11 @@ static json_t *make_arguments(const char *text, size_t len)
     return json_stringn(text, len);
 }
 
-/* Takes `arguments` over. */
+/* In OpenAI's order, since templates write a call as it is. Takes `arguments` over. */
 static json_t *make_call(const char *id, const char *name, size_t name_len, json_t *arguments)
 {
-    return json_pack("{s:{s:o, s:s%}, s:s, s:s}", "function", "arguments", arguments, "name", name,
-                     name_len, "id", id, "type", "function");
+    return json_pack("{s:s, s:s, s:{s:s%, s:o}}", "id", id, "type", "function", "function", "name",
+                     name, name_len, "arguments", arguments);
 }
 
 json_t *message_extra_call(const char *id, const char *name, size_t name_len, const char *arguments,

@@ -24,8 +24,8 @@ static void a_call_has_one_form(void **state)
 {
     (void)state;
     static const char expected[] =
-        "{\"tool_calls\":[{\"function\":{\"arguments\":{\"b\":1,\"a\":\"x\"},\"name\":\"f\"},"
-        "\"id\":\"c1\",\"type\":\"function\"}]}";
+        "{\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":{\"b\":1,\"a\":\"x\"}}}]}";
     static const char *const forms[] = {
         "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\",\"type\":"
         "\"function\","
@@ -47,8 +47,8 @@ static void a_call_has_one_form(void **state)
     assert_string_equal(
         extra_of("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":"
                  "{\"name\":\"f\",\"arguments\":\"{cut\"}}]}"),
-        "{\"tool_calls\":[{\"function\":{\"arguments\":\"{cut\",\"name\":\"f\"},"
-        "\"id\":\"c\",\"type\":\"function\"}]}");
+        "{\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{cut\"}}]}");
 }
 
 static void messages_are_read_in_all_forms(void **state)

@@ -73,13 +73,14 @@ static void calls_join_the_message_before_them(void **state)
     assert_int_equal(log.n, 4);
     check_message(
         &log, 1, CHAT_ASSISTANT, "let me see",
-        "{\"tool_calls\":[{\"function\":{\"arguments\":{},\"name\":\"f\"},\"id\":\"c1\","
-        "\"type\":\"function\"},{\"function\":{\"arguments\":{},\"name\":\"g\"},\"id\":\"c2\","
-        "\"type\":\"function\"}]}");
+        "{\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":{}}},{\"id\":\"c2\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+        "\"arguments\":{}}}]}");
     check_message(&log, 2, CHAT_TOOL, "42", "{\"tool_call_id\":\"c1\"}");
-    check_message(&log, 3, CHAT_ASSISTANT, "",
-                  "{\"tool_calls\":[{\"function\":{\"arguments\":{},\"name\":\"h\"},\"id\":\"c3\","
-                  "\"type\":\"function\"}]}");
+    check_message(
+        &log, 3, CHAT_ASSISTANT, "",
+        "{\"tool_calls\":[{\"id\":\"c3\",\"type\":\"function\",\"function\":{\"name\":\"h\","
+        "\"arguments\":{}}}]}");
     message_log_done(&log);
 }
 
