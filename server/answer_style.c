@@ -66,7 +66,7 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
     if (style->format == NULL)
         return err_set(err, ERR_INVALID,
                        "--tool-format: there is no format \"%.40s\"; there are auto, hermes, "
-                       "llama3, mistral, qwen3-coder and deepseek",
+                       "llama3, mistral, qwen3-coder, deepseek and granite",
                        tool_format);
     if (splits_thoughts)
         find_thoughts(style, jinja, len, tokenizer);

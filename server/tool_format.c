@@ -87,8 +87,8 @@ static enum tool_head read_json_head(const char *text, size_t len, struct tool_c
     return is == TOOL_HEAD_YES ? take_brace(&c, out) : is;
 }
 
-/* Mistral: [{"name": "f", "arguments": {...}}, ...], or since v11 f[ARGS]{...}. */
-static enum tool_head read_mistral_head(const char *text, size_t len, struct tool_call_head *out)
+/* [{"name": "f", "arguments": {...}}, ...], or Mistral's since v11: f[ARGS]{...}. */
+static enum tool_head read_list_head(const char *text, size_t len, struct tool_call_head *out)
 {
     struct cursor c = {text, len, 0};
     skip_space(&c);
@@ -158,7 +158,7 @@ static const struct tool_format formats[] = {
         .force_end = "}]",
         .call_id_prefix = "",
         .call_id_digits = 9, /* its templates insist on nine characters */
-        .read_head = read_mistral_head,
+        .read_head = read_list_head,
     },
     {
         .name = "deepseek",
@@ -190,6 +190,20 @@ static const struct tool_format formats[] = {
         .argument_mark = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
                          "sep\xEF\xBD\x9C>",
         .read_head = read_deepseek_head,
+    },
+    {
+        .name = "granite",
+        .marker = "<|tool_call|>",
+        .open = "<|tool_call|>",
+        .other_open = "<tool_call>", /* 3.0's; and histories are written so, for want of a form */
+        .close = "</tool_call>",
+        .is_list = true,
+        .force_open = "<|tool_call|>[{\"name\": \"",
+        .force_middle = "\", \"arguments\": ",
+        .force_end = "}]",
+        .call_id_prefix = "call_",
+        .call_id_digits = 24,
+        .read_head = read_list_head,
     },
     {
         .name = "qwen3-coder",
@@ -230,7 +244,7 @@ static const struct tool_format formats[] = {
     },
 };
 
-static const struct tool_format *const hermes = &formats[3];
+static const struct tool_format *const hermes = &formats[4];
 
 static bool contains(const char *text, size_t len, const char *part)
 {

@@ -122,13 +122,23 @@ static struct openings find_openings(const struct tool_format *format)
     return found;
 }
 
-/* A call's beginning from its opening mark on, which is in `force_open` or before it. */
-static void write_beginning(const struct tool_format *format, const char *mark, struct buf *out)
+/* What follows the mark in `force_open`: the mark is in it, stands for the one in it or before. */
+static const char *beginning_after(const struct tool_format *format, const char *mark)
 {
     const char *at = strstr(format->force_open, mark);
+    size_t n_open = format->open == NULL ? 0 : strlen(format->open);
+    if (at != NULL)
+        return at + strlen(mark);
+    bool has_open = n_open > 0 && strncmp(format->force_open, format->open, n_open) == 0;
+    return format->force_open + (has_open ? n_open : 0);
+}
+
+/* A call's beginning from its opening mark on. */
+static void write_beginning(const struct tool_format *format, const char *mark, struct buf *out)
+{
     json_schema_write_literal(out, mark, strlen(mark));
     buf_append_text(out, " [ \\n]{0,2} ");
-    write_spaced(out, at != NULL ? at + strlen(mark) : format->force_open);
+    write_spaced(out, beginning_after(format, mark));
 }
 
 static void write_xml_call(const struct openings *openings, const char *close, struct buf *out)

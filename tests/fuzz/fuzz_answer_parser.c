@@ -54,7 +54,8 @@ static void run(const char *format, const char *text, size_t len, size_t step, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    static const char *const formats[] = {"hermes", "llama3", "mistral", "qwen3-coder", "deepseek"};
+    static const char *const formats[] = {"hermes",      "llama3",   "mistral",
+                                          "qwen3-coder", "deepseek", "granite"};
     const char *text = n_bytes == 0 ? "" : (const char *)bytes;
     if (n_bytes > 4096)
         return 0;

@@ -71,6 +71,8 @@ static const struct {
      "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":[]}}</tool_call>", "\n"},
     {"mistral", "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"a\": 1}}]",
      "[TOOL_CALLS][{\"name\": \"g\", \"arguments\": {}}]", ""},
+    {"granite", "<|tool_call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]",
+     "<tool_call>[{\"name\": \"g\", \"arguments\": {}}]", ""},
     {"llama3", "{\"name\": \"f\", \"parameters\": {\"a\": 1}}",
      "<|python_tag|>{\"name\": \"g\", \"parameters\": {}}", "\n"},
     {"qwen3-coder",

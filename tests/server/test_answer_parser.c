@@ -145,6 +145,13 @@ static void other_formats(void **state)
     check(with("llama3"),
           "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"f2\", \"parameters\": {}}",
           "f {}|f2 {}");
+    check(with("granite"),
+          "Let me see. <|tool_call|>[{\"name\": \"f\", \"arguments\": {\"x\": 1}}, "
+          "{\"name\": \"g\", \"arguments\": {}}]",
+          "c:Let me see.|f {\"x\": 1}|g {}");
+    check(with("granite"), "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>",
+          "f {}");
+    check(with("granite"), "<|tool_call|> nothing", "c:<|tool_call|> nothing");
     check(with("mistral"),
           "[TOOL_CALLS] [{\"name\": \"f\", \"arguments\": {\"x\": 1}}, "
           "{\"name\": \"g\", \"arguments\": {}}]",
@@ -191,6 +198,7 @@ static void formats_are_told_from_the_template(void **state)
         {"", "hermes"},
         {"{{ messages }} [TOOL_CALLS]", "mistral"},
         {"{% if tools %}<tool_call>", "hermes"},
+        {"{% if tools %}write <|tool_call|> and a JSON list of the tools used", "granite"},
         {"{% if tools %}<tool_call>\\n<function=", "qwen3-coder"},
         {"{% if tools %}{\"name\": function name, \"parameters\": dictionary} <|python_tag|>",
          "llama3"},
