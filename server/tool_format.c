@@ -58,14 +58,29 @@ static enum tool_head take_brace(struct cursor *c, struct tool_call_head *out)
     return take(c, "{");
 }
 
-/* {"name": "f", "arguments": { ... The key may be "parameters" as well. */
+/* One after the other; the cursor stays where it is unless all are there. */
+static enum tool_head take_all(struct cursor *c, const char *const *words, size_t n)
+{
+    struct cursor after = *c;
+    enum tool_head is = TOOL_HEAD_YES;
+    for (size_t i = 0; i < n && is == TOOL_HEAD_YES; i++)
+        is = take_spaced(&after, words[i]);
+    if (is == TOOL_HEAD_YES)
+        *c = after;
+    return is;
+}
+
+/* {"name": "f", "arguments": { ... The key may be "parameters" as well, and Llama 3 says
+ * "type": "function" first where it was shown tools with that. */
 static enum tool_head read_json_head(const char *text, size_t len, struct tool_call_head *out)
 {
     struct cursor c = {text, len, 0};
+    static const char *const type[] = {"{", "\"type\"", ":", "\"function\"", ","};
     static const char *const before[] = {"{", "\"name\"", ":", "\""};
-    enum tool_head is = TOOL_HEAD_YES;
-    for (size_t i = 0; i < 4 && is == TOOL_HEAD_YES; i++)
-        is = take_spaced(&c, before[i]);
+    enum tool_head is = take_all(&c, type, 5);
+    if (is == TOOL_HEAD_MORE)
+        return is;
+    is = is == TOOL_HEAD_YES ? take_all(&c, before + 1, 3) : take_all(&c, before, 4);
     if (is == TOOL_HEAD_YES)
         is = take_name(&c, out);
     if (is == TOOL_HEAD_YES)

@@ -145,6 +145,12 @@ static void other_formats(void **state)
     check(with("llama3"),
           "{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"f2\", \"parameters\": {}}",
           "f {}|f2 {}");
+    check(with("llama3"),
+          "{\"type\": \"function\", \"name\": \"f\", \"parameters\": {\"x\": 1}}; "
+          "{ \"type\":\"function\",\"name\":\"f\",\"parameters\":{}}",
+          "f {\"x\": 1}|f {}");
+    check(with("llama3"), "{\"type\": \"circle\", \"name\": \"f\", \"parameters\": {}}",
+          "c:{\"type\": \"circle\", \"name\": \"f\", \"parameters\": {}}");
     check(with("granite"),
           "Let me see. <|tool_call|>[{\"name\": \"f\", \"arguments\": {\"x\": 1}}, "
           "{\"name\": \"g\", \"arguments\": {}}]",
