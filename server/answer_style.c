@@ -73,9 +73,10 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
     show(style, tokenizer, style->think_open);
     show(style, tokenizer, style->think_close);
     style->n_think = style->n_shown;
-    const char *const marks[] = {style->format->open,     style->format->other_open,
-                                 style->format->close,    style->format->argument_mark,
-                                 style->format->noise[0], style->format->noise[1]};
+    const char *const marks[] = {style->format->open,    style->format->other_open,
+                                 style->format->close,   style->format->argument_mark,
+                                 style->format->id_mark, style->format->noise[0],
+                                 style->format->noise[1]};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         show(style, tokenizer, marks[i]);
     return true;

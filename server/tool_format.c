@@ -102,7 +102,21 @@ static enum tool_head read_json_head(const char *text, size_t len, struct tool_c
     return is == TOOL_HEAD_YES ? take_brace(&c, out) : is;
 }
 
-/* [{"name": "f", "arguments": {...}}, ...], or Mistral's since v11: f[ARGS]{...}. */
+/* [CALL_ID]a1B2c3D4e, if that is what stands here. */
+static enum tool_head skip_id(struct cursor *c)
+{
+    struct cursor after = *c;
+    struct tool_call_head id;
+    enum tool_head is = take(&after, "[CALL_ID]");
+    if (is == TOOL_HEAD_YES)
+        is = take_name(&after, &id);
+    if (is == TOOL_HEAD_YES)
+        *c = after;
+    return is == TOOL_HEAD_MORE ? is : TOOL_HEAD_YES;
+}
+
+/* [{"name": "f", "arguments": {...}}, ...], or Mistral's since v11: f[ARGS]{...}, in one version
+ * with an id before the arguments. */
 static enum tool_head read_list_head(const char *text, size_t len, struct tool_call_head *out)
 {
     struct cursor c = {text, len, 0};
@@ -122,6 +136,8 @@ static enum tool_head read_list_head(const char *text, size_t len, struct tool_c
         return is;
     }
     enum tool_head is = take_name(&c, out);
+    if (is == TOOL_HEAD_YES)
+        is = skip_id(&c);
     if (is == TOOL_HEAD_YES && c.text[c.at] != '{')
         is = take(&c, "[ARGS]");
     out->is_wrapped = false;
@@ -166,6 +182,7 @@ static const struct tool_format formats[] = {
         .name = "mistral",
         .marker = "[TOOL_CALLS]",
         .argument_mark = "[ARGS]",
+        .id_mark = "[CALL_ID]",
         .open = "[TOOL_CALLS]",
         .is_list = true,
         .force_open = "[TOOL_CALLS] [{\"name\": \"",

@@ -28,7 +28,8 @@ struct tool_format {
     const char *close;  /* what it ends with; NULL: the end of its JSON */
     const char *fence;  /* may stand between the JSON and `close` */
     const char *other_open;    /* a second way to begin, or NULL */
-    const char *argument_mark; /* may stand between a name and its arguments */
+    const char *argument_mark; /* may stand between a name and its arguments ... */
+    const char *id_mark;       /* ... and, with an id, before that */
     const char *noise[4];      /* marks around all calls, that say nothing */
     bool is_list;              /* one `open`, then calls separated by commas, in brackets or not */
     bool is_xml;               /* <function=name><parameter=key>value</parameter></function> */

@@ -164,6 +164,8 @@ static void other_formats(void **state)
           "f {\"x\": 1}|g {}");
     check(with("mistral"), "[TOOL_CALLS]f[ARGS]{\"x\": 1}[TOOL_CALLS]g{\"y\": 2}",
           "f {\"x\": 1}|g {\"y\": 2}");
+    check(with("mistral"), "[TOOL_CALLS]f[CALL_ID]a1B2c3D4e[ARGS]{\"x\": 1}[TOOL_CALLS]g[ARGS]{}",
+          "f {\"x\": 1}|g {}");
     check(with("mistral"), "[TOOL_CALLS][{\"arguments\": {\"x\": 1}, \"name\": \"f\"}]",
           "f {\"x\":1}");
     check(
