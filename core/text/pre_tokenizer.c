@@ -46,6 +46,8 @@ static const struct rule FALCON_RULES[] = {RUN(glyph_is_operator_or_backtick, NU
                                            THREE_DIGITS};
 static const struct rule STARCODER_RULES[] = {NUMBERS(1), GPT2};
 static const struct rule LLAMA3_RULES[] = {WORDS(3, WORDS_CONTRACTIONS | WORDS_NEWLINES)};
+static const struct rule MINICPM5_RULES[] = {NUMBERS(3),
+                                             WORDS(3, WORDS_CONTRACTIONS | WORDS_NEWLINES)};
 static const struct rule QWEN2_RULES[] = {WORDS(1, WORDS_CONTRACTIONS | WORDS_NEWLINES)};
 static const struct rule QWEN35_RULES[] = {
     WORDS(1, WORDS_CONTRACTIONS | WORDS_NEWLINES | WORDS_MARKS)};
@@ -76,6 +78,7 @@ static const struct pre_tokenizer STARCODER = {USE(STARCODER_RULES)};
 static const struct pre_tokenizer LLAMA3 = {USE(LLAMA3_RULES), .ignores_merges = true,
                                             .adds_bos = true};
 static const struct pre_tokenizer DBRX = {USE(LLAMA3_RULES)};
+static const struct pre_tokenizer MINICPM5 = {USE(MINICPM5_RULES), .ignores_merges = true};
 static const struct pre_tokenizer QWEN2 = {USE(QWEN2_RULES)};
 static const struct pre_tokenizer QWEN35 = {USE(QWEN35_RULES)};
 static const struct pre_tokenizer SEED = {USE(SEED_RULES)};
@@ -131,12 +134,15 @@ static const struct {
     {"pixtral", &LLAMA3},
     {"midm-2.0", &LLAMA3},
     {"lfm2", &LLAMA3},
+    {"jina-v5-nano", &LLAMA3},
+    {"minicpm5", &MINICPM5},
     {"dbrx", &DBRX},
     {"smaug-bpe", &DBRX},
     {"chatglm-bpe", &DBRX},
     {"glm4", &DBRX},
     {"qwen2", &QWEN2},
     {"deepseek-r1-qwen", &QWEN2},
+    {"f2llmv2", &QWEN2},
     {"stablelm2", &QWEN2},
     {"hunyuan", &QWEN2},
     {"megrez", &QWEN2},
@@ -151,6 +157,7 @@ static const struct {
     {"tekken", &TEKKEN},
     {"gpt-4o", &GPT_4O},
     {"llama4", &GPT_4O},
+    {"talkie", &GPT_4O},
     {"kanana2", &GPT_4O},
     {"minimax-m2", &GPT_4O},
     {"deepseek-llm", &DEEPSEEK_LLM},

@@ -71,6 +71,8 @@ static void llama3(void **state)
 {
     (void)state;
     check_words("llama-bpe", "I'LL go 12345!", "I|'LL| go| |123|45|!");
+    check_words("llama-bpe", "a  12345", "a| | |123|45");
+    check_words("minicpm5", "I'LL go  12345!", "I|'LL| go|  |123|45|!"); /* digits come first */
     check_words("llama-bpe", "x\n\n  y", "x|\n\n| | y");
     check_words("llama-bpe", "a  \n b", "a|  \n| b");
     check_words("llama-bpe", "(foo) \"bar\"", "(foo|)| \"|bar|\"");
