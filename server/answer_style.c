@@ -56,6 +56,16 @@ static void show(struct answer_style *style, const struct tokenizer *tokenizer, 
     }
 }
 
+static void show_format(struct answer_style *style, const struct tokenizer *tokenizer,
+                        const struct tool_format *format)
+{
+    const char *const marks[] = {format->open,    format->other_open,    format->close,
+                                 format->id_mark, format->argument_mark, format->noise[0],
+                                 format->noise[1]};
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        show(style, tokenizer, marks[i]);
+}
+
 bool answer_style_init(struct answer_style *style, const char *jinja, size_t len,
                        const struct tokenizer *tokenizer, const char *tool_format,
                        bool splits_thoughts, struct err *err)
@@ -73,12 +83,9 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
     show(style, tokenizer, style->think_open);
     show(style, tokenizer, style->think_close);
     style->n_think = style->n_shown;
-    const char *const marks[] = {style->format->open,    style->format->other_open,
-                                 style->format->close,   style->format->argument_mark,
-                                 style->format->id_mark, style->format->noise[0],
-                                 style->format->noise[1]};
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-        show(style, tokenizer, marks[i]);
+    show_format(style, tokenizer, style->format);
+    if (style->format->told != NULL)
+        show_format(style, tokenizer, style->format->told);
     return true;
 }
 

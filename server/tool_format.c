@@ -176,6 +176,8 @@ static enum tool_head read_no_head(const char *text, size_t len, struct tool_cal
     return TOOL_HEAD_NO;
 }
 
+enum { HERMES = 4 };
+
 /* The most telling marker first. */
 static const struct tool_format formats[] = {
     {
@@ -214,6 +216,7 @@ static const struct tool_format formats[] = {
                       "begin\xEF\xBD\x9C><\xEF\xBD\x9Ctool\xE2\x96\x81"
                       "call\xE2\x96\x81"
                       "begin\xEF\xBD\x9C>function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>",
+        .told = &formats[HERMES],
         .force_middle = "\n```json\n",
         .force_end = "\n```",
         .call_id_prefix = "call_",
@@ -276,7 +279,7 @@ static const struct tool_format formats[] = {
     },
 };
 
-static const struct tool_format *const hermes = &formats[4];
+static const struct tool_format *const hermes = &formats[HERMES];
 
 static bool contains(const char *text, size_t len, const char *part)
 {

@@ -27,7 +27,10 @@ struct tool_format {
     const char *open;   /* what a call begins with; NULL: a '{' as the answer's first character */
     const char *close;  /* what it ends with; NULL: the end of its JSON */
     const char *fence;  /* may stand between the JSON and `close` */
-    const char *other_open;    /* a second way to begin, or NULL */
+    const char *other_open; /* a second way to begin, or NULL */
+    /* What a model may answer in as well: its template shows calls but no tools, and so it is told
+     * of these in another format. NULL for none. */
+    const struct tool_format *told;
     const char *argument_mark; /* may stand between a name and its arguments ... */
     const char *id_mark;       /* ... and, with an id, before that */
     const char *noise[4];      /* marks around all calls, that say nothing */

@@ -179,10 +179,13 @@ static void write_json_call(const struct tool_request *tools, const struct tool_
 static void write_said(const struct tool_format *format, const struct openings *openings,
                        struct buf *out)
 {
+    struct openings unsaid = *openings;
+    if (format->told != NULL)
+        unsaid.marks[unsaid.n++] = format->told->open;
     buf_append_text(out, "said ::= ");
     if (format->open == NULL)
         buf_append_text(out, "[ \\n]* (\"\" | [^ \\n{<] ");
-    free_text_write(out, openings->marks, openings->n);
+    free_text_write(out, unsaid.marks, unsaid.n);
     buf_append_text(out, format->open == NULL ? ")\n" : "\n");
 }
 

@@ -100,7 +100,11 @@ static enum match take_mark(struct tool_parser *parser, size_t at)
     const struct tool_format *format = parser->format;
     const char *text = parser->held.data + at;
     size_t len = parser->held.len - at;
-    enum match best = MATCH_NO;
+    enum match best = format->told == NULL ? MATCH_NO : match(text, len, format->told->open);
+    if (best == MATCH_YES) {
+        parser->format = format->told;
+        return take_mark(parser, at);
+    }
     const char *const opens[] = {format->open, format->other_open};
     for (int i = 0; i < 2; i++) {
         enum match is = match(text, len, opens[i]);

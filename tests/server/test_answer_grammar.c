@@ -119,6 +119,8 @@ static void one_call_is_one_in_every_format(void **state)
         check_fit(&frame, calls[i].other, "", "", FIT_WHOLE);
         check_fit(&frame, "Let me see. ", calls[i].other, "", FIT_WHOLE);
         check_fit(&frame, calls[i].call, calls[i].between, calls[i].other, FIT_NOT);
+        if (frame.calls->told != NULL) /* which has no grammar */
+            check_fit(&frame, "So: ", frame.calls->told->open, "", FIT_NOT);
         if (!is_bare)
             check_fit(&frame, "Let me see.\n\n", calls[i].call, "", FIT_WHOLE);
     }

@@ -181,6 +181,10 @@ static void other_formats(void **state)
           "1}\n```"
           "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
           "f {\"x\": 1}");
+    check(with("deepseek"),
+          "So: <tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 1}}\n</tool_call>\n"
+          "<tool_call>{\"arguments\": {}, \"name\": \"g\"}</tool_call>",
+          "c:So:|f {\"x\": 1}|g {}");
     check(with("deepseek"), "<｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"x\": 1}<｜tool▁call▁end｜>",
           "f {\"x\": 1}");
 }
