@@ -30,10 +30,13 @@ struct drain {
     bool is_over; /* the loop has stopped; what is borrowed may be gone */
 };
 
-/* All answers are said; what is left are bytes on their way to slow clients. */
+/* All answers are said; what is left are bytes on their way to slow clients, and requests that were
+ * being read and begin to be answered now: those are waited for as all answers are. */
 static void on_flush_tick(void *arg)
 {
     struct drain *drain = arg;
+    if (generations_count(drain->parts.generations) > 0)
+        return;
     bool is_late = ++drain->n_flush_ticks > FLUSH_TIMEOUT_MS / TICK_MS;
     if (http_server_n_open(drain->parts.http) == 0 || is_late)
         event_loop_stop(drain->parts.loop);

@@ -39,6 +39,35 @@ static void sigterm_lets_answers_end(void **state)
     close(fd);
 }
 
+/* Its body is being read, so there is no answer yet to wait for; then it takes longer than last
+ * bytes get. */
+static void sigterm_lets_a_long_request_be_answered(void **state)
+{
+    (void)state;
+    enum { N_LETTERS = 4000000, READING_US = 5000 };
+    struct fake_daemon daemon;
+    daemon_start(&daemon, NULL);
+    fake_engine_play(&(struct fake_script){.pieces = {"a", "z"}, .prefill_ms = 5600});
+    struct buf request, got;
+    buf_init(&request);
+    buf_init(&got);
+    buf_append_text(&request, "{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"");
+    while (request.len < N_LETTERS)
+        buf_append_text(&request, "many words ");
+    buf_append_text(&request, "\"}]}");
+    int fd = daemon_dial(&daemon);
+    client_post(fd, "/v1/chat/completions", "", buf_text(&request));
+    usleep(READING_US);
+    kill(getpid(), SIGTERM);
+    client_read(fd, &got, NULL);
+    assert_has(buf_text(&got), "\"content\":\"z\"");
+    assert_has(buf_text(&got), "data: [DONE]\n\n");
+    daemon_join(&daemon);
+    buf_done(&request);
+    buf_done(&got);
+    close(fd);
+}
+
 static void second_signal_cuts_them(void **state)
 {
     (void)state;
@@ -95,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sigterm_lets_answers_end),
+        cmocka_unit_test(sigterm_lets_a_long_request_be_answered),
         cmocka_unit_test(second_signal_cuts_them),
         cmocka_unit_test(server_that_cannot_start_says_why),
     };
