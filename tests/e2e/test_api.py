@@ -121,14 +121,16 @@ class Api(client.DaemonCase):
 
     def test_a_long_body_says_what_a_short_one_does(self):
         """It is read on another thread."""
-        text = "many words " * 8000
-        chat = self.daemon.chat(text, max_tokens=1)
+        long = "many words " * 8000
+        text = long[:2000] if client.SHORT else long  # a model that is slow to read it says no more
+        chat = self.daemon.chat(text, max_tokens=1, unknown=long)
         self.assertEqual(chat.status, 200, chat.body)
-        response = self.daemon.post("/v1/responses", {"input": text, "max_output_tokens": 1})
+        response = self.daemon.post("/v1/responses", {"input": text, "max_output_tokens": 1,
+                                                      "unknown": long})
         self.assertEqual(response.status, 200, response.body)
         self.assertEqual(response.json["usage"]["input_tokens"],
                          chat.json["usage"]["prompt_tokens"])
-        padded = {**client.chat_body("Hello"), "metadata": {"x": "y" * 500}, "unknown": text}
+        padded = {**client.chat_body("Hello"), "metadata": {"x": "y" * 500}, "unknown": long}
         self.assertEqual(self.daemon.post(CHAT, padded).json["choices"],
                          self.daemon.chat("Hello").json["choices"])
 
