@@ -198,19 +198,22 @@ SIMD void add_columns(enum kv_type type, int H, int C, bool is_part, struct atte
             sums[k] =
                 f32x16_mul(lanes(y + h * n, n, at, is_part), f32x16_set(block->keep[head + h]));
     }
-    for (int row = 0; row < block->n_rows; row++) {
-        const uint8_t *p = values->p + values->stride * (size_t)row;
+    const uint8_t *p = values->p;
+    const float *weight = block->score[head];
+    for (int row = 0; row < block->n_rows; row++, p += values->stride, weight++) {
         struct f32x16 v[4];
+        /* GCC 12 would keep an address for each head, more than there are registers. */
+        __asm__("" : "+r"(weight));
         prefetch(p + values->ahead + kv_bytes(type) * (size_t)i, kv_bytes(type) * 16 * (size_t)C);
 #pragma GCC unroll 4
         for (int c = 0; c < C; c++)
             v[c] = kv_lanes(type, p, values->n, i + 16 * c, is_part);
 #pragma GCC unroll 16
         for (int h = 0; h < H; h++) {
-            struct f32x16 weight = f32x16_set(block->score[head + h][row]);
+            struct f32x16 w = f32x16_set(weight[h * BLOCK_ROWS]);
 #pragma GCC unroll 4
             for (int c = 0; c < C; c++)
-                sums[h * C + c] = f32x16_fma(weight, v[c], sums[h * C + c]);
+                sums[h * C + c] = f32x16_fma(w, v[c], sums[h * C + c]);
         }
     }
 #pragma GCC unroll 16
