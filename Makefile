@@ -228,7 +228,7 @@ ASAN := BUILD=build/asan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' \
 TSAN := BUILD=build/tsan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' EXTRA='-fsanitize=thread'
 
 asan: deps-test ## all tests under AddressSanitizer and UBSan
-	@$(MAKE) $(PRODUCT_OBJ)
+	@$(MAKE) -s $(PRODUCT_OBJ)
 	@$(MAKE) $(ASAN) all unit-bins
 	@UBSAN_OPTIONS=print_stacktrace=1 E2E_SHORT=1 $(MAKE) $(ASAN) run-sanitized
 
@@ -238,8 +238,8 @@ asan: deps-test ## all tests under AddressSanitizer and UBSan
 # ThreadSanitizer's layout collides with it on newer kernels. It would wait a second at each exit
 # for races of threads that outlive main; ours have been joined by then.
 THREADED := $(filter %/test_thread_pool $(BUILD)/tests/core/engine/% \
-              $(addprefix $(BUILD)/tests/server/test_,event_loop mailbox chat_turn% conversations% generations \
-                  grammar_cache http_server% response_turn% routes sd_watch server% store%),$(TEST_BIN))
+              $(addprefix $(BUILD)/tests/server/test_,body_reader event_loop mailbox chat_turn% conversations% \
+                  generations grammar_cache http_server% response_turn% routes sd_watch server% store%),$(TEST_BIN))
 E2E_THREADED := $(patsubst %,tests/e2e/test_%.py,completions conversations crash exhaustion hostile \
                   lifecycle load operations proxies resume responses service sessions streams)
 threaded-bins: $(THREADED)
