@@ -27,14 +27,23 @@ struct drain {
     struct event_timer *flush;    /* polls for the last replies to be out */
     int n_arriving_ticks;
     int n_flush_ticks;
-    bool is_over; /* the loop has stopped; what is borrowed may be gone */
+    bool has_no_patience; /* any more */
+    bool is_over;         /* the loop has stopped; what is borrowed may be gone */
 };
 
+static void stop_answers(struct drain *drain)
+{
+    drain->has_no_patience = true;
+    generations_stop(drain->parts.generations);
+}
+
 /* All answers are said; what is left are bytes on their way to slow clients, and requests that were
- * being read and begin to be answered now: those are waited for as all answers are. */
+ * being read and begin to be answered now: those are waited for, or stopped, as all answers are. */
 static void on_flush_tick(void *arg)
 {
     struct drain *drain = arg;
+    if (drain->has_no_patience)
+        stop_answers(drain);
     if (generations_count(drain->parts.generations) > 0)
         return;
     bool is_late = ++drain->n_flush_ticks > FLUSH_TIMEOUT_MS / TICK_MS;
@@ -51,8 +60,7 @@ static void on_all_said(void *arg)
 
 static void on_patience_end(void *arg)
 {
-    struct drain *drain = arg;
-    generations_stop(drain->parts.generations);
+    stop_answers(arg);
 }
 
 static void refuse_requests(struct drain *drain)
@@ -97,7 +105,7 @@ void drain_signal(void *arg)
         log_info("stopping at once");
         http_server_quiesce(parts->http);
         refuse_requests(drain);
-        generations_stop(parts->generations);
+        stop_answers(drain);
         return;
     }
     parts->routes->is_leaving = true;

@@ -39,31 +39,56 @@ static void sigterm_lets_answers_end(void **state)
     close(fd);
 }
 
-/* Its body is being read, so there is no answer yet to wait for; then it takes longer than last
- * bytes get. */
-static void sigterm_lets_a_long_request_be_answered(void **state)
+/* A body that takes a while to read, and the signal before that is done. */
+static int post_and_signal(const struct fake_daemon *daemon)
 {
-    (void)state;
     enum { N_LETTERS = 4000000, READING_US = 5000 };
-    struct fake_daemon daemon;
-    daemon_start(&daemon, NULL);
-    fake_engine_play(&(struct fake_script){.pieces = {"a", "z"}, .prefill_ms = 5600});
-    struct buf request, got;
+    struct buf request;
     buf_init(&request);
-    buf_init(&got);
     buf_append_text(&request, "{\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"");
     while (request.len < N_LETTERS)
         buf_append_text(&request, "many words ");
     buf_append_text(&request, "\"}]}");
-    int fd = daemon_dial(&daemon);
+    int fd = daemon_dial(daemon);
     client_post(fd, "/v1/chat/completions", "", buf_text(&request));
     usleep(READING_US);
     kill(getpid(), SIGTERM);
+    buf_done(&request);
+    return fd;
+}
+
+/* There is no answer yet to wait for; then it takes longer than last bytes get. */
+static void sigterm_lets_a_long_request_be_answered(void **state)
+{
+    (void)state;
+    struct fake_daemon daemon;
+    daemon_start(&daemon, NULL);
+    fake_engine_play(&(struct fake_script){.pieces = {"a", "z"}, .prefill_ms = 5600});
+    struct buf got;
+    buf_init(&got);
+    int fd = post_and_signal(&daemon);
     client_read(fd, &got, NULL);
     assert_has(buf_text(&got), "\"content\":\"z\"");
     assert_has(buf_text(&got), "data: [DONE]\n\n");
     daemon_join(&daemon);
-    buf_done(&request);
+    buf_done(&got);
+    close(fd);
+}
+
+/* Its answer begins when all others have been cut. */
+static void a_long_request_has_no_more_time_than_others(void **state)
+{
+    (void)state;
+    struct fake_daemon daemon;
+    daemon_start(&daemon, "--drain-seconds=0");
+    fake_engine_play(
+        &(struct fake_script){.pieces = {"on"}, .ending = FAKE_NEVER_ENDS, .step_ms = 1});
+    struct buf got;
+    buf_init(&got);
+    int fd = post_and_signal(&daemon);
+    client_read(fd, &got, NULL);
+    assert_has(buf_text(&got), "server_shutting_down");
+    daemon_join(&daemon);
     buf_done(&got);
     close(fd);
 }
@@ -125,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sigterm_lets_answers_end),
         cmocka_unit_test(sigterm_lets_a_long_request_be_answered),
+        cmocka_unit_test(a_long_request_has_no_more_time_than_others),
         cmocka_unit_test(second_signal_cuts_them),
         cmocka_unit_test(server_that_cannot_start_says_why),
     };
