@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* How far ahead of its use a byte of weights is fetched. */
+enum { WEIGHTS_AHEAD = 6144 };
+
 static inline __attribute__((always_inline)) void prefetch(const uint8_t *p, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i += 64)

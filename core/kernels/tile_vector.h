@@ -109,9 +109,6 @@ SIMD void block_next_group(struct block *x, int T)
     x->start += 3 * T;
 }
 
-/* How far ahead of its use a byte of a stripe is fetched. */
-enum { AHEAD = 6144 };
-
 /* One part of a unit of a stripe. */
 SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
                     const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
@@ -122,7 +119,7 @@ SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
         const int group = part * traits.n_groups + g;
 #pragma GCC unroll 8
         for (int i = 0; i < traits.n_bits; i++)
-            prefetch(body + AHEAD + 64 * (group * traits.n_bits + i), 64);
+            prefetch(body + WEIGHTS_AHEAD + 64 * (group * traits.n_bits + i), 64);
 #pragma GCC unroll 16
         for (int half = 0; half < traits.n_scales; half++) {
             const int i = group * traits.n_scales + half;
@@ -143,7 +140,7 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
     for (int unit = 0; unit < n_units; unit++, head += stripe_unit_bytes(format)) {
         struct unit_scales scales;
         const uint8_t *body = head + format->head_bytes;
-        prefetch(head + AHEAD, format->head_bytes / 64 * 64);
+        prefetch(head + WEIGHTS_AHEAD, format->head_bytes / 64 * 64);
         read_scales(type, head, &scales);
         for (int part = 0; part < traits.n_parts; part++)
             tile_part(type, T, body, part, &scales, &x, acc);

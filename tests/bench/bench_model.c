@@ -19,6 +19,7 @@
 #include "core/base/thread_pool.h"
 #include "core/gguf/gguf.h"
 #include "core/kernels/kernels.h"
+#include "core/kernels/prefetch.h"
 #include "core/kernels/stripes.h"
 #include "core/model/forward.h"
 #include "core/model/kv_cache.h"
@@ -165,7 +166,6 @@ static void count_weights(const struct bench *bench, double *out_n, double *out_
  * them. */
 static void read_part(void *arg, int part, int n_parts, int thread)
 {
-    enum { AHEAD = 6144 };
     (void)thread;
     const struct matrix *w = arg;
     const uint8_t *bytes = w->stripes != NULL ? w->stripes : w->data;
@@ -175,7 +175,7 @@ static void read_part(void *arg, int part, int n_parts, int thread)
     for (int line = thread_pool_part_begin(n_lines, part, n_parts); line < end; line++) {
         const uint8_t *p = bytes + 64 * (size_t)line;
         uint64_t words[8]; /* the compiler leaves none out, and needs no aligned ones */
-        __builtin_prefetch((const void *)((uintptr_t)p + AHEAD));
+        prefetch(p + WEIGHTS_AHEAD, 64);
         memcpy(words, p, sizeof words);
         for (int i = 0; i < 8; i++)
             sum += words[i];
