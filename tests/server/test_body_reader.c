@@ -1,6 +1,5 @@
 #include "server/body_reader.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "server/http_exchange.h"
 #include "server/http_server.h"
 #include "tests/support/check.h"
+#include "tests/support/client.h"
 
 enum { SHORT = 1000, LONG = 1000000 };
 
@@ -119,11 +119,7 @@ static void stop(struct fixture *fixture)
 
 static int post(const struct fixture *fixture, size_t n_letters)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)http_server_port(fixture->http)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int fd = client_dial(http_server_port(fixture->http));
     struct buf request;
     buf_init(&request);
     buf_append_format(
@@ -145,11 +141,8 @@ static int post(const struct fixture *fixture, size_t n_letters)
 static void expect_reply(int fd, const char *text)
 {
     struct buf got;
-    char piece[4096];
-    ssize_t n;
     buf_init(&got);
-    while ((n = recv(fd, piece, sizeof piece, 0)) > 0)
-        buf_append(&got, piece, (size_t)n);
+    client_read(fd, &got, NULL);
     assert_non_null(strstr(buf_text(&got), text));
     buf_done(&got);
     close(fd);

@@ -147,7 +147,7 @@ static void a_slow_reader_parks_its_own_turn(void **state)
 
     script.waits_for_park = true; /* or a busy machine has it said before anyone looks */
     fake_engine_play(&script);
-    int fd = daemon_dial_with(&daemon, 4096);
+    int fd = client_dial_with(daemon.port, 4096);
     client_post(fd, "/v1/chat/completions", "", CHAT_HI_STREAM);
     wait_for_engine(one_is_parked, "the turn is parked");
     fake_engine_play(&(struct fake_script){.pieces = {"Hello", " world"}});
@@ -176,7 +176,7 @@ static void a_reader_that_reads_nothing_is_cut(void **state)
     daemon_start(&daemon, "--stall-seconds=1");
     struct fake_script script = long_answer(FAKE_NEVER_ENDS);
     fake_engine_play(&script);
-    int fd = daemon_dial_with(&daemon, 4096);
+    int fd = client_dial_with(daemon.port, 4096);
     client_post(fd, "/v1/chat/completions", "", CHAT_HI_STREAM);
     wait_for_engine(one_is_parked, "the turn is parked");
     wait_for_engine(one_was_cancelled, "the stream that nobody reads is cut");

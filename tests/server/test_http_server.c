@@ -1,6 +1,5 @@
 #include "server/http_server.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -15,6 +14,7 @@
 #include "server/event_loop.h"
 #include "server/http_exchange.h"
 #include "tests/support/check.h"
+#include "tests/support/client.h"
 
 /* A server whose handler echoes: at once, after a tick of the loop, or as a stream that grows. */
 struct fixture {
@@ -193,14 +193,7 @@ static void stop(struct fixture *fixture)
 
 static int dial(const struct fixture *fixture)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)http_server_port(fixture->http)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    struct timeval patience = {.tv_sec = 60};
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    return fd;
+    return client_dial(http_server_port(fixture->http));
 }
 
 static void say(int fd, const char *text)

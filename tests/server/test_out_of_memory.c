@@ -4,7 +4,6 @@
  * go on. Under ASan the same shows that nothing leaks.
  *
  * Allocations inside of libraries are not counted. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,10 +19,9 @@
 #include "server/options.h"
 #include "server/server.h"
 #include "tests/support/check.h"
+#include "tests/support/client.h"
 #include "tests/support/failing_memory.h"
 #include "tests/support/tiny_model.h"
-
-enum { PATIENCE_S = 60 };
 
 static struct options options;
 
@@ -89,15 +87,9 @@ static void *run(void *server)
 /* Sends a request, reads until the server closes; the status, 0 for none. */
 static int ask(const struct server *server, const char *path, const char *body)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)server_port(server)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct timeval patience = {.tv_sec = PATIENCE_S};
     char request[1024], reply[16384], piece[4096];
     size_t len = 0;
-    int fd = socket(AF_INET, SOCK_STREAM, 0), status = 0;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    int fd = client_dial(server_port(server)), status = 0;
     snprintf(request, sizeof request,
              "POST %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
              "Content-Length: %zu\r\n\r\n%s",

@@ -11,6 +11,7 @@
 #include "core/base/buf.h"
 #include "server/options.h"
 #include "server/server.h"
+#include "tests/support/client.h"
 #include "tests/support/fake_engine.h"
 
 #define FAKE_DAEMON_MODEL "tests/fixtures/golden/llama-gqa-tied/model.gguf"
@@ -20,8 +21,6 @@
 #define CHAT_HI_STREAM                                              \
     "{\"stream\":true,\"stream_options\":{\"include_usage\":true}," \
     "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"
-
-enum { PATIENCE_MS = 60000 };
 
 struct fake_daemon {
     struct options options;
@@ -42,16 +41,6 @@ void daemon_stop(struct fake_daemon *daemon);
 void daemon_join(struct fake_daemon *daemon);
 
 int daemon_dial(const struct fake_daemon *daemon);
-/* With a small receive_bytes the client's kernel takes little of what the client does not read. */
-int daemon_dial_with(const struct fake_daemon *daemon, int receive_bytes);
-
-/* `headers` are whole lines, each with its end. */
-void client_send(int fd, const char *text);
-void client_request(int fd, const char *method, const char *path, const char *headers,
-                    const char *body);
-void client_post(int fd, const char *path, const char *headers, const char *body);
-/* Reads until the server closes, or until `mark` has come. */
-void client_read(int fd, struct buf *got, const char *mark);
 
 /* A request and all that comes back; the caller frees. */
 char *daemon_exchange(const struct fake_daemon *daemon, const char *request);
