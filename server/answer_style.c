@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/text/tokenizer.h"
 #include "server/tool_format.h"
@@ -10,8 +11,13 @@
 static const struct {
     const char *open, *close;
 } thoughts[] = {
-    {"<think>", "</think>"},     {"[THINK]", "[/THINK]"},         {"<thinking>", "</thinking>"},
-    {"<thought>", "</thought>"}, {"<reasoning>", "</reasoning>"}, {"<seed:think>", "</seed:think>"},
+    {"<think>", "</think>"},
+    {"[THINK]", "[/THINK]"},
+    {"<thinking>", "</thinking>"},
+    {"<thought>", "</thought>"},
+    {"<reasoning>", "</reasoning>"},
+    {"<seed:think>", "</seed:think>"},
+    {"<|START_THINKING|>", "<|END_THINKING|>"},
 };
 
 static bool is_token(const struct tokenizer *tokenizer, int32_t id, const char *name)
@@ -59,11 +65,24 @@ static void show(struct answer_style *style, const struct tokenizer *tokenizer, 
 static void show_format(struct answer_style *style, const struct tokenizer *tokenizer,
                         const struct tool_format *format)
 {
-    const char *const marks[] = {format->open,    format->other_open,    format->close,
-                                 format->id_mark, format->argument_mark, format->noise[0],
-                                 format->noise[1]};
+    const char *const marks[] = {format->open, format->other_open, format->close, format->id_mark,
+                                 format->argument_mark};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         show(style, tokenizer, marks[i]);
+    for (size_t i = 0; i < 4; i++)
+        show(style, tokenizer, format->noise[i]);
+}
+
+static bool fail_unknown(const char *name, struct err *err)
+{
+    struct buf names;
+    buf_init(&names);
+    for (size_t i = 0; tool_format_at(i) != NULL; i++)
+        buf_append_format(&names, ", %s", tool_format_at(i)->name);
+    err_set(err, ERR_INVALID, "--tool-format: there is no format \"%.40s\"; there are auto%s", name,
+            buf_text(&names));
+    buf_done(&names);
+    return false;
 }
 
 bool answer_style_init(struct answer_style *style, const char *jinja, size_t len,
@@ -74,10 +93,7 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
     style->format = strcmp(tool_format, "auto") == 0 ? tool_format_detect(jinja, len)
                                                      : tool_format_find(tool_format);
     if (style->format == NULL)
-        return err_set(err, ERR_INVALID,
-                       "--tool-format: there is no format \"%.40s\"; there are auto, hermes, "
-                       "llama3, mistral, qwen3-coder, deepseek and granite",
-                       tool_format);
+        return fail_unknown(tool_format, err);
     if (splits_thoughts)
         find_thoughts(style, jinja, len, tokenizer);
     show(style, tokenizer, style->think_open);

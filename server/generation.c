@@ -96,7 +96,8 @@ static void open_parser(struct generation *one)
         options.think_close = style->think_close;
         options.is_thinking = prompt->is_thinking;
     }
-    if (!prompt->is_raw && prompt->request.tools.n > 0)
+    bool has_calls = prompt->request.tools.n > 0 || style->format->words_mark != NULL;
+    if (!prompt->is_raw && has_calls)
         options.format = style->format;
     answer_parser_init(&one->parser, &options);
     one->has_parser = true;

@@ -53,8 +53,8 @@ static const struct option table[] = {
     {"chat-template-file", OPTION_TEXT, AT(chat_template_file), 0, 0, "", "FILE",
      "a chat template in Jinja, in place of the model's"},
     {"tool-format", OPTION_TEXT, AT(tool_format), 0, 0, "auto", "NAME",
-     "how the model calls tools: hermes, llama3, mistral, qwen3-coder, deepseek, granite; auto: as "
-     "its template does"},
+     "how the model calls tools: hermes, llama3, mistral, qwen3-coder ...; auto: as its template "
+     "does"},
     {"reasoning", OPTION_REASONING, AT(splits_reasoning), 0, 0, "auto", "MODE",
      "auto: thoughts in <think> tags become reasoning_content; none: they stay in the content"},
     GROUP("Network"),

@@ -2,309 +2,288 @@
 
 #include <string.h>
 
-/* A place in text that is not complete yet. */
-struct cursor {
-    const char *text;
-    size_t len, at;
+#define DEEPSEEK(words) "<\xEF\xBD\x9C" words "\xEF\xBD\x9C>"
+#define BLANK "\xE2\x96\x81"
+#define CALLS_BEGIN DEEPSEEK("tool" BLANK "calls" BLANK "begin")
+#define CALLS_END DEEPSEEK("tool" BLANK "calls" BLANK "end")
+#define CALL_BEGIN DEEPSEEK("tool" BLANK "call" BLANK "begin")
+#define CALL_END DEEPSEEK("tool" BLANK "call" BLANK "end")
+#define CALL_SEP DEEPSEEK("tool" BLANK "sep")
+
+#define USUAL_IDS .call_id_prefix = "call_", .call_id_digits = 24
+
+/* What most that write JSON put around name and arguments. */
+#define JSON_CALL(before, after)          \
+    .force_open = before "{\"name\": \"", \
+    .force_middle = "\", \"arguments\": ", .force_end = "}" after
+
+static const struct tool_format hermes = {
+    .name = "hermes",
+    .marker = "<tool_call>",
+    .open = "<tool_call>",
+    .close = "</tool_call>",
+    JSON_CALL("<tool_call>\n", "\n</tool_call>"),
+    USUAL_IDS,
+    .read_head = tool_head_json,
 };
 
-static void skip_space(struct cursor *c)
-{
-    while (c->at < c->len && strchr(" \t\r\n", c->text[c->at]) != NULL && c->text[c->at] != '\0')
-        c->at++;
-}
+static const struct tool_format mistral = {
+    .name = "mistral",
+    .marker = "[TOOL_CALLS]",
+    .argument_mark = "[ARGS]",
+    .id_mark = "[CALL_ID]",
+    .open = "[TOOL_CALLS]",
+    .is_list = true,
+    JSON_CALL("[TOOL_CALLS] [", "]"),
+    .call_id_prefix = "",
+    .call_id_digits = 9, /* its templates insist on nine characters */
+    .read_head = tool_head_list,
+};
 
-/* Whether `word` stands here; MORE when the text ends inside it. */
-static enum tool_head take(struct cursor *c, const char *word)
-{
-    size_t n = strlen(word);
-    size_t left = c->len - c->at;
-    size_t n_compared = n < left ? n : left;
-    if (memcmp(c->text + c->at, word, n_compared) != 0)
-        return TOOL_HEAD_NO;
-    if (left < n)
-        return TOOL_HEAD_MORE;
-    c->at += n;
-    return TOOL_HEAD_YES;
-}
+static const struct tool_format deepseek = {
+    .name = "deepseek",
+    .marker = CALL_BEGIN,
+    .other_marker = "```json",
+    .open = CALL_BEGIN,
+    .close = CALL_END,
+    .noise = {CALLS_BEGIN, CALLS_END},
+    .told = &hermes,
+    .force_open = CALLS_BEGIN CALL_BEGIN "function" CALL_SEP,
+    .force_middle = "\n```json\n",
+    .force_end = "\n```",
+    USUAL_IDS,
+    .fence = "```",
+    .argument_mark = CALL_SEP,
+    .read_head = tool_head_fenced,
+};
 
-static enum tool_head take_spaced(struct cursor *c, const char *word)
-{
-    skip_space(c);
-    return take(c, word);
-}
+static const struct tool_format deepseek_v3_1 = {
+    .name = "deepseek-v3.1",
+    .marker = CALL_BEGIN,
+    .open = CALL_BEGIN,
+    .close = CALL_END,
+    .noise = {CALLS_BEGIN, CALLS_END},
+    .told = &hermes,
+    .force_open = CALLS_BEGIN CALL_BEGIN,
+    .force_middle = CALL_SEP,
+    .force_end = CALL_END CALLS_END,
+    USUAL_IDS,
+    .argument_mark = CALL_SEP,
+    .read_head = tool_head_named,
+};
 
-static bool is_name_char(char ch)
-{
-    return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-           ch == '_' || ch == '-' || ch == '.';
-}
+static const struct tool_format kimi = {
+    .name = "kimi",
+    .marker = "<|tool_call_argument_begin|>",
+    .open = "<|tool_call_begin|>",
+    .close = "<|tool_call_end|>",
+    .noise = {"<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"},
+    .name_prefix = "functions.",
+    .id_mark = ":",
+    .argument_mark = "<|tool_call_argument_begin|>",
+    .force_open = "<|tool_calls_section_begin|><|tool_call_begin|>functions.",
+    .force_middle = ":0<|tool_call_argument_begin|>",
+    .force_end = "<|tool_call_end|><|tool_calls_section_end|>",
+    USUAL_IDS,
+    .read_head = tool_head_named,
+};
 
-static enum tool_head take_name(struct cursor *c, struct tool_call_head *out)
-{
-    out->name_begin = c->at;
-    while (c->at < c->len && is_name_char(c->text[c->at]))
-        c->at++;
-    out->name_end = c->at;
-    if (c->at == c->len)
-        return TOOL_HEAD_MORE;
-    return out->name_end > out->name_begin ? TOOL_HEAD_YES : TOOL_HEAD_NO;
-}
+static const struct tool_format command_r = {
+    .name = "command-r",
+    .marker = "<|START_ACTION|>",
+    .open = "<|START_ACTION|>",
+    .close = "<|END_ACTION|>",
+    .noise = {"<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"},
+    .is_list = true,
+    .force_open = "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"",
+    .force_middle = "\", \"parameters\": ",
+    .force_end = "}\n]<|END_ACTION|>",
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-static enum tool_head take_brace(struct cursor *c, struct tool_call_head *out)
-{
-    skip_space(c);
-    out->arguments_begin = c->at;
-    return take(c, "{");
-}
+static const struct tool_format phi4 = {
+    .name = "phi4",
+    .marker = "<|tool|>",
+    .other_marker = "<|/tool|>",
+    .open = "<|tool_call|>",
+    .other_open = "functools", /* what it was taught, whatever its template shows */
+    .close = "<|/tool_call|>",
+    .is_list = true,
+    JSON_CALL("<|tool_call|>[", "]<|/tool_call|>"),
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-/* One after the other; the cursor stays where it is unless all are there. */
-static enum tool_head take_all(struct cursor *c, const char *const *words, size_t n)
-{
-    struct cursor after = *c;
-    enum tool_head is = TOOL_HEAD_YES;
-    for (size_t i = 0; i < n && is == TOOL_HEAD_YES; i++)
-        is = take_spaced(&after, words[i]);
-    if (is == TOOL_HEAD_YES)
-        *c = after;
-    return is;
-}
+static const struct tool_format functools = {
+    .name = "functools",
+    .marker = "functools[",
+    .open = "functools",
+    .is_list = true,
+    JSON_CALL("functools[", "]"),
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-/* {"name": "f", "arguments": { ... The key may be "parameters" as well, and Llama 3 says
- * "type": "function" first where it was shown tools with that. */
-static enum tool_head read_json_head(const char *text, size_t len, struct tool_call_head *out)
-{
-    struct cursor c = {text, len, 0};
-    static const char *const type[] = {"{", "\"type\"", ":", "\"function\"", ","};
-    static const char *const before[] = {"{", "\"name\"", ":", "\""};
-    enum tool_head is = take_all(&c, type, 5);
-    if (is == TOOL_HEAD_MORE)
-        return is;
-    is = is == TOOL_HEAD_YES ? take_all(&c, before + 1, 3) : take_all(&c, before, 4);
-    if (is == TOOL_HEAD_YES)
-        is = take_name(&c, out);
-    if (is == TOOL_HEAD_YES)
-        is = take(&c, "\"");
-    if (is == TOOL_HEAD_YES)
-        is = take_spaced(&c, ",");
-    if (is != TOOL_HEAD_YES)
-        return is;
-    skip_space(&c);
-    struct cursor other = c;
-    is = take(&c, "\"arguments\"");
-    if (is == TOOL_HEAD_NO) {
-        is = take(&other, "\"parameters\"");
-        c = other;
-    }
-    if (is == TOOL_HEAD_YES)
-        is = take_spaced(&c, ":");
-    out->is_wrapped = true;
-    return is == TOOL_HEAD_YES ? take_brace(&c, out) : is;
-}
+static const struct tool_format granite = {
+    .name = "granite",
+    .marker = "<|tool_call|>",
+    .open = "<|tool_call|>",
+    .other_open = "<tool_call>", /* 3.0's */
+    .close = "</tool_call>",
+    .is_list = true,
+    JSON_CALL("<|tool_call|>[", "]"),
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-/* [CALL_ID]a1B2c3D4e, if that is what stands here. */
-static enum tool_head skip_id(struct cursor *c)
-{
-    struct cursor after = *c;
-    struct tool_call_head id;
-    enum tool_head is = take(&after, "[CALL_ID]");
-    if (is == TOOL_HEAD_YES)
-        is = take_name(&after, &id);
-    if (is == TOOL_HEAD_YES)
-        *c = after;
-    return is == TOOL_HEAD_MORE ? is : TOOL_HEAD_YES;
-}
+static const struct tool_format nemotron = {
+    .name = "nemotron",
+    .marker = "<TOOLCALL>",
+    .open = "<TOOLCALL>",
+    .close = "</TOOLCALL>",
+    .is_list = true,
+    JSON_CALL("<TOOLCALL>[", "]</TOOLCALL>"),
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-/* [{"name": "f", "arguments": {...}}, ...], or Mistral's since v11: f[ARGS]{...}, in one version
- * with an id before the arguments. */
-static enum tool_head read_list_head(const char *text, size_t len, struct tool_call_head *out)
-{
-    struct cursor c = {text, len, 0};
-    skip_space(&c);
-    if (c.at == c.len)
-        return TOOL_HEAD_MORE;
-    if (c.text[c.at] == '[')
-        c.at++;
-    skip_space(&c);
-    if (c.at == c.len)
-        return TOOL_HEAD_MORE;
-    if (c.text[c.at] == '{') {
-        enum tool_head is = read_json_head(text + c.at, len - c.at, out);
-        out->name_begin += c.at;
-        out->name_end += c.at;
-        out->arguments_begin += c.at;
-        return is;
-    }
-    enum tool_head is = take_name(&c, out);
-    if (is == TOOL_HEAD_YES)
-        is = skip_id(&c);
-    if (is == TOOL_HEAD_YES && c.text[c.at] != '{')
-        is = take(&c, "[ARGS]");
-    out->is_wrapped = false;
-    return is == TOOL_HEAD_YES ? take_brace(&c, out) : is;
-}
+static const struct tool_format apriel = {
+    .name = "apriel",
+    .marker = "<tool_calls>",
+    .open = "<tool_calls>",
+    .close = "</tool_calls>",
+    .is_list = true,
+    JSON_CALL("<tool_calls>[", "]</tool_calls>"),
+    USUAL_IDS,
+    .read_head = tool_head_list,
+};
 
-/* DeepSeek: function<sep>f\n```json\n{...}, later f<sep>{...}. */
-static enum tool_head read_deepseek_head(const char *text, size_t len, struct tool_call_head *out)
-{
-    static const char separator[] = "<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>";
-    struct cursor c = {text, len, 0};
-    out->is_wrapped = false;
-    enum tool_head is = take_name(&c, out);
-    if (is == TOOL_HEAD_YES)
-        is = take(&c, separator);
-    if (is != TOOL_HEAD_YES)
-        return is;
-    skip_space(&c);
-    struct cursor after = c;
-    if (take(&c, "{") == TOOL_HEAD_YES) {
-        out->arguments_begin = after.at;
-        return TOOL_HEAD_YES;
-    }
-    c = after;
-    is = take_name(&c, out);
-    if (is == TOOL_HEAD_YES)
-        is = take_spaced(&c, "```json");
-    return is == TOOL_HEAD_YES ? take_brace(&c, out) : is;
-}
+static const struct tool_format seed = {
+    .name = "seed",
+    .marker = "<seed:tool_call>",
+    .open = "<seed:tool_call>",
+    .close = "</seed:tool_call>",
+    .syntax = TOOL_SYNTAX_FUNCTION,
+    .force_open = "<seed:tool_call>\n<function=",
+    .force_middle = ">\n",
+    USUAL_IDS,
+};
 
-static enum tool_head read_no_head(const char *text, size_t len, struct tool_call_head *out)
-{
-    (void)text;
-    (void)len;
-    (void)out;
-    return TOOL_HEAD_NO;
-}
+static const struct tool_format qwen3_coder = {
+    .name = "qwen3-coder",
+    .marker = "<parameter=",
+    .open = "<tool_call>",
+    .other_open = "<function=",
+    .close = "</tool_call>",
+    .syntax = TOOL_SYNTAX_FUNCTION,
+    .force_open = "<tool_call>\n<function=",
+    .force_middle = ">\n",
+    USUAL_IDS,
+};
 
-enum { HERMES = 4 };
+static const struct tool_format minimax = {
+    .name = "minimax",
+    .marker = "<minimax:tool_call>",
+    .open = "<minimax:tool_call>",
+    .close = "</minimax:tool_call>",
+    .syntax = TOOL_SYNTAX_INVOKE,
+    .force_open = "<minimax:tool_call>\n<invoke name=\"",
+    .force_middle = "\">\n",
+    USUAL_IDS,
+};
+
+static const struct tool_format glm = {
+    .name = "glm",
+    .marker = "<arg_key>",
+    .open = "<tool_call>",
+    .close = "</tool_call>",
+    .syntax = TOOL_SYNTAX_PAIRS,
+    .force_open = "<tool_call>",
+    .force_middle = "\n",
+    USUAL_IDS,
+};
+
+static const struct tool_format functionary = {
+    .name = "functionary",
+    .marker = ">>>all",
+    .open = ">>>",
+    .words_mark = "all\n",
+    .argument_mark = "\n",
+    .force_open = "",
+    .force_middle = "\n",
+    .force_end = "",
+    USUAL_IDS,
+    .read_head = tool_head_named,
+};
+
+static const struct tool_format functionary_v3_1 = {
+    .name = "functionary-v3.1",
+    .marker = "<function=",
+    .open = "<function=",
+    .close = "</function>",
+    .argument_mark = ">",
+    .force_open = "<function=",
+    .force_middle = ">",
+    .force_end = "</function>",
+    USUAL_IDS,
+    .read_head = tool_head_named,
+};
+
+static const struct tool_format llama3 = {
+    .name = "llama3",
+    .marker = "\"parameters\":",
+    .other_open = "<|python_tag|>",
+    .is_list = true,
+    .force_open = "{\"name\": \"",
+    .force_middle = "\", \"parameters\": ",
+    .force_end = "}",
+    USUAL_IDS,
+    .read_head = tool_head_json,
+};
 
 /* The most telling marker first. */
-static const struct tool_format formats[] = {
-    {
-        .name = "mistral",
-        .marker = "[TOOL_CALLS]",
-        .argument_mark = "[ARGS]",
-        .id_mark = "[CALL_ID]",
-        .open = "[TOOL_CALLS]",
-        .is_list = true,
-        .force_open = "[TOOL_CALLS] [{\"name\": \"",
-        .force_middle = "\", \"arguments\": ",
-        .force_end = "}]",
-        .call_id_prefix = "",
-        .call_id_digits = 9, /* its templates insist on nine characters */
-        .read_head = read_list_head,
-    },
-    {
-        .name = "deepseek",
-        .marker = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                  "call\xE2\x96\x81"
-                  "begin\xEF\xBD\x9C>",
-        .open = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                "call\xE2\x96\x81"
-                "begin\xEF\xBD\x9C>",
-        .close = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                 "call\xE2\x96\x81"
-                 "end\xEF\xBD\x9C>",
-        .noise = {"<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                  "calls\xE2\x96\x81"
-                  "begin\xEF\xBD\x9C>",
-                  "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                  "calls\xE2\x96\x81"
-                  "end\xEF\xBD\x9C>"},
-        .force_open = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                      "calls\xE2\x96\x81"
-                      "begin\xEF\xBD\x9C><\xEF\xBD\x9Ctool\xE2\x96\x81"
-                      "call\xE2\x96\x81"
-                      "begin\xEF\xBD\x9C>function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>",
-        .told = &formats[HERMES],
-        .force_middle = "\n```json\n",
-        .force_end = "\n```",
-        .call_id_prefix = "call_",
-        .call_id_digits = 24,
-        .fence = "```",
-        .argument_mark = "<\xEF\xBD\x9Ctool\xE2\x96\x81"
-                         "sep\xEF\xBD\x9C>",
-        .read_head = read_deepseek_head,
-    },
-    {
-        .name = "granite",
-        .marker = "<|tool_call|>",
-        .open = "<|tool_call|>",
-        .other_open = "<tool_call>", /* 3.0's; and histories are written so, for want of a form */
-        .close = "</tool_call>",
-        .is_list = true,
-        .force_open = "<|tool_call|>[{\"name\": \"",
-        .force_middle = "\", \"arguments\": ",
-        .force_end = "}]",
-        .call_id_prefix = "call_",
-        .call_id_digits = 24,
-        .read_head = read_list_head,
-    },
-    {
-        .name = "qwen3-coder",
-        .marker = "<function=",
-        .open = "<tool_call>",
-        .other_open = "<function=",
-        .close = "</tool_call>",
-        .is_xml = true,
-        .force_open = "<tool_call>\n<function=",
-        .force_middle = ">\n",
-        .call_id_prefix = "call_",
-        .call_id_digits = 24,
-        .read_head = read_no_head,
-    },
-    [HERMES] =
-        {
-            .name = "hermes",
-            .marker = "<tool_call>",
-            .open = "<tool_call>",
-            .close = "</tool_call>",
-            .force_open = "<tool_call>\n{\"name\": \"",
-            .force_middle = "\", \"arguments\": ",
-            .force_end = "}\n</tool_call>",
-            .call_id_prefix = "call_",
-            .call_id_digits = 24,
-            .read_head = read_json_head,
-        },
-    {
-        .name = "llama3",
-        .marker = "\"parameters\":",
-        .other_open = "<|python_tag|>",
-        .is_list = true,
-        .force_open = "{\"name\": \"",
-        .force_middle = "\", \"parameters\": ",
-        .force_end = "}",
-        .call_id_prefix = "call_",
-        .call_id_digits = 24,
-        .read_head = read_json_head,
-    },
+static const struct tool_format *const formats[] = {
+    &mistral,     &deepseek,         &deepseek_v3_1, &kimi,   &command_r,   &phi4,    &functools,
+    &granite,     &nemotron,         &apriel,        &seed,   &qwen3_coder, &minimax, &glm,
+    &functionary, &functionary_v3_1, &hermes,        &llama3,
 };
-
-static const struct tool_format *const hermes = &formats[HERMES];
+enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 
 static bool contains(const char *text, size_t len, const char *part)
 {
     return len > 0 && memmem(text, len, part, strlen(part)) != NULL;
 }
 
+static bool has_markers(const struct tool_format *format, const char *template, size_t len)
+{
+    return contains(template, len, format->marker) &&
+           (format->other_marker == NULL || contains(template, len, format->other_marker));
+}
+
 const struct tool_format *tool_format_detect(const char *template, size_t len)
 {
     if (!tool_format_template_has_tools(template, len))
-        return hermes;
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (contains(template, len, formats[i].marker))
-            return &formats[i];
+        return &hermes;
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        if (has_markers(formats[i], template, len))
+            return formats[i];
     }
-    return contains(template, len, "<|python_tag|>") ? tool_format_find("llama3") : hermes;
+    return contains(template, len, "<|python_tag|>") ? &llama3 : &hermes;
 }
 
 const struct tool_format *tool_format_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (strcmp(formats[i].name, name) == 0)
-            return &formats[i];
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        if (strcmp(formats[i]->name, name) == 0)
+            return formats[i];
     }
     return NULL;
+}
+
+const struct tool_format *tool_format_at(size_t i)
+{
+    return i < N_FORMATS ? formats[i] : NULL;
 }
 
 bool tool_format_template_has_tools(const char *template, size_t len)

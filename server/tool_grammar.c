@@ -83,7 +83,8 @@ bool tool_grammar_write(const struct tool_request *tools, const struct tool_form
 bool tool_grammar_is_needed(const struct tool_request *tools, const struct tool_format *format)
 {
     return tools->n > 0 && tools->choice == TOOL_CHOICE_AUTO &&
-           (tools->is_single || (tools->has_strict && !format->is_xml && !format->is_list));
+           (tools->is_single ||
+            (tools->has_strict && format->syntax == TOOL_SYNTAX_JSON && !format->is_list));
 }
 
 /* A literal whose spaces are the model's to choose. */
@@ -96,7 +97,7 @@ static void write_spaced(struct buf *out, const char *text)
         text += n;
         n = strspn(text, " \n");
         if (n > 0)
-            buf_append_text(out, " [ \\n]{0,2} ");
+            buf_append_format(out, " [ \\n]{0,%zu} ", n > 2 ? n : 2);
         text += n;
     }
     buf_append_char(out, ' ');
@@ -175,6 +176,13 @@ static void write_json_call(const struct tool_request *tools, const struct tool_
     buf_append_char(out, '\n');
 }
 
+void tool_grammar_write_words_mark(const struct tool_format *format, struct buf *out)
+{
+    if (format->words_mark != NULL)
+        json_schema_write_literal(out, format->words_mark, strlen(format->words_mark));
+    buf_append_char(out, ' ');
+}
+
 /* Where a bare object is a call, other text does not begin with a brace. */
 static void write_said(const struct tool_format *format, const struct openings *openings,
                        struct buf *out)
@@ -183,10 +191,30 @@ static void write_said(const struct tool_format *format, const struct openings *
     if (format->told != NULL)
         unsaid.marks[unsaid.n++] = format->told->open;
     buf_append_text(out, "said ::= ");
+    tool_grammar_write_words_mark(format, out);
     if (format->open == NULL)
         buf_append_text(out, "[ \\n]* (\"\" | [^ \\n{<] ");
     free_text_write(out, unsaid.marks, unsaid.n);
     buf_append_text(out, format->open == NULL ? ")\n" : "\n");
+}
+
+/* A bare object, and a call whose opening mark the prompt has, come without one. */
+static void write_first_calls(const struct tool_request *tools, const struct tool_format *format,
+                              struct buf *out)
+{
+    bool is_opened = format->words_mark != NULL;
+    buf_append_text(out, "first-calls ::= ");
+    if (!is_opened)
+        buf_append_text(out, "calls");
+    if (format->open == NULL)
+        buf_append_text(out, " | ");
+    if (is_opened || format->open == NULL) {
+        write_spaced(out, format->force_open);
+        buf_append_text(out, "call-rest");
+    }
+    if (is_opened && !tools->is_single)
+        buf_append_text(out, " ([ \\n]{0,2} call)*");
+    buf_append_char(out, '\n');
 }
 
 bool tool_grammar_write_optional(const struct tool_request *tools, const struct tool_format *format,
@@ -194,20 +222,14 @@ bool tool_grammar_write_optional(const struct tool_request *tools, const struct 
 {
     struct openings openings = find_openings(format);
     write_said(format, &openings, out);
-    if (format->is_xml)
+    if (format->syntax != TOOL_SYNTAX_JSON)
         write_xml_call(&openings, format->close, out);
     else
         write_json_call(tools, format, &openings, out);
     buf_append_text(out,
                     tools->is_single ? "calls ::= call\n" : "calls ::= call ([ \\n]{0,2} call)*\n");
-    buf_append_text(out, "first-calls ::= calls");
-    if (format->open == NULL) { /* a bare object */
-        buf_append_text(out, " | ");
-        write_spaced(out, format->force_open);
-        buf_append_text(out, "call-rest");
-    }
-    buf_append_char(out, '\n');
-    if (!format->is_xml)
+    write_first_calls(tools, format, out);
+    if (format->syntax == TOOL_SYNTAX_JSON)
         return write_all_arguments(tools, out, err);
     return !out->failed || err_no_memory(err, "the grammar of the tools");
 }

@@ -20,7 +20,8 @@ enum state {
 
 void tool_parser_init(struct tool_parser *parser)
 {
-    parser->state = IN_TEXT;
+    const struct tool_format *format = parser->format;
+    parser->state = format != NULL && format->words_mark != NULL ? IN_HEAD : IN_TEXT;
     buf_init(&parser->held);
     buf_init(&parser->said);
     parser->part = ANSWER_CONTENT;
@@ -109,9 +110,10 @@ static enum match take_mark(struct tool_parser *parser, size_t at)
     for (int i = 0; i < 2; i++) {
         enum match is = match(text, len, opens[i]);
         if (is == MATCH_YES) {
-            bool is_part_of_call = format->is_xml && opens[i] == format->other_open;
+            bool is_json = format->syntax == TOOL_SYNTAX_JSON;
+            bool is_part_of_call = !is_json && opens[i] == format->other_open;
             parser->body = at + (is_part_of_call ? 0 : strlen(opens[i]));
-            parser->state = format->is_xml ? IN_WHOLE : IN_HEAD;
+            parser->state = is_json ? IN_HEAD : IN_WHOLE;
             return MATCH_YES;
         }
         best = is > best ? is : best;
@@ -131,8 +133,7 @@ static enum match take_mark(struct tool_parser *parser, size_t at)
 
 static bool emit_calls(struct tool_parser *parser, const char *text, size_t len)
 {
-    json_t *calls =
-        parser->format->is_xml ? tool_text_read_xml(text, len) : tool_text_read_json(text, len);
+    json_t *calls = tool_text_read(parser->format->syntax, text, len);
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *call = json_array_get(calls, i);
         const json_t *name = json_object_get(call, "name");
@@ -192,11 +193,34 @@ static void text_byte(struct tool_parser *parser)
     }
 }
 
-/* A bare JSON object that names none of our tools is an answer in JSON. */
+/* Where nothing else tells a call from an answer, the name must be one of our tools'. */
 static bool is_wanted(const struct tool_parser *parser, const char *name, size_t len)
 {
-    return parser->format->open != NULL || parser->is_tool == NULL ||
-           parser->is_tool(parser->arg, name, len);
+    const struct tool_format *format = parser->format;
+    bool has_mark = format->open != NULL && format->words_mark == NULL;
+    return has_mark || parser->is_tool == NULL || parser->is_tool(parser->arg, name, len);
+}
+
+/* JSON in another order may be understood when it is complete; all else is text. */
+static void leave_head(struct tool_parser *parser)
+{
+    const struct tool_format *format = parser->format;
+    struct buf *held = &parser->held;
+    size_t begin =
+        parser->body + tool_text_spaces(held->data + parser->body, held->len - parser->body);
+    bool is_json = begin < held->len && strchr("{[", held->data[begin]) != NULL;
+    bool is_bare = format->open == NULL && begin == tool_text_spaces(held->data, held->len);
+    if (is_bare) {
+        parser->state = IN_TEXT;
+        say_held(parser, held->len);
+    } else if (!is_json || format->words_mark != NULL) {
+        say_held(parser, parser->body);
+        push_again(parser, IN_TEXT);
+    } else {
+        parser->state = IN_WHOLE;
+        if (ends_with(held, format->close))
+            end_whole(parser, strlen(format->close));
+    }
 }
 
 static void head_byte(struct tool_parser *parser)
@@ -204,19 +228,20 @@ static void head_byte(struct tool_parser *parser)
     struct buf *held = &parser->held;
     struct tool_call_head head = {0};
     const char *text = held->data + parser->body;
-    enum tool_head is = parser->format->read_head(text, held->len - parser->body, &head);
+    size_t len = held->len - parser->body;
+    enum match is_words = match(text, len, parser->format->words_mark);
+    if (is_words == MATCH_YES) {
+        buf_clear(held);
+        parser->state = IN_TEXT;
+    }
+    if (is_words != MATCH_NO)
+        return;
+    enum tool_head is = parser->format->read_head(parser->format, text, len, &head);
     if (is == TOOL_HEAD_MORE && held->len < MAX_HEAD)
         return;
     size_t name_len = head.name_end - head.name_begin;
     if (is != TOOL_HEAD_YES || !is_wanted(parser, text + head.name_begin, name_len)) {
-        parser->state = IN_WHOLE;
-        if (parser->format->open == NULL &&
-            parser->body == tool_text_spaces(held->data, held->len)) {
-            parser->state = IN_TEXT;
-            say_held(parser, held->len);
-        } else if (ends_with(held, parser->format->close)) {
-            end_whole(parser, strlen(parser->format->close));
-        }
+        leave_head(parser);
         return;
     }
     begin_call(parser, text + head.name_begin, name_len);

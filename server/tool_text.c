@@ -48,7 +48,7 @@ static json_t *read_arguments(const json_t *call)
     return json_incref(arguments);
 }
 
-json_t *tool_text_read_json(const char *text, size_t len)
+static json_t *read_json(const char *text, size_t len)
 {
     json_t *root = json_load_text(text, len, JSON_ALLOW_NUL, NULL);
     if (root == NULL)
@@ -58,8 +58,10 @@ json_t *tool_text_read_json(const char *text, size_t len)
     bool is_good = n > 0;
     for (size_t i = 0; i < n && is_good; i++) {
         const json_t *one = json_is_array(root) ? json_array_get(root, i) : root;
-        is_good = json_is_object(one) &&
-                  add_call(calls, json_object_get(one, "name"), read_arguments(one));
+        const json_t *name = json_object_get(one, "name");
+        if (name == NULL)
+            name = json_object_get(one, "tool_name");
+        is_good = json_is_object(one) && add_call(calls, name, read_arguments(one));
     }
     json_decref(root);
     if (!is_good) {
@@ -70,6 +72,14 @@ json_t *tool_text_read_json(const char *text, size_t len)
 }
 
 /* ---- XML, as far as models write it ---- */
+
+/* A call is open NAME open_end (key_open KEY key_end value_open VALUE value_end)* close. */
+struct pair_marks {
+    const char *open, *open_end; /* NULL: none */
+    const char *key_open, *key_end;
+    const char *value_open, *value_end; /* the first may be NULL */
+    const char *close;                  /* may be NULL */
+};
 
 struct text {
     const char *at;
@@ -116,21 +126,26 @@ static json_t *read_value(struct text value)
     return json_stringn(value.at, value.len);
 }
 
-static bool read_function(struct text *text, json_t *calls)
+static bool read_pair(struct text *text, const struct pair_marks *marks, json_t *arguments)
 {
-    struct text name, key, value;
-    if (!skip(text, "<function=") || !take_until(text, ">", &name))
-        return false;
+    struct text key, value;
+    return take_until(text, marks->key_end, &key) &&
+           (marks->value_open == NULL || skip(text, marks->value_open)) &&
+           take_until(text, marks->value_end, &value) &&
+           json_object_setn_new(arguments, key.at, trimmed_len(key.at, key.len),
+                                read_value(value)) == 0;
+}
+
+/* Behind the name. */
+static bool read_pairs(struct text *text, const struct pair_marks *marks, struct text name,
+                       json_t *calls)
+{
     json_t *arguments = json_object();
-    while (skip(text, "<parameter=")) {
-        if (!take_until(text, ">", &key) || !take_until(text, "</parameter>", &value) ||
-            json_object_setn_new(arguments, key.at, key.len, read_value(value)) != 0) {
-            json_decref(arguments);
-            return false;
-        }
-    }
+    bool is_good = true;
+    while (is_good && skip(text, marks->key_open))
+        is_good = read_pair(text, marks, arguments);
+    is_good = is_good && (marks->close == NULL || skip(text, marks->close) || text->len == 0);
     json_t *name_json = json_stringn(name.at, trimmed_len(name.at, name.len));
-    bool is_good = skip(text, "</function>") || text->len == 0;
     if (is_good)
         is_good = add_call(calls, name_json, arguments);
     else
@@ -139,13 +154,37 @@ static bool read_function(struct text *text, json_t *calls)
     return is_good;
 }
 
-json_t *tool_text_read_xml(const char *text, size_t len)
+/* <function=name>, <invoke name="name"> */
+static bool read_element(struct text *text, const struct pair_marks *marks, json_t *calls)
+{
+    struct text name;
+    return skip(text, marks->open) && take_until(text, marks->open_end, &name) &&
+           read_pairs(text, marks, name, calls);
+}
+
+/* The name is all before the first key. */
+static bool read_bare(struct text *text, const struct pair_marks *marks, json_t *calls)
+{
+    const char *key = memmem(text->at, text->len, marks->key_open, strlen(marks->key_open));
+    struct text name = {text->at, key == NULL ? text->len : (size_t)(key - text->at)};
+    text->at += name.len;
+    text->len -= name.len;
+    name.len = trimmed_len(name.at, name.len);
+    for (size_t i = 0; i < name.len; i++) {
+        if (tool_text_spaces(name.at + i, 1) > 0)
+            return false;
+    }
+    return read_pairs(text, marks, name, calls);
+}
+
+static json_t *read_marked(const struct pair_marks *marks, const char *text, size_t len)
 {
     struct text rest = {text, trimmed_len(text, len)};
     json_t *calls = json_array();
     bool is_good = rest.len > 0;
     while (rest.len > 0 && is_good) {
-        is_good = read_function(&rest, calls);
+        is_good = marks->open == NULL ? read_bare(&rest, marks, calls)
+                                      : read_element(&rest, marks, calls);
         skip(&rest, "</tool_call>");
         skip(&rest, "<tool_call>");
     }
@@ -154,4 +193,28 @@ json_t *tool_text_read_xml(const char *text, size_t len)
         return NULL;
     }
     return calls;
+}
+
+json_t *tool_text_read(enum tool_syntax syntax, const char *text, size_t len)
+{
+    static const struct pair_marks marks[] = {
+        [TOOL_SYNTAX_FUNCTION] = {.open = "<function=",
+                                  .open_end = ">",
+                                  .key_open = "<parameter=",
+                                  .key_end = ">",
+                                  .value_end = "</parameter>",
+                                  .close = "</function>"},
+        [TOOL_SYNTAX_INVOKE] = {.open = "<invoke name=\"",
+                                .open_end = "\">",
+                                .key_open = "<parameter name=\"",
+                                .key_end = "\">",
+                                .value_end = "</parameter>",
+                                .close = "</invoke>"},
+        [TOOL_SYNTAX_PAIRS] = {.key_open = "<arg_key>",
+                               .key_end = "</arg_key>",
+                               .value_open = "<arg_value>",
+                               .value_end = "</arg_value>"},
+    };
+    return syntax == TOOL_SYNTAX_JSON ? read_json(text, len)
+                                      : read_marked(&marks[syntax], text, len);
 }

@@ -6,13 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Both give an array of {"name": string, "arguments": string}, arguments being the text of a JSON
- * object; NULL when the text is not calls and nothing but calls. The caller owns it. */
+#include "server/tool_format.h"
 
-/* {"name": ..., "arguments" or "parameters": object or its text}, or an array of those. */
-json_t *tool_text_read_json(const char *text, size_t len);
-/* <function=name><parameter=key>value</parameter></function> */
-json_t *tool_text_read_xml(const char *text, size_t len);
+/* An array of {"name": string, "arguments": string}, arguments being the text of a JSON object;
+ * NULL when the text is not calls and nothing but calls. The caller owns it.
+ *
+ * In JSON a call is {"name": ..., "arguments" or "parameters": object or its text}, or an array of
+ * those; in the others what stands between a format's marks. */
+json_t *tool_text_read(enum tool_syntax syntax, const char *text, size_t len);
 
 /* How many spaces, tabs and line ends the text begins with. */
 size_t tool_text_spaces(const char *text, size_t len);

@@ -176,6 +176,7 @@ const char *chat_template_open_thought(const struct prompt *prompt)
         {"<reasoning>", "</reasoning>"},
         {"[THINK]", "[/THINK]"},
         {"<seed:think>", "</seed:think>"},
+        {"<|START_THINKING|>", "<|END_THINKING|>"},
         {"<|begin_of_thought|>", "<|end_of_thought|>"},
     };
     const char *text = buf_text(&prompt->text);

@@ -49,7 +49,7 @@ class OpenAiClient(unittest.TestCase):
 
 class Formats(unittest.TestCase):
     def test_each_format_forces_its_own_form(self):
-        for name in "hermes", "llama3", "mistral", "granite":
+        for name in "hermes", "llama3", "mistral", "granite", "phi4", "kimi", "command-r", "functionary-v3.1":
             with self.subTest(name), client.Daemon("--tool-format", name) as daemon:
                 for choice in "required", {"type": "function", "function": {"name": "weather"}}:
                     reply = daemon.chat("Warm?", tools=TOOLS, tool_choice=choice, max_tokens=200,

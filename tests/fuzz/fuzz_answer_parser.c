@@ -22,13 +22,14 @@ static void on_delta(void *arg, const struct answer_delta *delta)
 }
 
 /* The answer's parts one after the other. */
-static void run(const char *format, const char *text, size_t len, size_t step, struct buf *out)
+static void run(const struct tool_format *format, const char *text, size_t len, size_t step,
+                struct buf *out)
 {
     size_t n_said = 0;
     struct answer_parser_options options = {
         .think_open = "<think>",
         .think_close = "</think>",
-        .format = tool_format_find(format),
+        .format = format,
         .emit = on_delta,
         .arg = &n_said,
     };
@@ -54,15 +55,13 @@ static void run(const char *format, const char *text, size_t len, size_t step, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    static const char *const formats[] = {"hermes",      "llama3",   "mistral",
-                                          "qwen3-coder", "deepseek", "granite"};
     const char *text = n_bytes == 0 ? "" : (const char *)bytes;
     if (n_bytes > 4096)
         return 0;
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+    for (size_t i = 0; tool_format_at(i) != NULL; i++) {
         struct buf whole = {0}, pieces = {0};
-        run(formats[i], text, n_bytes, n_bytes + 1, &whole);
-        run(formats[i], text, n_bytes, 3, &pieces);
+        run(tool_format_at(i), text, n_bytes, n_bytes + 1, &whole);
+        run(tool_format_at(i), text, n_bytes, 3, &pieces);
         check(whole.len == pieces.len && memcmp(whole.data, pieces.data, whole.len) == 0);
         buf_done(&whole);
         buf_done(&pieces);

@@ -92,6 +92,37 @@ static const struct {
      "begin\xEF\xBD\x9C>"
      "function<\xEF\xBD\x9Ctool\xE2\x96\x81sep\xEF\xBD\x9C>g\n```json\n{}\n```",
      "\n"},
+    {"deepseek-v3.1",
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜>"
+     "<｜tool▁calls▁end｜>",
+     "<｜tool▁call▁begin｜>g<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "\n"},
+    {"kimi",
+     "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>"
+     "{\"a\": 1}<|tool_call_end|><|tool_calls_section_end|>",
+     "<|tool_call_begin|>functions.g:0<|tool_call_argument_begin|>{}<|tool_call_end|>"
+     "<|tool_calls_section_end|>",
+     "\n"},
+    {"command-r",
+     "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"f\", \"parameters\": "
+     "{\"a\": 1}}\n]<|END_ACTION|>",
+     "<|START_ACTION|>[{\"tool_call_id\": \"0\",\"tool_name\": \"g\",\"parameters\": {}}]"
+     "<|END_ACTION|>",
+     "\n"},
+    {"phi4", "<|tool_call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]<|/tool_call|>",
+     "functools[{\"name\": \"g\", \"arguments\": {}}]<|/tool_call|>", "\n"},
+    {"functools", "functools[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]",
+     "functools[{\"name\":\"g\",\"arguments\":{}}]", "\n"},
+    {"nemotron", "<TOOLCALL>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]</TOOLCALL>",
+     "<TOOLCALL>[{\"name\":\"g\",\"arguments\":{}}]</TOOLCALL>", "\n"},
+    {"apriel", "<tool_calls>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]</tool_calls>",
+     "<tool_calls>[{\"name\":\"g\",\"arguments\":{}}]</tool_calls>", "\n"},
+    {"functionary-v3.1", "<function=f>{\"a\": 1}</function>", "<function=g>{}</function>", "\n"},
+    {"seed", "<seed:tool_call>\n<function=f>\n</function>\n</seed:tool_call>",
+     "<seed:tool_call><function=g></function></seed:tool_call>", "\n"},
+    {"minimax", "<minimax:tool_call>\n<invoke name=\"f\">\n</invoke>\n</minimax:tool_call>",
+     "<minimax:tool_call></minimax:tool_call>", "\n"},
+    {"glm", "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>",
+     "<tool_call>g\n</tool_call>", "\n"},
 };
 enum { N_CALLS = sizeof calls / sizeof calls[0] };
 
@@ -124,6 +155,29 @@ static void one_call_is_one_in_every_format(void **state)
         if (!is_bare)
             check_fit(&frame, "Let me see.\n\n", calls[i].call, "", FIT_WHOLE);
     }
+    tool_request_done(&tools);
+}
+
+/* The prompt's end has the first opening mark. */
+static void a_call_may_be_opened_by_the_prompt(void **state)
+{
+    (void)state;
+    struct tool_request tools;
+    read_tools("", &tools);
+    const struct answer_frame frame = {.tools = &tools, .calls = tool_format_find("functionary")};
+    check_fit(&frame, "all\nHello > you", "", "", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "Hello", "", "", FIT_NOT);
+    check_fit(&frame, "f\n{\"a\": 1}", "", "", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "f\n{\"a\": 2", "", "", FIT_NOT);
+    check_fit(&frame, "f\n{\"a\": 1}", "\n>>>g\n", "{}", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "all\nWell. ", ">>>f\n{\"a\": 1}", "", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "all\nWell. ", ">>>f\n{\"a\": 2", "", FIT_NOT);
+    tool_request_done(&tools);
+    read_tools(",\"parallel_tool_calls\":false", &tools);
+    check_fit(&frame, "f\n{\"a\": 1}", "", "", FIT_WHOLE);
+    assert_int_equal(fit_answer(&frame, "all\n{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&frame, "{1}"), FIT_NOT);
+    assert_int_equal(fit_answer(&frame, "f\n{\"a\": 1}"), FIT_WHOLE);
     tool_request_done(&tools);
 }
 
@@ -185,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(thoughts_may_come_first_where_there_are_any),
         cmocka_unit_test(one_call_is_one_in_every_format),
+        cmocka_unit_test(a_call_may_be_opened_by_the_prompt),
         cmocka_unit_test(strict_arguments_fit_their_schema),
         cmocka_unit_test(calls_that_need_no_hold_have_none),
         cmocka_unit_test(a_call_may_stand_for_the_answer),

@@ -189,6 +189,114 @@ static void other_formats(void **state)
           "f {\"x\": 1}");
 }
 
+static void formats_of_lists(void **state)
+{
+    (void)state;
+    check(with("command-r"),
+          "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"f\", \"parameters\": "
+          "{\"x\": 1}},\n    {\"tool_call_id\": \"1\", \"tool_name\": \"g\", \"parameters\": {}}\n"
+          "]<|END_ACTION|>",
+          "f {\"x\": 1}|g {}");
+    check(with("command-r"),
+          "<|START_ACTION|>[{\"parameters\":{\"x\":1},\"tool_name\":\"f\"}]<|END_ACTION|>",
+          "f {\"x\":1}");
+    check(with("command-r"), "<|START_RESPONSE|>Hello [you].<|END_RESPONSE|>", "c:Hello [you].");
+    check(with("phi4"), "<|tool_call|>[{\"name\": \"f\", \"arguments\": {\"x\": 1}}]<|/tool_call|>",
+          "f {\"x\": 1}");
+    check(with("phi4"), "<|tool_call|>{\"name\": \"f\", \"arguments\": {}}<|/tool_call|>ok",
+          "f {}|c:ok");
+    check(with("phi4"),
+          "functools[{\"name\": \"f\", \"arguments\": {\"x\": 1}}, {\"name\": \"g\", "
+          "\"arguments\": {}}]",
+          "f {\"x\": 1}|g {}");
+    check(with("functools"), "So: functools[{\"name\": \"f\", \"arguments\": {\"x\": 1}}]",
+          "c:So:|f {\"x\": 1}");
+    check(with("functools"), "use functools.wraps(f), functools",
+          "c:use functools.wraps(f), functools");
+    check(with("nemotron"), "<TOOLCALL>[{\"name\": \"f\", \"arguments\": {\"x\": 1}}]</TOOLCALL>",
+          "f {\"x\": 1}");
+    check(with("apriel"),
+          "<tool_calls>[{\"name\": \"f\", \"arguments\": {\"x\": 1}, \"id\": "
+          "\"call_1\"}]</tool_calls>",
+          "f {\"x\": 1}");
+}
+
+static void formats_of_names(void **state)
+{
+    (void)state;
+    check(with("kimi"),
+          "I look.<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0"
+          "<|tool_call_argument_begin|>{\"x\": 1}<|tool_call_end|><|tool_call_begin|>functions.g:1"
+          "<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>",
+          "c:I look.|f {\"x\": 1}|g {}");
+    check(with("deepseek-v3.1"),
+          "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"x\": 1}<｜tool▁call▁end｜>"
+          "<｜tool▁call▁begin｜>g<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+          "f {\"x\": 1}|g {}");
+    check(with("functionary-v3.1"), "Well. <function=f>{\"x\": 1}</function>",
+          "c:Well.|f {\"x\": 1}");
+    check(with("functionary-v3.1"), "<function=f>x</function>", "c:<function=f>x</function>");
+}
+
+/* The prompt's end has the first opening mark. */
+static void calls_may_be_opened_by_the_prompt(void **state)
+{
+    (void)state;
+    struct answer_parser_options functionary = with("functionary");
+    check(functionary, "f\n{\"x\": 1}", "f {\"x\": 1}");
+    check(functionary, "f\n{\"x\": 1}\n>>>f2\n{}", "f {\"x\": 1}|f2 {}");
+    check(functionary, "all\nHello\nyou", "c:Hello\nyou");
+    check(functionary, "all\nI look.\n>>>f\n{}", "c:I look.|f {}");
+    check(functionary, "f\n{}\n>>>all\nDone.", "f {}|c:Done.");
+    check(functionary, "all\n>>> print(1)\n1\n>>>", "c:>>> print(1)\n1\n>>>");
+    check(functionary, "all\n>>>g\n{}", "c:>>>g\n{}");
+    check(functionary, "Hello you", "c:Hello you");
+    check(functionary, "{\"x\": 1}", "c:{\"x\": 1}");
+    check(functionary, "blue", "c:blue");
+    check(functionary, "", "");
+}
+
+static void formats_of_elements(void **state)
+{
+    (void)state;
+    check(
+        with("seed"),
+        "<seed:tool_call>\n<function=f>\n<parameter=x>a b</parameter>\n<parameter=y>1</parameter>\n"
+        "</function>\n</seed:tool_call>",
+        "f {\"x\":\"a b\",\"y\":1}");
+    check(
+        with("minimax"),
+        "<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"x\">a</parameter>\n</invoke>\n"
+        "<invoke name=\"g\">\n</invoke>\n</minimax:tool_call>",
+        "f {\"x\":\"a\"}|g {}");
+    check(with("glm"),
+          "Yes.\n<tool_call>f\n<arg_key>x</arg_key>\n<arg_value>a\nb</arg_value>\n<arg_key>y</"
+          "arg_key>\n"
+          "<arg_value>[1]</arg_value>\n</tool_call>\n<tool_call>g\n</tool_call>",
+          "c:Yes.|f {\"x\":\"a\\nb\",\"y\":[1]}|g {}");
+    check(with("glm"), "<tool_call>f<arg_key>x</arg_key><arg_value>1</arg_value></tool_call>",
+          "f {\"x\":1}");
+    check(with("glm"), "<tool_call>no call</tool_call>", "c:<tool_call>no call</tool_call>");
+}
+
+/* What cannot become a call is not held back until the answer's end. */
+static void words_behind_a_mark_come_as_they_are_said(void **state)
+{
+    (void)state;
+    struct answer_parser parser;
+    struct answer_parser_options options = with("mistral");
+    options.emit = note;
+    buf_clear(&seen);
+    last_part = -1;
+    answer_parser_init(&parser, &options);
+    answer_parser_push(&parser, "[TOOL_CALLS] nothing, and ", 26);
+    assert_string_equal(buf_text(&seen), "c:[TOOL_CALLS] nothing, and");
+    answer_parser_push(&parser, "[TOOL_CALLS]f[ARGS]{}", 21);
+    answer_parser_end(&parser);
+    assert_string_equal(buf_text(&seen), "c:[TOOL_CALLS] nothing, and|f {}");
+    answer_parser_done(&parser);
+}
+
 static void thinking_and_calls_go_together(void **state)
 {
     (void)state;
@@ -211,10 +319,22 @@ static void formats_are_told_from_the_template(void **state)
         {"{{ messages }} [TOOL_CALLS]", "mistral"},
         {"{% if tools %}<tool_call>", "hermes"},
         {"{% if tools %}write <|tool_call|> and a JSON list of the tools used", "granite"},
-        {"{% if tools %}<tool_call>\\n<function=", "qwen3-coder"},
+        {"{% if tools %}<tool_call>\\n<function=x>\\n<parameter=", "qwen3-coder"},
+        {"{% if tools %}<seed:tool_call>\\n<function=x>\\n<parameter=", "seed"},
+        {"{% if tools %}<function=x>{}</function>", "functionary-v3.1"},
+        {"'>>>all\\n' + message['content']", "functionary"},
+        {"{% if tools %}<|tool_call|> <|/tool_call|> <|tool|> <|/tool|>", "phi4"},
+        {"formatted as functools[{\"name\"", "functools"},
+        {"<|START_ACTION|> \"parameters\":", "command-r"},
+        {"<TOOLCALL>", "nemotron"},
+        {"<tool_calls>", "apriel"},
+        {"<|tool_call_begin|><|tool_call_argument_begin|>", "kimi"},
+        {"<tool_call>{name}<arg_key>", "glm"},
+        {"'<minimax:tool_call>'", "minimax"},
         {"{% if tools %}{\"name\": function name, \"parameters\": dictionary} <|python_tag|>",
          "llama3"},
-        {"{% for tool in tools %}<｜tool▁call▁begin｜>", "deepseek"},
+        {"{% for tool in tools %}<｜tool▁call▁begin｜>\\n```json\\n", "deepseek"},
+        {"{% for tool in tools %}<｜tool▁call▁begin｜>", "deepseek-v3.1"},
     };
     for (size_t i = 1; i < sizeof cases / sizeof cases[0]; i++) {
         const char *text = cases[i].template;
@@ -242,6 +362,11 @@ int main(void)
         cmocka_unit_test(hermes_calls),
         cmocka_unit_test(what_is_no_call_is_content),
         cmocka_unit_test(other_formats),
+        cmocka_unit_test(formats_of_lists),
+        cmocka_unit_test(formats_of_names),
+        cmocka_unit_test(calls_may_be_opened_by_the_prompt),
+        cmocka_unit_test(formats_of_elements),
+        cmocka_unit_test(words_behind_a_mark_come_as_they_are_said),
         cmocka_unit_test(thinking_and_calls_go_together),
         cmocka_unit_test(formats_are_told_from_the_template),
     };

@@ -39,11 +39,36 @@ static void a_mark_may_have_any_characters(void **state)
     assert_int_equal(fit(mark, 1, "a[\xE2\x96\x81\"\\]"), FIT_NOT);
 }
 
+static void marks_may_begin_differently(void **state)
+{
+    (void)state;
+    static const char *const marks[] = {"<|tool_call|>", "functools["};
+    static const char *const free_texts[] = {"", "a function <", "<f", "<|tool_functools", "f<|f"};
+    static const char *const others[] = {"<|tool_call|>", "a functools[", "<functools[",
+                                         "functools<|tool_call|>"};
+    for (size_t i = 0; i < sizeof free_texts / sizeof free_texts[0]; i++)
+        assert_int_equal(fit(marks, 2, free_texts[i]), FIT_WHOLE_AND_MORE);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_int_equal(fit(marks, 2, others[i]), FIT_NOT);
+}
+
+static void a_mark_may_be_one_character_some_times(void **state)
+{
+    (void)state;
+    static const char *const mark[] = {">>>"};
+    static const char *const free_texts[] = {"", ">", ">>", "a > b >> c", ">> >> x >>"};
+    for (size_t i = 0; i < sizeof free_texts / sizeof free_texts[0]; i++)
+        assert_int_equal(fit(mark, 1, free_texts[i]), FIT_WHOLE_AND_MORE);
+    assert_int_equal(fit(mark, 1, "a >> b >>>"), FIT_NOT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_but_the_marks_is_free),
         cmocka_unit_test(a_mark_may_have_any_characters),
+        cmocka_unit_test(marks_may_begin_differently),
+        cmocka_unit_test(a_mark_may_be_one_character_some_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
