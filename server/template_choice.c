@@ -11,6 +11,7 @@
 #include "core/text/chat_template.h"
 #include "core/text/tokenizer.h"
 #include "server/options.h"
+#include "server/tool_format.h"
 
 enum { MAX_FILE_BYTES = 4 * 1024 * 1024 };
 
@@ -38,15 +39,25 @@ static void name_specials(const struct tokenizer *tokenizer, struct chat_templat
         source->eos = tokenizer_name(tokenizer, tokenizer_eos(tokenizer), &source->eos_len);
 }
 
-static bool open_file(struct chat_template **out, const char *path,
+static void name_calls(const struct options *options, struct chat_template_source *source)
+{
+    const struct tool_format *format = strcmp(options->tool_format, "auto") == 0
+                                           ? tool_format_detect(source->jinja, source->jinja_len)
+                                           : tool_format_find(options->tool_format);
+    if (format != NULL)
+        source->calls = tool_format_call_form(format);
+}
+
+static bool open_file(struct chat_template **out, const struct options *options,
                       struct chat_template_source *source, struct err *err)
 {
     struct buf text;
     buf_init(&text);
-    bool is_open = read_file(path, &text, err);
+    bool is_open = read_file(options->chat_template_file, &text, err);
     if (is_open) {
         source->jinja = buf_text(&text);
         source->jinja_len = text.len;
+        name_calls(options, source);
         is_open = chat_template_open_strict(out, source, err);
     }
     buf_done(&text);
@@ -66,11 +77,12 @@ bool template_choice_open(struct chat_template **out, const struct options *opti
     name_specials(engine_tokenizer(engine), &source);
     if (options->chat_template_file[0] != '\0') {
         source.tool_jinja_len = 0;
-        return open_file(out, options->chat_template_file, &source, err);
+        return open_file(out, options, &source, err);
     }
     if (strcmp(options->chat_template, "auto") != 0)
         return chat_template_open_named(out, options->chat_template, err) ||
                err_prefix(err, "--chat-template");
+    name_calls(options, &source);
     if (!chat_template_open(out, &source, err))
         return false;
     if (chat_template_warning(*out) != NULL)

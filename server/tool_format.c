@@ -17,6 +17,8 @@
     .force_open = before "{\"name\": \"", \
     .force_middle = "\", \"arguments\": ", .force_end = "}" after
 
+#define JSON_LIST(before, after) JSON_CALL(before "[", "]" after), .next = "}, {\"name\": \""
+
 static const struct tool_format hermes = {
     .name = "hermes",
     .marker = "<tool_call>",
@@ -34,7 +36,7 @@ static const struct tool_format mistral = {
     .id_mark = "[CALL_ID]",
     .open = "[TOOL_CALLS]",
     .is_list = true,
-    JSON_CALL("[TOOL_CALLS] [", "]"),
+    JSON_LIST("[TOOL_CALLS] ", ""),
     .call_id_prefix = "",
     .call_id_digits = 9, /* its templates insist on nine characters */
     .read_head = tool_head_list,
@@ -98,6 +100,7 @@ static const struct tool_format command_r = {
     .force_open = "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"",
     .force_middle = "\", \"parameters\": ",
     .force_end = "}\n]<|END_ACTION|>",
+    .next = "},\n    {\"tool_call_id\": \"1\", \"tool_name\": \"",
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -110,7 +113,7 @@ static const struct tool_format phi4 = {
     .other_open = "functools", /* what it was taught, whatever its template shows */
     .close = "<|/tool_call|>",
     .is_list = true,
-    JSON_CALL("<|tool_call|>[", "]<|/tool_call|>"),
+    JSON_LIST("<|tool_call|>", "<|/tool_call|>"),
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -120,7 +123,7 @@ static const struct tool_format functools = {
     .marker = "functools[",
     .open = "functools",
     .is_list = true,
-    JSON_CALL("functools[", "]"),
+    JSON_LIST("functools", ""),
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -132,7 +135,7 @@ static const struct tool_format granite = {
     .other_open = "<tool_call>", /* 3.0's */
     .close = "</tool_call>",
     .is_list = true,
-    JSON_CALL("<|tool_call|>[", "]"),
+    JSON_LIST("<|tool_call|>", ""),
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -143,7 +146,7 @@ static const struct tool_format nemotron = {
     .open = "<TOOLCALL>",
     .close = "</TOOLCALL>",
     .is_list = true,
-    JSON_CALL("<TOOLCALL>[", "]</TOOLCALL>"),
+    JSON_LIST("<TOOLCALL>", "</TOOLCALL>"),
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -154,7 +157,7 @@ static const struct tool_format apriel = {
     .open = "<tool_calls>",
     .close = "</tool_calls>",
     .is_list = true,
-    JSON_CALL("<tool_calls>[", "]</tool_calls>"),
+    JSON_LIST("<tool_calls>", "</tool_calls>"),
     USUAL_IDS,
     .read_head = tool_head_list,
 };
@@ -279,6 +282,19 @@ const struct tool_format *tool_format_find(const char *name)
             return formats[i];
     }
     return NULL;
+}
+
+struct chat_call_form tool_format_call_form(const struct tool_format *format)
+{
+    const struct tool_format *told = format->told == NULL ? format : format->told;
+    if (told->force_end == NULL || told->words_mark != NULL)
+        return (struct chat_call_form){0};
+    return (struct chat_call_form){
+        .open = told->force_open,
+        .middle = told->force_middle,
+        .end = told->force_end,
+        .next = told->next,
+    };
 }
 
 const struct tool_format *tool_format_at(size_t i)

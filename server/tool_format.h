@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/text/chat_adapt.h"
 #include "server/tool_head.h"
 
 /* How the arguments are written. Those that are no JSON are understood when a call is complete. */
@@ -40,6 +41,7 @@ struct tool_format {
     /* What must come first when a call is forced: `force_open` name `force_middle`. */
     const char *force_open, *force_middle;
     const char *force_end; /* what follows the arguments; NULL: these are no JSON */
+    const char *next;      /* what stands between two calls of a list, with the first one's end */
     const char *call_id_prefix;
     int call_id_digits; /* random hexadecimal ones that follow */
     tool_head_fn *read_head;
@@ -50,6 +52,8 @@ struct tool_format {
 const struct tool_format *tool_format_detect(const char *template, size_t len);
 /* By name; NULL when there is none. */
 const struct tool_format *tool_format_find(const char *name);
+/* How earlier calls are written for a template that does not; zeroed for the usual. */
+struct chat_call_form tool_format_call_form(const struct tool_format *format);
 /* The i-th, and NULL behind the last. */
 const struct tool_format *tool_format_at(size_t i);
 

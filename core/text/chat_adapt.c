@@ -10,10 +10,17 @@
 static const char TOOLS_BEGIN[] =
     "You may call one or more functions to assist with the user query. The functions are "
     "described within <tools></tools> XML tags:\n<tools>";
-static const char TOOLS_END[] =
-    "\n</tools>\n\nFor each function call return a JSON object with the function's name and "
-    "arguments within <tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, "
-    "\"arguments\": <args-json-object>}\n</tool_call>";
+static const char TOOLS_END[] = "\n</tools>\n\n";
+static const char HERMES_CALLS[] =
+    "For each function call return a JSON object with the function's name and arguments within "
+    "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": "
+    "<args-json-object>}\n</tool_call>";
+static const char OTHER_CALLS[] = "For each function call answer in this form:\n";
+static const struct chat_call_form HERMES = {
+    .open = "<tool_call>\n{\"name\": \"",
+    .middle = "\", \"arguments\": ",
+    .end = "}\n</tool_call>",
+};
 
 static struct jinja_value get(struct jinja_value dict, const char *key)
 {
@@ -69,27 +76,48 @@ static bool put_json(struct jinja_run *run, struct jinja_writer *writer, struct 
 
 /* ---- what a template has no form for ---- */
 
+static const struct chat_call_form *form_of(const struct chat_adaptation *how)
+{
+    return how->calls.open != NULL ? &how->calls : &HERMES;
+}
+
+/* The marks are the program's own words, and so may be control tokens. */
+static void put_mark(struct jinja_writer *writer, const char *text)
+{
+    jinja_write(writer, text, strlen(text), JINJA_CONTROL);
+}
+
+static bool put_call(struct jinja_run *run, struct jinja_writer *writer,
+                     const struct chat_call_form *form, struct jinja_value function)
+{
+    struct jinja_value name = get(function, "name"), arguments = get(function, "arguments");
+    if (name.type == JINJA_STRING)
+        jinja_write_string(writer, name.string);
+    put_mark(writer, form->middle);
+    if (arguments.type != JINJA_STRING)
+        return put_json(run, writer, arguments);
+    jinja_write_string(writer, arguments.string);
+    return true;
+}
+
 /* Text, with what the message says before it. */
-static bool write_calls(struct jinja_run *run, struct jinja_value message)
+static bool write_calls(struct jinja_run *run, const struct chat_call_form *form,
+                        struct jinja_value message)
 {
     struct jinja_value calls = get(message, "tool_calls"), taken, key;
     struct jinja_writer writer;
     jinja_writer_init(&writer, run, 256);
     put_content(&writer, message);
     for (size_t i = 0; i < calls.list->n; i++) {
-        struct jinja_value function = get(calls.list->items[i], "function");
-        struct jinja_value arguments = get(function, "arguments");
-        put(&writer, writer.bytes == NULL || writer.bytes->used == 0 ? "" : "\n");
-        put(&writer, "<tool_call>\n{\"name\": ");
-        if (!put_json(run, &writer, get(function, "name")))
+        bool goes_on = i > 0 && form->next != NULL;
+        bool is_first = writer.bytes == NULL || writer.bytes->used == 0;
+        put_mark(&writer, i > 0 && !goes_on ? form->end : "");
+        put(&writer, is_first || goes_on ? "" : "\n");
+        put_mark(&writer, goes_on ? form->next : form->open);
+        if (!put_call(run, &writer, form, get(calls.list->items[i], "function")))
             return false;
-        put(&writer, ", \"arguments\": ");
-        if (arguments.type == JINJA_STRING)
-            jinja_write_string(&writer, arguments.string);
-        else if (!put_json(run, &writer, arguments))
-            return false;
-        put(&writer, "}\n</tool_call>");
     }
+    put_mark(&writer, form->end);
     return set_content(run, message, &writer) &&
            jinja_string_borrow(run, "tool_calls", 10, JINJA_CONTROL, &key) &&
            jinja_dict_take(run, message.dict, key, &taken);
@@ -105,17 +133,51 @@ static bool write_result(struct jinja_run *run, struct jinja_value message)
     return set_content(run, message, &writer) && set_role(run, message, "user");
 }
 
-static bool write_tools(struct jinja_run *run, struct jinja_value tools, struct jinja_value list,
-                        struct jinja_value *out)
+/* *out is the list with a system message first, which may be a new one. */
+static bool begin_with_system(struct jinja_run *run, struct jinja_value list,
+                              struct jinja_value *out)
 {
-    struct jinja_value first = list.list->n > 0 ? list.list->items[0] : jinja_none();
-    bool has_system = list.list->n > 0 && has_role(first, "system");
-    struct jinja_writer writer;
-    struct jinja_value message;
-    jinja_writer_init(&writer, run, 1024);
+    bool has_system = list.list->n > 0 && has_role(list.list->items[0], "system");
+    struct jinja_writer empty;
+    struct jinja_value system;
+    jinja_writer_init(&empty, run, 16);
+    *out = list;
     if (has_system)
-        put_content(&writer, first);
-    put(&writer, has_system ? "\n\n" : "");
+        return true;
+    if (!new_message(run, "system", &empty, &system) ||
+        !jinja_list_new(run, JINJA_LIST, list.list->n + 1, out) ||
+        !jinja_list_push(run, out->list, system))
+        return false;
+    for (size_t i = 0; i < list.list->n; i++) {
+        if (!jinja_list_push(run, out->list, list.list->items[i]))
+            return false;
+    }
+    return true;
+}
+
+static void put_example(struct jinja_writer *writer, const struct chat_call_form *form)
+{
+    if (form == &HERMES) {
+        put(writer, HERMES_CALLS);
+        return;
+    }
+    put(writer, OTHER_CALLS);
+    put(writer, form->open);
+    put(writer, "<function-name>");
+    put(writer, form->middle);
+    put(writer, "<args-json-object>");
+    put(writer, form->end);
+}
+
+static bool write_tools(struct jinja_run *run, const struct chat_call_form *form,
+                        struct jinja_value tools, struct jinja_value system)
+{
+    struct jinja_value said = get(system, "content");
+    bool has_words = said.type == JINJA_STRING && said.string->len > 0;
+    struct jinja_writer writer;
+    jinja_writer_init(&writer, run, 1024);
+    put_content(&writer, system);
+    put(&writer, has_words ? "\n\n" : "");
     put(&writer, TOOLS_BEGIN);
     for (size_t i = 0; i < tools.list->n; i++) {
         put(&writer, "\n");
@@ -123,15 +185,23 @@ static bool write_tools(struct jinja_run *run, struct jinja_value tools, struct 
             return false;
     }
     put(&writer, TOOLS_END);
-    if (!new_message(run, "system", &writer, &message) ||
-        !jinja_list_new(run, JINJA_LIST, list.list->n + 1, out) ||
-        !jinja_list_push(run, out->list, message))
-        return false;
-    for (size_t i = has_system; i < list.list->n; i++) {
-        if (!jinja_list_push(run, out->list, list.list->items[i]))
+    put_example(&writer, form);
+    return set_content(run, system, &writer);
+}
+
+/* Functions alone: the template knows nothing else. */
+static bool carry_tools(struct jinja_run *run, struct jinja_value tools, struct jinja_value system)
+{
+    struct jinja_writer writer;
+    struct jinja_value text;
+    jinja_writer_init(&writer, run, 1024);
+    for (size_t i = 0; i < tools.list->n; i++) {
+        put(&writer, i == 0 ? "[" : ", ");
+        if (!put_json(run, &writer, get(tools.list->items[i], "function")))
             return false;
     }
-    return true;
+    put(&writer, "]");
+    return jinja_writer_end(&writer, &text) && jinja_dict_set_text(run, system.dict, "tools", text);
 }
 
 static bool write_all(struct jinja_run *run, const struct chat_adaptation *how,
@@ -143,12 +213,20 @@ static bool write_all(struct jinja_run *run, const struct chat_adaptation *how,
         bool has_calls = how->writes_calls && calls.type == JINJA_LIST && calls.list->n > 0;
         bool is_result = how->writes_results && has_role(message, "tool");
         *out_changes |= has_calls || is_result;
-        if ((has_calls && !write_calls(run, message)) || (is_result && !write_result(run, message)))
+        if ((has_calls && !write_calls(run, form_of(how), message)) ||
+            (is_result && !write_result(run, message)))
             return false;
     }
-    bool has_tools = how->writes_tools && tools.type == JINJA_LIST && tools.list->n > 0;
-    *out_changes |= has_tools;
-    return !has_tools || write_tools(run, tools, *messages, messages);
+    bool has_tools =
+        tools.type == JINJA_LIST && tools.list->n > 0 && (how->writes_tools || how->carries_tools);
+    if (!has_tools)
+        return true;
+    *out_changes = true;
+    if (!begin_with_system(run, *messages, messages))
+        return false;
+    struct jinja_value system = messages->list->items[0];
+    return how->writes_tools ? write_tools(run, form_of(how), tools, system)
+                             : carry_tools(run, tools, system);
 }
 
 /* ---- fewer messages ---- */

@@ -86,7 +86,14 @@ static void probe_system(struct probe *probe)
 static void probe_tools(struct probe *probe)
 {
     const struct chat_message user = message(CHAT_USER, SAID, NULL);
-    probe->chat->needs.writes_tools = !renders(probe, &user, 1, true, NULL) || !shows(probe, TOOL);
+    struct chat_adaptation *needs = &probe->chat->needs;
+    for (int i = 0; i < 2; i++) {
+        needs->carries_tools = i == 1;
+        if (renders(probe, &user, 1, true, NULL) && shows(probe, TOOL))
+            return;
+    }
+    needs->carries_tools = false;
+    needs->writes_tools = true;
 }
 
 static bool renders_calls(struct probe *probe)

@@ -60,6 +60,8 @@ static bool open_jinja(struct chat_template *template, const struct chat_templat
     if (source->tool_jinja_len > 0)
         chat_jinja_open(&template->for_tools, source->tool_jinja, source->tool_jinja_len, true,
                         &template->specials, NULL);
+    template->main.needs.calls = source->calls;
+    template->for_tools.needs.calls = source->calls;
     return true;
 }
 

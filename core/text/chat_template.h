@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/text/chat_adapt.h"
 #include "core/text/chat_message.h"
 
 struct chat_template;
@@ -34,6 +35,7 @@ struct chat_template_source {
     size_t tool_jinja_len;
     const char *bos, *eos; /* names of the special tokens */
     size_t bos_len, eos_len;
+    struct chat_call_form calls; /* how the model calls tools; zeroed: not known */
 };
 
 /* The template of a model file. When it is missing or cannot be used, the built-in style that its

@@ -3,6 +3,7 @@
 result goes on in the same session."""
 import json
 import subprocess
+import tempfile
 import unittest
 
 import client
@@ -60,6 +61,20 @@ class Formats(unittest.TestCase):
                     self.assertIsNone(said["message"]["content"])
                     self.assertIn(call["function"]["name"], ["weather", "forecast"])
                     self.assertEqual(sorted(json.loads(call["function"]["arguments"])), ["today", "unit"])
+
+    def test_earlier_calls_are_written_in_the_models_form(self):
+        template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" \
+                   "{# tools: <|tool_call|> and a JSON list #}"
+        call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+        messages = [{"role": "user", "content": "Warm?"}, {"role": "assistant", "tool_calls": [call]},
+                    {"role": "tool", "tool_call_id": "call_1", "content": "21"}]
+        with tempfile.NamedTemporaryFile("w", suffix=".jinja") as file:
+            file.write(template)
+            file.flush()
+            with client.Daemon("--chat-template-file", file.name) as daemon:
+                prompt = daemon.post("/apply-template", {"messages": messages}).json["prompt"]
+        self.assertEqual(prompt, '<user>Warm?<assistant><|tool_call|>[{"name": "weather", "arguments": {}}]'
+                                 '<tool>21')
 
     def test_an_unknown_format_is_refused_at_the_start(self):
         status, _, errors = client.run_once("--model", client.TINY_MODEL, "--tool-format", "smoke")

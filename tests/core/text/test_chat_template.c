@@ -32,19 +32,25 @@ static struct chat_message called(void)
         .role = CHAT_ASSISTANT, .content = "", .extra = CALL, .extra_len = strlen(CALL)};
 }
 
-static struct chat_template *open_text(const char *jinja)
+static struct chat_template *open_with_calls(const char *jinja, struct chat_call_form calls)
 {
     const struct chat_template_source source = {.jinja = jinja,
                                                 .jinja_len = strlen(jinja),
                                                 .bos = "<s>",
                                                 .bos_len = 3,
                                                 .eos = "</s>",
-                                                .eos_len = 4};
+                                                .eos_len = 4,
+                                                .calls = calls};
     struct chat_template *template = NULL;
     struct err err = {0};
     if (!chat_template_open(&template, &source, &err))
         fail_msg("%s", err.text);
     return template;
+}
+
+static struct chat_template *open_text(const char *jinja)
+{
+    return open_with_calls(jinja, (struct chat_call_form){0});
 }
 
 static struct chat_template *open_file(const char *name)
@@ -270,6 +276,65 @@ static void a_call_says_nothing_more(void **state)
                          "in m.tool_calls %}[{{ c.function.name }}{{ c.function.arguments | tojson "
                          "}}]{% endfor %}{% else %}{{ m.content }}{% endif %}{% endfor %}");
     check(template, talk, 3, NULL, "<user>q<assistant>[f{\"a\": 1}]<user>r");
+    chat_template_close(&template);
+}
+
+/* What a template has no form for is written in the model's own, whose marks are control tokens. */
+static void calls_are_written_as_the_model_writes_them(void **state)
+{
+    (void)state;
+    static const char JINJA[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+    static const char TWO[] =
+        "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}},"
+        "{\"function\":{\"name\":\"g\",\"arguments\":{}}}]}";
+    struct chat_message talk[] = {said(CHAT_USER, "q"), said(CHAT_ASSISTANT, "Well."),
+                                  said(CHAT_USER, "r")};
+    talk[1].extra = TWO;
+    talk[1].extra_len = strlen(TWO);
+    const struct chat_call_form list = {"<|call|>[{\"name\": \"", "\", \"arguments\": ", "}]",
+                                        "}, {\"name\": \""};
+    const struct chat_call_form single = {"<call=", ">", "</call>", NULL};
+    struct chat_template *template = open_with_calls(JINJA, list);
+    check(template, talk, 3, NULL,
+          "<user>q<assistant>Well.\n<|call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}, "
+          "{\"name\": \"g\", \"arguments\": {}}]<user>r");
+    chat_template_close(&template);
+    template = open_with_calls(JINJA, single);
+    check(template, talk, 3, NULL,
+          "<user>q<assistant>Well.\n<call=f>{\"a\": 1}</call>\n<call=g>{}</call><user>r");
+    struct prompt out;
+    const struct chat_render_options options = {.tools = TOOLS, .tools_len = strlen(TOOLS)};
+    prompt_init(&out);
+    assert_true(chat_template_render(template, talk, 2, &options, &out, NULL));
+    const char *mark = strstr(buf_text(&out.text), "<call=f");
+    assert_non_null(strstr(buf_text(&out.text), "<call=<function-name>><args-json-object></call>"));
+    assert_non_null(mark);
+    for (size_t i = 0; i < out.n_spans; i++) {
+        if (out.spans[i].end > (size_t)(mark - buf_text(&out.text))) {
+            assert_true(out.spans[i].is_control);
+            break;
+        }
+    }
+    prompt_done(&out);
+    chat_template_close(&template);
+}
+
+/* Phi-4-mini's looks for them there. */
+static void tools_may_be_a_part_of_the_system_message(void **state)
+{
+    (void)state;
+    struct chat_template *template =
+        open_text("{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'system' "
+                  "and 'tools' in m and m['tools'] is not none %}{{ '<|tool|>' + m['tools'] + "
+                  "'<|/tool|>' }}{% endif %}<|end|>{% endfor %}");
+    const struct chat_message talk[] = {said(CHAT_SYSTEM, "S"), said(CHAT_USER, "q")};
+    check(template, talk, 2, NULL, "<|system|>S<|end|><|user|>q<|end|>");
+    check(template, talk, 2, TOOLS,
+          "<|system|>S<|tool|>[{\"name\": \"f\", \"description\": \"d\", \"parameters\": "
+          "{\"type\": \"object\", \"properties\": {}}}]<|/tool|><|end|><|user|>q<|end|>");
+    check(template, talk + 1, 1, TOOLS,
+          "<|system|><|tool|>[{\"name\": \"f\", \"description\": \"d\", \"parameters\": "
+          "{\"type\": \"object\", \"properties\": {}}}]<|/tool|><|end|><|user|>q<|end|>");
     chat_template_close(&template);
 }
 
@@ -514,6 +579,8 @@ int main(void)
         cmocka_unit_test(calls_come_in_the_form_that_a_template_wants),
         cmocka_unit_test(arguments_come_in_either_form),
         cmocka_unit_test(a_call_says_nothing_more),
+        cmocka_unit_test(calls_are_written_as_the_model_writes_them),
+        cmocka_unit_test(tools_may_be_a_part_of_the_system_message),
         cmocka_unit_test(a_template_that_needs_tools_gets_a_list_of_none),
         cmocka_unit_test(tools_without_a_form_are_written_as_text),
         cmocka_unit_test(a_template_for_tools_is_used_with_tools),
