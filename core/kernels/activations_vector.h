@@ -92,4 +92,43 @@ static inline void quantize(struct activations *in, int begin, int end)
     }
 }
 
+/* Where the block begins that a token is in. */
+SIMD int begin_of_block(int n_tokens, int token, int *out_width)
+{
+    int begin = token / SIMD_TILE_TOKENS * SIMD_TILE_TOKENS;
+    while (token >= begin + block_width(n_tokens - begin))
+        begin += block_width(n_tokens - begin);
+    *out_width = block_width(n_tokens - begin);
+    return begin;
+}
+
+/* One token of a block, from another batch. */
+SIMD void gather_token(const struct activations *to, int begin, int width, int token,
+                       const struct activations *from, int source)
+{
+    int from_width, from_begin = begin_of_block(from->n_tokens, source, &from_width);
+    const struct block block = block_at(from, from_begin);
+    const size_t n_groups = (size_t)group_count(to->n_in), at = (size_t)begin * n_groups;
+    const size_t t = (size_t)(token - begin), w = (size_t)width;
+    const size_t s = (size_t)(source - from_begin), v = (size_t)from_width;
+    for (size_t g = 0; g < n_groups; g++) {
+        memcpy(to->q + (at + g * w + t) * GROUP, block.q + (g * v + s) * GROUP, GROUP);
+        to->scale[at + g * w + t] = block.scale[g * v + s];
+        for (size_t i = 0; i < 2; i++)
+            to->sum[2 * at + (2 * g + i) * w + t] = block.sum[(2 * g + i) * v + s];
+        for (size_t i = 0; i < 3; i++)
+            to->start[3 * at + (3 * g + i) * w + t] = block.start[(3 * g + i) * v + s];
+    }
+}
+
+static inline void gather(const struct activations *to, const struct activations *from,
+                          const int *tokens)
+{
+    for (int begin = 0, width; begin < to->n_tokens; begin += width) {
+        width = block_width(to->n_tokens - begin);
+        for (int token = begin; token < begin + width; token++)
+            gather_token(to, begin, width, token, from, tokens[token]);
+    }
+}
+
 #endif

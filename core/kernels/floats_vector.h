@@ -109,7 +109,7 @@ SIMD int least(int a, int b)
 SIMD void float_rows(enum tensor_type type, const struct matmul_job *job)
 {
     int n_in = job->w->n_in, n_tokens = job->in->n_tokens;
-    int length = n_tokens <= 16 ? n_in : STRIP;
+    int length = n_tokens <= MATMUL_WHOLE_ROWS ? n_in : STRIP;
     for (int begin = 0; begin < n_in; begin += length) {
         for (int token = 0; token < n_tokens; token += STRIP_TOKENS) {
             struct strip strip = {job, begin, least(begin + length, n_in), token,

@@ -51,6 +51,14 @@ void activations_quantize(struct activations *in, int begin, int end)
         isa->quantize(in, begin, end);
 }
 
+void activations_gather(const struct activations *to, const struct activations *from,
+                        const int *tokens)
+{
+    const struct matmul_isa *isa = isa_now();
+    if (isa != NULL)
+        isa->gather(to, from, tokens);
+}
+
 bool matmul_wants_stripes(enum tensor_type type)
 {
     return isa_now() != NULL && stripe_format(type) != NULL;
@@ -163,6 +171,11 @@ void matmul_rows(const struct matrix *w, const float *bias, const struct activat
         isa->floats(&job);
     else
         isa->quantized(&job);
+}
+
+int matmul_steady_tokens(void)
+{
+    return blas_min_tokens() <= MATMUL_WHOLE_ROWS ? blas_min_tokens() - 1 : MATMUL_WHOLE_ROWS;
 }
 
 void matrix_get_row(const struct matrix *w, int row, float *y)

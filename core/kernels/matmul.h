@@ -43,6 +43,10 @@ struct activations {
  * each other. */
 void activations_quantize(struct activations *in, int begin, int end);
 
+/* The same, copied: token t gets what tokens[t] of `from` has, which is as wide. */
+void activations_gather(const struct activations *to, const struct activations *from,
+                        const int *tokens);
+
 /* True when products with this type read `q` (and so need activations_quantize first). */
 int matmul_wants_quantized(enum tensor_type type);
 
@@ -57,6 +61,10 @@ size_t matmul_scratch_bytes(int max_n_in, int max_tokens);
  * row_begin <= r < row_end and all tokens t. `scratch` is 64-byte aligned, this thread's own. */
 void matmul_rows(const struct matrix *w, const float *bias, const struct activations *in, float *y,
                  size_t y_stride, int row_begin, int row_end, void *scratch);
+
+/* In batches of up to so many tokens, a token meets weights that are not woven with the very sums
+ * that it would have alone. */
+int matmul_steady_tokens(void);
 
 /* Row `row` as floats: an embedding look-up. y [n_in]. */
 void matrix_get_row(const struct matrix *w, int row, float *y);

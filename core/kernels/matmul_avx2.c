@@ -3,4 +3,4 @@
 #include "core/kernels/floats_vector.h"
 #include "core/kernels/matmul_vector.h"
 
-const struct matmul_isa matmul_avx2 = {quantize, quantized, floats, widen, scratch_bytes};
+const struct matmul_isa matmul_avx2 = {quantize, gather, quantized, floats, widen, scratch_bytes};

@@ -7,6 +7,9 @@
 
 #include "core/kernels/matmul.h"
 
+/* Up to so many tokens a float product sums whole rows, more in strips. */
+enum { MATMUL_WHOLE_ROWS = 16 };
+
 /* What matmul_rows is asked for; see there. */
 struct matmul_job {
     const struct matrix *w;
@@ -21,6 +24,7 @@ struct matmul_job {
 
 struct matmul_isa {
     void (*quantize)(struct activations *in, int begin, int end);
+    void (*gather)(const struct activations *to, const struct activations *from, const int *tokens);
     /* Quantized weights, quantized inputs. */
     void (*quantized)(const struct matmul_job *job);
     /* F32, F16 and BF16 weights, float inputs. */

@@ -80,14 +80,14 @@ static bool fail_missing(const struct binder *binder, const char *name, struct e
 }
 
 static bool fail_shape(const struct binder *binder, const char *name,
-                       const struct gguf_tensor *tensor, int64_t n_out, int64_t n_in,
+                       const struct gguf_tensor *tensor, struct matrix wanted, int n,
                        struct err *err)
 {
     int64_t n_more = tensor->dims[2] * tensor->dims[3];
-    return err_set(
-        err, ERR_FORMAT, "tensor '%s' is %lld x %lld x %lld, but the metadata asks for %lld x %lld",
-        full_name(binder, name).text, (long long)tensor->dims[0], (long long)tensor->dims[1],
-        (long long)n_more, (long long)n_in, (long long)n_out);
+    return err_set(err, ERR_FORMAT,
+                   "tensor '%s' is %lld x %lld x %lld, but the metadata asks for %d x %d x %d",
+                   full_name(binder, name).text, (long long)tensor->dims[0],
+                   (long long)tensor->dims[1], (long long)n_more, wanted.n_in, wanted.n_out, n);
 }
 
 static void mark_bound(struct binder *binder, const struct gguf_tensor *tensor)
@@ -95,19 +95,27 @@ static void mark_bound(struct binder *binder, const struct gguf_tensor *tensor)
     binder->is_bound[tensor - gguf_tensor_at(binder->file, 0)] = true;
 }
 
-bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, struct matrix *out,
-                 struct err *err)
+/* n matrices of one shape that lie behind each other; *out is the first. */
+static bool bind_matrices(struct binder *binder, const char *name, struct matrix shape, int n,
+                          struct matrix *out, struct err *err)
 {
     const struct gguf_tensor *tensor = find(binder, name);
     if (tensor == NULL)
         return fail_missing(binder, name, err);
-    if (tensor->dims[0] != n_in || tensor->dims[1] != n_out || tensor->dims[2] != 1 ||
+    if (tensor->dims[0] != shape.n_in || tensor->dims[1] != shape.n_out || tensor->dims[2] != n ||
         tensor->dims[3] != 1)
-        return fail_shape(binder, name, tensor, n_out, n_in, err);
+        return fail_shape(binder, name, tensor, shape, n, err);
     mark_bound(binder, tensor);
-    *out = (struct matrix){
-        .type = (enum tensor_type)tensor->type, .n_out = n_out, .n_in = n_in, .data = tensor->data};
+    *out = shape;
+    out->type = (enum tensor_type)tensor->type;
+    out->data = tensor->data;
     return true;
+}
+
+bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, struct matrix *out,
+                 struct err *err)
+{
+    return bind_matrices(binder, name, (struct matrix){.n_out = n_out, .n_in = n_in}, 1, out, err);
 }
 
 bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
@@ -119,7 +127,7 @@ bool bind_optional_vector(struct binder *binder, const char *name, int n, const 
         return true;
     }
     if (tensor->dims[0] != n || !is_vector(tensor))
-        return fail_shape(binder, name, tensor, 1, n, err);
+        return fail_shape(binder, name, tensor, (struct matrix){.n_in = n, .n_out = 1}, 1, err);
     mark_bound(binder, tensor);
     if (tensor->type == TENSOR_F32) {
         *out = tensor->data;
@@ -142,12 +150,12 @@ bool bind_vector(struct binder *binder, const char *name, int n, const float **o
     return bind_optional_vector(binder, name, n, out, err);
 }
 
-static struct matrix slice_rows(const struct matrix *whole, int first_row, int n_rows)
+static struct matrix slice_rows(const struct matrix *whole, size_t first_row, int n_rows)
 {
     const struct tensor_format *format = tensor_format(whole->type);
     size_t row_bytes = (size_t)whole->n_in / format->block_len * format->block_bytes;
     struct matrix slice = *whole;
-    slice.data = (const char *)whole->data + (size_t)first_row * row_bytes;
+    slice.data = (const char *)whole->data + first_row * row_bytes;
     slice.n_out = n_rows;
     return slice;
 }
@@ -164,8 +172,8 @@ static bool bind_fused_qkv(struct binder *binder, struct layer *layer, struct er
         !bind_optional_vector(binder, "attn_qkv.bias", n_q + n_k + n_v, &bias, err))
         return false;
     layer->q = slice_rows(&whole, 0, n_q);
-    layer->k = slice_rows(&whole, n_q, n_k);
-    layer->v = slice_rows(&whole, n_q + n_k, n_v);
+    layer->k = slice_rows(&whole, (size_t)n_q, n_k);
+    layer->v = slice_rows(&whole, (size_t)(n_q + n_k), n_v);
     if (bias != NULL) {
         layer->q_b = bias;
         layer->k_b = bias + n_q;
@@ -213,13 +221,67 @@ static bool bind_fused_gate(struct binder *binder, struct layer *layer, struct e
     if (!bind_matrix(binder, "ffn_up.weight", 2 * shape->n_ff, shape->n_embd, &whole, err))
         return false;
     layer->gate = slice_rows(&whole, 0, shape->n_ff);
-    layer->up = slice_rows(&whole, shape->n_ff, shape->n_ff);
+    layer->up = slice_rows(&whole, (size_t)shape->n_ff, shape->n_ff);
     return bind_down(binder, layer, err);
+}
+
+/* Of each expert a slice of three tensors. */
+static bool bind_joint_experts(struct binder *binder, struct layer *layer, struct expert one,
+                               struct err *err)
+{
+    int n = binder->shape->n_experts;
+    struct expert all;
+    if (!bind_matrices(binder, "ffn_gate_exps.weight", one.gate, n, &all.gate, err) ||
+        !bind_matrices(binder, "ffn_up_exps.weight", one.up, n, &all.up, err) ||
+        !bind_matrices(binder, "ffn_down_exps.weight", one.down, n, &all.down, err))
+        return false;
+    for (int i = 0; i < n; i++)
+        layer->experts[i] = (struct expert){
+            .gate = slice_rows(&all.gate, (size_t)i * (size_t)one.gate.n_out, one.gate.n_out),
+            .up = slice_rows(&all.up, (size_t)i * (size_t)one.up.n_out, one.up.n_out),
+            .down = slice_rows(&all.down, (size_t)i * (size_t)one.down.n_out, one.down.n_out),
+        };
+    return true;
+}
+
+/* Of each expert three tensors, as files of Mixtral had them before April 2024. */
+static bool bind_single_experts(struct binder *binder, struct layer *layer, struct expert one,
+                                struct err *err)
+{
+    for (int i = 0; i < binder->shape->n_experts; i++) {
+        char gate[MAX_NAME / 2], up[MAX_NAME / 2], down[MAX_NAME / 2];
+        struct expert *expert = &layer->experts[i];
+        snprintf(gate, sizeof gate, "ffn_gate.%d.weight", i);
+        snprintf(up, sizeof up, "ffn_up.%d.weight", i);
+        snprintf(down, sizeof down, "ffn_down.%d.weight", i);
+        if (!bind_matrices(binder, gate, one.gate, 1, &expert->gate, err) ||
+            !bind_matrices(binder, up, one.up, 1, &expert->up, err) ||
+            !bind_matrices(binder, down, one.down, 1, &expert->down, err))
+            return false;
+    }
+    return true;
+}
+
+static bool bind_experts(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    const struct expert one = {
+        .gate = {.n_out = shape->n_ff_expert, .n_in = shape->n_embd},
+        .up = {.n_out = shape->n_ff_expert, .n_in = shape->n_embd},
+        .down = {.n_out = shape->n_embd, .n_in = shape->n_ff_expert},
+    };
+    if (!bind_matrix(binder, "ffn_gate_inp.weight", shape->n_experts, shape->n_embd, &layer->router,
+                     err))
+        return false;
+    return binder_has(binder, "ffn_gate.0.weight") ? bind_single_experts(binder, layer, one, err)
+                                                   : bind_joint_experts(binder, layer, one, err);
 }
 
 bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
+    if (shape->n_experts > 0)
+        return bind_experts(binder, layer, err);
     if (!binder_has(binder, "ffn_gate.weight"))
         return bind_fused_gate(binder, layer, err);
     return bind_matrix(binder, "ffn_gate.weight", shape->n_ff, shape->n_embd, &layer->gate, err) &&

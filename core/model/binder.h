@@ -40,7 +40,7 @@ bool bind_optional_vector(struct binder *binder, const char *name, int n, const 
 
 /* q, k, v (apart or fused), their norms, out; biases where the file has them. */
 bool bind_attention(struct binder *binder, struct layer *layer, struct err *err);
-/* gate, up, down; "ffn_up" may hold gate and up in one. */
+/* gate, up, down; "ffn_up" may hold gate and up in one. The layer's experts, where it has some. */
 bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err);
 /* up, down. */
 bool bind_plain_ffn(struct binder *binder, struct layer *layer, struct err *err);

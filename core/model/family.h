@@ -24,11 +24,16 @@ enum family_ffn {
     FAMILY_GELU,       /* down(gelu(up x)) */
 };
 
+/* Whether layers may have experts, and how what a token's experts say is weighed: by a softmax over
+ * all of them, or over those that it has chosen. */
+enum family_experts { FAMILY_NO_EXPERTS, FAMILY_EXPERTS_OF_ALL, FAMILY_EXPERTS_OF_CHOSEN };
+
 struct family {
     const char *architecture; /* general.architecture in the file */
     enum family_norm norm;
     enum family_positions positions;
     enum family_ffn ffn;
+    enum family_experts experts;
     bool scales_embedding; /* by sqrt(n_embd) */
     /* Each local_period-th layer sees all that the cache holds, the others a sliding window; 0: all
      * layers see all, and a sliding window in the file limits the context. */
@@ -57,6 +62,7 @@ extern const struct family family_mpt;
 extern const struct family family_phi3;
 extern const struct family family_qwen2;
 extern const struct family family_qwen3;
+extern const struct family family_qwen3moe;
 extern const struct family family_smollm3;
 
 #endif

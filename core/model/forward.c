@@ -68,7 +68,8 @@ static int max_int(int a, int b)
 static void lay_out_scratch(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
-    int widest = max_int(shape->n_embd, max_int(shape->n_ff, shape->n_heads * shape->head_dim_v));
+    int widest = max_int(shape->n_embd, shape->n_heads * shape->head_dim_v);
+    widest = max_int(widest, max_int(shape->n_ff, shape->n_ff_expert));
     /* Of a tile, see choose_tile; one token may have more. */
     size_t n_queries = (size_t)max_int(shape->n_heads / shape->n_kv_heads, ATTENTION_PASS_QUERIES);
     struct arena one = {0};
@@ -78,6 +79,27 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
                2 * (size_t)shape->head_dim_k + (size_t)shape->head_dim_v, 1);
     forward->scratch_bytes = one.n_used;
     forward->scratch = arena_take(arena, (size_t)thread_pool_size(forward->pool), one.n_used, 1);
+}
+
+static void lay_out_experts(struct forward *forward, struct arena *arena)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    struct experts_work *work = &forward->experts;
+    int n = forward->max_tokens, n_slots;
+    if (__builtin_mul_overflow(n, shape->n_experts_used, &n_slots))
+        arena->overflowed = true;
+    if (shape->n_experts == 0 || arena->overflowed)
+        return;
+    work->batch.choices = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.choices[0]);
+    work->batch.tokens = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.tokens[0]);
+    work->batch.weights = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.weights[0]);
+    work->batch.groups =
+        arena_take(arena, (size_t)shape->n_experts, 1, sizeof work->batch.groups[0]);
+    work->logits = take_floats(arena, n, shape->n_experts);
+    work->input = take_activations(arena, n_slots, shape->n_embd);
+    work->hidden = take_activations(arena, n_slots, shape->n_ff_expert);
+    work->up = take_floats(arena, n_slots, shape->n_ff_expert);
+    work->said = take_floats(arena, n, shape->n_embd);
 }
 
 static void lay_out(struct forward *forward, struct arena *arena)
@@ -110,6 +132,7 @@ static void lay_out(struct forward *forward, struct arena *arena)
                                          sizeof forward->stretch_states[0]);
     forward->hidden = take_activations(arena, n, shape->n_ff);
     forward->up = take_floats(arena, n, shape->n_ff);
+    lay_out_experts(forward, arena);
     forward->projected = take_floats(arena, n, shape->n_embd);
     forward->last = take_activations(arena, forward->max_logits, shape->n_embd);
     forward->logits = take_floats(arena, forward->max_logits, shape->n_vocab);
@@ -187,11 +210,19 @@ static bool layer_wants_quantized(const struct layer *layer)
     return false;
 }
 
+static bool expert_wants_quantized(const struct expert *expert)
+{
+    return matmul_wants_quantized(expert->gate.type) || matmul_wants_quantized(expert->up.type) ||
+           matmul_wants_quantized(expert->down.type);
+}
+
 static bool model_wants_quantized(const struct model *model)
 {
     bool wants = matmul_wants_quantized(model->output.type);
     for (int i = 0; i < model->shape.n_layers && !wants; i++)
         wants = layer_wants_quantized(&model->layers[i]);
+    for (int i = 0; i < model->shape.n_layers * model->shape.n_experts && !wants; i++)
+        wants = expert_wants_quantized(&model->experts[i]);
     return wants;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/base/thread_pool.h"
 #include "core/kernels/matmul.h"
+#include "core/model/experts.h"
 #include "core/model/forward.h"
 #include "core/model/forward_steps.h"
 #include "core/model/kv_cache.h"
@@ -64,9 +65,18 @@ struct forward {
     struct attention_state *stretch_states;      /* [n_heads]     forward_attention.c */
     struct activations hidden;                   /* n_ff wide */
     float *up;                                   /* [max_tokens, n_ff]; gated families only */
-    float *projected;                            /* [max_tokens, n_embd] before it is added to x */
-    struct activations last;                     /* n_embd wide: rows that want logits */
-    float *logits;                               /* [max_logits, n_vocab] */
+    struct experts_work {
+        struct experts_batch batch;
+        float *logits;             /* [max_tokens, n_experts] */
+        struct activations input;  /* of all slots, n_embd wide; x for float weights alone */
+        struct activations hidden; /* the same, n_ff_expert wide */
+        float *up;                 /* [n_slots, n_ff_expert] */
+        float *said;               /* [max_tokens, n_embd]: what one expert says; each thread has
+                                      columns of its own */
+    } experts;
+    float *projected;        /* [max_tokens, n_embd] before it is added to x */
+    struct activations last; /* n_embd wide: rows that want logits */
+    float *logits;           /* [max_logits, n_vocab] */
 
     char *scratch; /* [n_threads] of scratch_bytes */
     size_t scratch_bytes;
@@ -96,6 +106,13 @@ struct products {
     int tile_rows;
 };
 void forward_multiply(struct products *products);
+
+/* Rows of a tile, when n_rows are split over the threads. */
+int forward_tile_rows(const struct forward *forward, int64_t n_rows);
+/* x += y, as much of it as the model adds. */
+void forward_add_to_stream(const struct forward *forward, float *x, float *y, int n);
+/* gate = act(gate) * up, by the family's function. */
+void forward_activate(const struct forward *forward, float *gate, const float *up, int n);
 
 /* x += in W^T + bias, or its norm where `post_norm` is not NULL. */
 void forward_add_product(struct forward *forward, const struct activations *in,

@@ -53,14 +53,19 @@ static void multiply_part(void *arg, int part, int n_parts, int thread)
         products->finish(products, product, begin, end, scratch);
 }
 
+int forward_tile_rows(const struct forward *forward, int64_t n_rows)
+{
+    int n_wanted = PRODUCT_PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    int64_t rows = (n_rows + n_wanted - 1) / n_wanted;
+    return (int)((rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE);
+}
+
 void forward_multiply(struct products *products)
 {
     int n_rows = 0;
     for (int i = 0; i < products->n_list; i++)
         n_rows += products->list[i].w->n_out;
-    int n_wanted = PRODUCT_PARTS_PER_THREAD * thread_pool_size(products->forward->pool);
-    int rows = (n_rows + n_wanted - 1) / n_wanted;
-    products->tile_rows = (rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE;
+    products->tile_rows = forward_tile_rows(products->forward, n_rows);
 
     int n_parts = 0;
     for (int i = 0; i < products->n_list; i++)
@@ -68,8 +73,7 @@ void forward_multiply(struct products *products)
     thread_pool_run(products->forward->pool, multiply_part, products, n_parts);
 }
 
-/* x += y, as much of it as the model adds. */
-static void add_to_stream(const struct forward *forward, float *x, float *y, int n)
+void forward_add_to_stream(const struct forward *forward, float *x, float *y, int n)
 {
     float scale = forward->model->shape.residual_scale;
     for (int i = 0; i < n && scale != 1; i++)
@@ -84,8 +88,8 @@ static void finish_residual(const struct products *products, const struct produc
     size_t n_embd = (size_t)product->w->n_out;
     for (int t = 0; t < products->in->n_tokens; t++) {
         size_t at = (size_t)t * n_embd + (size_t)row_begin;
-        add_to_stream(products->forward, products->forward->x + at, product->y + at,
-                      row_end - row_begin);
+        forward_add_to_stream(products->forward, products->forward->x + at, product->y + at,
+                              row_end - row_begin);
     }
 }
 
@@ -107,7 +111,7 @@ static void add_norm_part(void *arg, int part, int n_parts, int thread)
     for (int t = thread_pool_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
         size_t row = (size_t)t * (size_t)n_embd;
         forward_norm_row(forward, forward->projected + row, forward->projected + row, job->w, NULL);
-        add_to_stream(forward, forward->x + row, forward->projected + row, n_embd);
+        forward_add_to_stream(forward, forward->x + row, forward->projected + row, n_embd);
     }
 }
 
@@ -202,6 +206,14 @@ static void finish_gelu(const struct products *products, const struct product *p
     quantize_hidden(products, row_begin, row_end);
 }
 
+void forward_activate(const struct forward *forward, float *gate, const float *up, int n)
+{
+    if (forward->model->family->ffn == FAMILY_SILU_GATED)
+        kernels->silu_mul(gate, up, n);
+    else
+        kernels->gelu_mul(gate, up, n);
+}
+
 /* The product was gate; the same rows of up follow, then both become one. */
 static void finish_gated(const struct products *products, const struct product *product,
                          int row_begin, int row_end, void *scratch)
@@ -211,13 +223,9 @@ static void finish_gated(const struct products *products, const struct product *
     size_t n_ff = (size_t)product->w->n_out;
     matmul_rows(&layer->up, layer->up_b, products->in, forward->up, n_ff, row_begin, row_end,
                 scratch);
-    bool is_silu = forward->model->family->ffn == FAMILY_SILU_GATED;
     for (int t = 0; t < products->in->n_tokens; t++) {
         size_t at = (size_t)t * n_ff + (size_t)row_begin;
-        if (is_silu)
-            kernels->silu_mul(product->y + at, forward->up + at, row_end - row_begin);
-        else
-            kernels->gelu_mul(product->y + at, forward->up + at, row_end - row_begin);
+        forward_activate(forward, product->y + at, forward->up + at, row_end - row_begin);
     }
     quantize_hidden(products, row_begin, row_end);
 }
@@ -245,5 +253,8 @@ void forward_sequential_layer(struct forward *forward, const struct layer *layer
     forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, layer->attn_norm_b);
     forward_attention(forward, FORWARD_ATTN_INPUT, layer);
     forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, layer->ffn_norm_b);
-    forward_ffn(forward, FORWARD_FFN_INPUT, layer);
+    if (layer->experts != NULL)
+        forward_experts(forward, FORWARD_FFN_INPUT, layer);
+    else
+        forward_ffn(forward, FORWARD_FFN_INPUT, layer);
 }

@@ -22,6 +22,9 @@ void forward_attention(struct forward *forward, enum forward_input from, const s
 /* x += down(act(up input)), gated where the family is; or the norm of that. */
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer);
 
+/* x += what the experts of each token say, weighed. */
+void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer);
+
 /* x += attention(norm(x)); x += ffn(norm(x)): what most families do. */
 void forward_sequential_layer(struct forward *forward, const struct layer *layer);
 

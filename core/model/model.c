@@ -12,8 +12,9 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_falcon, &family_gemma, &family_gemma2, &family_gemma3, &family_gptneox, &family_granite,
-    &family_llama,  &family_mpt,   &family_phi3,   &family_qwen2,  &family_qwen3,   &family_smollm3,
+    &family_falcon,  &family_gemma,    &family_gemma2,  &family_gemma3, &family_gptneox,
+    &family_granite, &family_llama,    &family_mpt,     &family_phi3,   &family_qwen2,
+    &family_qwen3,   &family_qwen3moe, &family_smollm3,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -109,8 +110,11 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
 
 static bool bind_layers(struct model *model, struct binder *binder, struct err *err)
 {
+    size_t n_experts = (size_t)model->shape.n_experts;
     for (int i = 0; i < model->shape.n_layers; i++) {
         describe_layer(model, i, &model->layers[i]);
+        if (model->experts != NULL)
+            model->layers[i].experts = model->experts + (size_t)i * n_experts;
         binder->layer = i;
         if (!model->family->bind_layer(binder, &model->layers[i], err))
             return false;
@@ -154,11 +158,14 @@ static bool bind_weights(struct model *model, const struct gguf *file, struct er
 
 static bool reserve(struct model *model, struct err *err)
 {
-    size_t n_heads = (size_t)model->shape.n_heads;
-    model->layers = calloc((size_t)model->shape.n_layers, sizeof model->layers[0]);
+    size_t n_heads = (size_t)model->shape.n_heads, n_layers = (size_t)model->shape.n_layers;
+    size_t n_experts = n_layers * (size_t)model->shape.n_experts;
+    model->layers = calloc(n_layers, sizeof model->layers[0]);
+    if (n_experts > 0)
+        model->experts = calloc(n_experts, sizeof model->experts[0]);
     if (model->family->positions == FAMILY_ALIBI)
         model->alibi_slopes = calloc(n_heads, sizeof model->alibi_slopes[0]);
-    if (model->layers == NULL ||
+    if (model->layers == NULL || (n_experts > 0 && model->experts == NULL) ||
         (model->family->positions == FAMILY_ALIBI && model->alibi_slopes == NULL))
         return err_no_memory(err, "the model's layers");
     if (model->alibi_slopes != NULL)
@@ -193,6 +200,7 @@ void model_close(struct model **model_ptr)
         return;
     model_unweave(model);
     free(model->layers);
+    free(model->experts);
     free(model->alibi_slopes);
     free(model->vectors);
     free(model);

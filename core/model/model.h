@@ -33,7 +33,10 @@ struct model_shape {
     int n_kv_heads;
     int head_dim_k; /* of q and k */
     int head_dim_v;
-    int n_ff;
+    int n_ff;           /* of a feed-forward for all tokens; 0 where layers have experts alone */
+    int n_experts;      /* of each layer; 0 for none */
+    int n_experts_used; /* of these, by each token */
+    int n_ff_expert;
     int n_vocab;
     int n_context; /* tokens that the model was trained to see at once */
     int n_rot;     /* leading entries of a head that are rotated; even; 0 with ALiBi */
@@ -61,6 +64,11 @@ struct model_shape {
     bool parallel_residual; /* attention and feed-forward read the same input */
 };
 
+/* One of a layer's feed-forwards, of which each token takes few. */
+struct expert {
+    struct matrix gate, up, down; /* gate and up [n_ff_expert, n_embd]; down the other way */
+};
+
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
 struct layer {
     enum model_rope rope;
@@ -75,6 +83,8 @@ struct layer {
     const float *ffn_norm, *ffn_norm_b; /* [n_embd] */
     struct matrix gate, up, down;       /* gate and up [n_ff, n_embd]; down [n_embd, n_ff] */
     const float *gate_b, *up_b, *down_b;
+    struct matrix router;   /* [n_experts, n_embd]: whose product chooses experts; never woven */
+    struct expert *experts; /* [n_experts] */
     const float *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added to the stream */
 };
 
@@ -89,6 +99,7 @@ struct model {
                                        than n_context_unscaled (LongRoPE); NULL for none */
     float *alibi_slopes;            /* [n_heads]; NULL without ALiBi */
     struct layer *layers;           /* [n_layers] */
+    struct expert *experts;         /* [n_layers, n_experts] */
     uint64_t n_parameters;
     float *vectors; /* owned: norms and biases widened to float where the file is not F32 */
     void *stripes;  /* owned: what model_weave wrote; NULL before */

@@ -13,6 +13,7 @@ enum {
     MAX_HEAD_DIM = 4096,
     MAX_EMBD = 1 << 20, /* also of all heads together */
     MAX_FF = 1 << 22,
+    MAX_EXPERTS = 1024,
     MAX_VOCAB = 1 << 24,
     MAX_CONTEXT = 1 << 28,
     MAX_KEY = 96,
@@ -231,6 +232,74 @@ static void read_scales(struct key_reader *reader, const struct family *family,
     shape->logit_scale = (float)read_real(reader, "logit_scale", 1, 1e-6, 1e6);
 }
 
+/* Or not there. */
+static bool is_number(const struct key_reader *reader, const char *name, double wanted)
+{
+    double value;
+    int64_t whole;
+    struct key key = full_key(reader, name);
+    if (gguf_get_float(reader->file, key.text, &value))
+        return value == wanted;
+    if (gguf_get_int(reader->file, key.text, INT64_MIN, INT64_MAX, &whole))
+        return (double)whole == wanted;
+    return !gguf_has(reader->file, key.text);
+}
+
+static bool is_unset_or_one(const struct key_reader *reader, const char *name)
+{
+    return is_number(reader, name, 0) || is_number(reader, name, 1);
+}
+
+/* Refuses ways of choosing experts that no family here has; 1 is softmax, one group, no scale. */
+static void check_routing(struct key_reader *reader, const struct family *family)
+{
+    bool is_of_chosen = family->experts == FAMILY_EXPERTS_OF_CHOSEN;
+    gguf_get_bool(reader->file, full_key(reader, "expert_weights_norm").text, &is_of_chosen);
+    bool is_known = is_of_chosen == (family->experts == FAMILY_EXPERTS_OF_CHOSEN) &&
+                    is_unset_or_one(reader, "expert_gating_func") &&
+                    is_unset_or_one(reader, "expert_group_count") &&
+                    is_unset_or_one(reader, "expert_weights_scale");
+    if (!is_known && !reader->failed)
+        err_set(reader->err, ERR_UNSUPPORTED,
+                "the model chooses its experts in another way than all models of architecture "
+                "'%s' that sinkd knows",
+                reader->architecture);
+    reader->failed |= !is_known;
+}
+
+/* Converters write 0 for none. */
+static int read_optional_count(struct key_reader *reader, const char *name, int max)
+{
+    return is_number(reader, name, 0) ? 0 : read_count(reader, name, 0, max);
+}
+
+static void read_experts(struct key_reader *reader, const struct family *family,
+                         struct model_shape *shape)
+{
+    if (family->experts == FAMILY_NO_EXPERTS && !reader->failed) {
+        err_set(reader->err, ERR_UNSUPPORTED,
+                "the model is a mixture of experts, which sinkd cannot run in architecture '%s'; "
+                "take a dense one",
+                reader->architecture);
+        reader->failed = true;
+    }
+    shape->n_experts_used = read_count(reader, "expert_used_count", -1, MAX_EXPERTS);
+    shape->n_ff_expert = read_count(reader, "expert_feed_forward_length", shape->n_ff, MAX_FF);
+    shape->n_ff = 0;
+    if (shape->n_experts_used > shape->n_experts)
+        fail(reader, "expert_used_count", "is more than its expert_count");
+    check_routing(reader, family);
+}
+
+static void read_feed_forward(struct key_reader *reader, const struct family *family,
+                              struct model_shape *shape)
+{
+    shape->n_ff = read_count(reader, "feed_forward_length", -1, MAX_FF);
+    shape->n_experts = read_optional_count(reader, "expert_count", MAX_EXPERTS);
+    if (shape->n_experts > 0)
+        read_experts(reader, family, shape);
+}
+
 static void check_needed_keys(struct key_reader *reader, const struct family *family)
 {
     for (int i = 0; family->needed_keys[i] != NULL; i++) {
@@ -263,7 +332,7 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     snprintf(shape.architecture, sizeof shape.architecture, "%s", family->architecture);
     shape.n_layers = read_count(&reader, "block_count", -1, MAX_LAYERS);
     shape.n_embd = read_count(&reader, "embedding_length", -1, MAX_EMBD);
-    shape.n_ff = read_count(&reader, "feed_forward_length", -1, MAX_FF);
+    read_feed_forward(&reader, family, &shape);
     check_needed_keys(&reader, family);
     read_context(&reader, family, &shape);
     read_norm(&reader, family, &shape);
@@ -281,14 +350,6 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
         !gguf_get_bool(file, full_key(&reader, "use_parallel_residual").text,
                        &shape.parallel_residual))
         fail(&reader, "use_parallel_residual", "is not true or false");
-
-    int64_t n_experts = 0;
-    if (gguf_get_int(file, full_key(&reader, "expert_count").text, 1, INT64_MAX, &n_experts) &&
-        !reader.failed) {
-        err_set(err, ERR_UNSUPPORTED,
-                "the model is a mixture of experts, which sinkd cannot run; take a dense one");
-        reader.failed = true;
-    }
     if (!reader.failed)
         *out = shape;
     return !reader.failed;

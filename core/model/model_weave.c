@@ -10,21 +10,35 @@
 #include "core/kernels/stripes.h"
 #include "core/model/model.h"
 
-enum { MATRICES_IN_LAYER = 7 };
+enum { SHARED_IN_LAYER = 7, IN_EXPERT = 3 };
+
+static int count_in_layer(const struct model *model)
+{
+    return SHARED_IN_LAYER + IN_EXPERT * model->shape.n_experts;
+}
 
 static int matrix_count(const struct model *model)
 {
-    return model->shape.n_layers * MATRICES_IN_LAYER + 1;
+    return model->shape.n_layers * count_in_layer(model) + 1;
+}
+
+static struct matrix *matrix_of_layer(struct layer *layer, int i)
+{
+    if (i >= SHARED_IN_LAYER) {
+        struct expert *expert = &layer->experts[(i - SHARED_IN_LAYER) / IN_EXPERT];
+        struct matrix *const own[IN_EXPERT] = {&expert->gate, &expert->up, &expert->down};
+        return own[(i - SHARED_IN_LAYER) % IN_EXPERT];
+    }
+    struct matrix *const shared[SHARED_IN_LAYER] = {
+        &layer->q, &layer->k, &layer->v, &layer->out, &layer->gate, &layer->up, &layer->down};
+    return shared[i];
 }
 
 static struct matrix *matrix_at(struct model *model, int i)
 {
     if (i == matrix_count(model) - 1)
         return &model->output;
-    struct layer *layer = &model->layers[i / MATRICES_IN_LAYER];
-    struct matrix *const all[MATRICES_IN_LAYER] = {
-        &layer->q, &layer->k, &layer->v, &layer->out, &layer->gate, &layer->up, &layer->down};
-    return all[i % MATRICES_IN_LAYER];
+    return matrix_of_layer(&model->layers[i / count_in_layer(model)], i % count_in_layer(model));
 }
 
 static bool is_woven(const struct matrix *w)

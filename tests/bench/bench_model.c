@@ -51,10 +51,11 @@ struct bench {
 
 static bool list_weights(struct bench *bench, struct err *err)
 {
-    enum { OF_LAYER = 7 };
+    enum { OF_LAYER = 7, OF_EXPERT = 3 };
     const struct model *model = bench->model;
+    int n_in_layer = OF_LAYER + 1 + OF_EXPERT * model->shape.n_experts_used;
     bench->weights =
-        malloc(sizeof bench->weights[0] * (size_t)(OF_LAYER * model->shape.n_layers + 1));
+        malloc(sizeof bench->weights[0] * (size_t)(n_in_layer * model->shape.n_layers + 1));
     if (bench->weights == NULL)
         return err_no_memory(err, "the list of weights");
     for (int i = 0; i < model->shape.n_layers; i++) {
@@ -64,6 +65,14 @@ static bool list_weights(struct bench *bench, struct err *err)
         for (int j = 0; j < OF_LAYER; j++) {
             if (all[j]->data != NULL)
                 bench->weights[bench->n_weights++] = *all[j];
+        }
+        if (layer->experts != NULL)
+            bench->weights[bench->n_weights++] = layer->router;
+        for (int j = 0; j < model->shape.n_experts_used; j++) {
+            const struct expert *expert = &layer->experts[j];
+            bench->weights[bench->n_weights++] = expert->gate;
+            bench->weights[bench->n_weights++] = expert->up;
+            bench->weights[bench->n_weights++] = expert->down;
         }
     }
     bench->weights[bench->n_weights++] = model->output;

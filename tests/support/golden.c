@@ -32,6 +32,7 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"phi3-long", 1e-3, GOLDEN_FEW | GOLDEN_WIDE | GOLDEN_WIDER},
     {"qwen3-norms", 0, GOLDEN_FEW},
     {"gemma-scaled", 0, GOLDEN_FEW},
+    {"qwen3moe-experts", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
 };
 
 static void read_tokens(struct golden_subject *subject)

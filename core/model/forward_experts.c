@@ -1,0 +1,206 @@
+/* The feed-forward of a layer with experts:
+ *
+ *     logits of the router, in floats; the experts of each token and their weights
+ *     tokens gathered by expert
+ *     hidden = act(gate x) * up x * weight, of all experts in one dispatch
+ *     x += down hidden, split over the rows of all experts at once: whoever has some rows adds up
+ *     what a token's experts say, in the experts' order
+ *
+ * A token's numbers do not depend on who else is in the batch: its choice is made by sums that are
+ * its own, and products are as steady as those of other layers. */
+#include <string.h>
+
+#include "core/kernels/kernels.h"
+#include "core/model/family.h"
+#include "core/model/forward_state.h"
+
+struct experts_job {
+    struct forward *forward;
+    const struct layer *layer;
+    const struct activations *in;
+    int tile_rows;
+    int n_tiles;
+};
+
+static int round_up(int n, int by)
+{
+    return (n + by - 1) / by;
+}
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Tokens begin .. begin + n-1, as floats. */
+static struct activations floats_of(const struct activations *in, int begin, int n)
+{
+    return (struct activations){
+        .n_tokens = n, .n_in = in->n_in, .x = in->x + (size_t)begin * (size_t)in->n_in};
+}
+
+static void route_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    const struct experts_job *job = arg;
+    const struct matrix *router = &job->layer->router;
+    int begin = part / job->n_tiles * matmul_steady_tokens();
+    int row = part % job->n_tiles * job->tile_rows;
+    struct activations tokens =
+        floats_of(job->in, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
+    matmul_rows(router, NULL, &tokens,
+                job->forward->experts.logits + (size_t)begin * (size_t)router->n_out,
+                (size_t)router->n_out, row, min_int(row + job->tile_rows, router->n_out),
+                forward_scratch(job->forward, thread));
+}
+
+static void choose_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct experts_job *job = arg;
+    const struct model *model = job->forward->model;
+    const struct model_shape *shape = &model->shape;
+    struct experts_work *work = &job->forward->experts;
+    bool sums_to_one = model->family->experts == FAMILY_EXPERTS_OF_CHOSEN;
+    int end = thread_pool_part_begin(job->forward->n_tokens, part + 1, n_parts);
+    for (int t = thread_pool_part_begin(job->forward->n_tokens, part, n_parts); t < end; t++)
+        experts_choose(work->logits + (size_t)t * (size_t)shape->n_experts, shape->n_experts,
+                       shape->n_experts_used, sums_to_one,
+                       work->batch.choices + (size_t)t * (size_t)shape->n_experts_used);
+}
+
+static void route(struct experts_job *job)
+{
+    enum { TILE_ROWS = 32 };
+    struct forward *forward = job->forward;
+    const struct model_shape *shape = &forward->model->shape;
+    job->tile_rows = TILE_ROWS;
+    job->n_tiles = round_up(shape->n_experts, TILE_ROWS);
+    thread_pool_run(forward->pool, route_part, job,
+                    job->n_tiles * round_up(forward->n_tokens, matmul_steady_tokens()));
+    thread_pool_run(forward->pool, choose_part, job,
+                    forward_token_parts(forward, forward->n_tokens));
+    experts_group(&forward->experts.batch, forward->n_tokens, shape->n_experts_used,
+                  shape->n_experts);
+}
+
+/* The slots of one group. */
+static struct activations slots_of(const struct activations *all, const struct experts_group *group)
+{
+    enum { GROUP = 32 };
+    size_t first = (size_t)group->first, n_groups = (size_t)round_up(all->n_in, GROUP);
+    return (struct activations){
+        .n_tokens = group->n,
+        .n_in = all->n_in,
+        .x = all->x + first * (size_t)all->n_in,
+        .q = all->q + first * n_groups * GROUP,
+        .scale = all->scale + first * n_groups,
+        .sum = all->sum + first * n_groups * 2,
+        .start = all->start + first * n_groups * 3,
+    };
+}
+
+/* What one token gives to its experts is the same for all. */
+static struct activations input_of(const struct experts_job *job, const struct experts_group *group)
+{
+    return job->forward->n_tokens == 1 ? *job->in : slots_of(&job->forward->experts.input, group);
+}
+
+static bool reads_floats(const struct expert *expert)
+{
+    return !matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type);
+}
+
+static void gather_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    (void)thread;
+    const struct experts_job *job = arg;
+    const struct experts_batch *batch = &job->forward->experts.batch;
+    const struct experts_group *group = &batch->groups[part];
+    const int *tokens = batch->tokens + group->first;
+    struct activations to = input_of(job, group);
+    size_t n = (size_t)to.n_in;
+    for (int i = 0; i < to.n_tokens && reads_floats(&job->layer->experts[group->expert]); i++)
+        memcpy(to.x + (size_t)i * n, job->in->x + (size_t)tokens[i] * n, n * sizeof(float));
+    if (job->forward->wants_quantized)
+        activations_gather(&to, job->in, tokens);
+}
+
+/* Some rows of one expert's gate and up, and what becomes of them. */
+static void hidden_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    const struct experts_job *job = arg;
+    const struct forward *forward = job->forward;
+    const struct experts_work *work = &forward->experts;
+    const struct experts_group *group = &work->batch.groups[part / job->n_tiles];
+    const struct expert *expert = &job->layer->experts[group->expert];
+    const float *weights = work->batch.weights + group->first;
+    struct activations in = input_of(job, group), hidden = slots_of(&work->hidden, group);
+    size_t n_ff = (size_t)hidden.n_in;
+    float *up = work->up + (size_t)group->first * n_ff;
+    void *scratch = forward_scratch(forward, thread);
+    int begin = part % job->n_tiles * job->tile_rows;
+    int end = min_int(begin + job->tile_rows, hidden.n_in);
+
+    matmul_rows(&expert->gate, NULL, &in, hidden.x, n_ff, begin, end, scratch);
+    matmul_rows(&expert->up, NULL, &in, up, n_ff, begin, end, scratch);
+    for (int t = 0; t < hidden.n_tokens; t++) {
+        float *x = hidden.x + (size_t)t * n_ff;
+        forward_activate(forward, x + begin, up + (size_t)t * n_ff + begin, end - begin);
+        for (int i = begin; i < end; i++)
+            x[i] *= weights[t];
+    }
+    forward_quantize_part(forward, &hidden, begin, end);
+}
+
+/* The same columns of all tokens. */
+static float *column_of(float *x, const struct experts_job *job, int token, int column)
+{
+    return x + (size_t)token * (size_t)job->in->n_in + column;
+}
+
+/* Some rows of all experts' down. */
+static void down_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)n_parts;
+    const struct experts_job *job = arg;
+    const struct forward *forward = job->forward;
+    const struct experts_work *work = &forward->experts;
+    int begin = part * job->tile_rows, end = min_int(begin + job->tile_rows, job->in->n_in);
+    int n = end - begin;
+    for (int t = 0; t < forward->n_tokens; t++)
+        memset(column_of(forward->projected, job, t, begin), 0, (size_t)n * sizeof(float));
+    for (int i = 0; i < work->batch.n_groups; i++) {
+        const struct experts_group *group = &work->batch.groups[i];
+        const int *tokens = work->batch.tokens + group->first;
+        struct activations hidden = slots_of(&work->hidden, group);
+        matmul_rows(&job->layer->experts[group->expert].down, NULL, &hidden, work->said,
+                    (size_t)job->in->n_in, begin, end, forward_scratch(forward, thread));
+        for (int t = 0; t < group->n; t++)
+            kernels->add(column_of(forward->projected, job, tokens[t], begin),
+                         column_of(work->said, job, t, begin), n);
+    }
+    for (int t = 0; t < forward->n_tokens; t++)
+        forward_add_to_stream(forward, column_of(forward->x, job, t, begin),
+                              column_of(forward->projected, job, t, begin), n);
+}
+
+void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    struct experts_job job = {.forward = forward, .layer = layer, .in = &forward->inputs[from]};
+    route(&job);
+    int n_groups = forward->experts.batch.n_groups;
+    if (forward->n_tokens > 1)
+        thread_pool_run(forward->pool, gather_part, &job, n_groups);
+
+    job.tile_rows = forward_tile_rows(forward, (int64_t)n_groups * shape->n_ff_expert);
+    job.n_tiles = round_up(shape->n_ff_expert, job.tile_rows);
+    thread_pool_run(forward->pool, hidden_part, &job, n_groups * job.n_tiles);
+
+    job.tile_rows = forward_tile_rows(forward, shape->n_embd);
+    job.n_tiles = round_up(shape->n_embd, job.tile_rows);
+    thread_pool_run(forward->pool, down_part, &job, job.n_tiles);
+}
