@@ -288,6 +288,8 @@ bool gguf_get_array(const struct gguf *file, const char *key, struct gguf_array 
 int64_t gguf_array_int(const struct gguf_array *array, size_t i)
 {
     int64_t value = 0;
+    if (array->type == GGUF_BOOL)
+        return array->data[i] != 0;
     if (array->data == NULL ||
         !read_integer(array->type, array->data + i * gguf_scalar_bytes(array->type), &value))
         return 0;

@@ -91,6 +91,15 @@ void gguf_add_texts(struct gguf_builder *builder, const char *key, const char *c
         gguf_put_text(&builder->entries, texts[i]);
 }
 
+void gguf_add_bools(struct gguf_builder *builder, const char *key, const bool *values, size_t n)
+{
+    begin_entry(builder, key, TYPE_ARRAY);
+    gguf_put_u32(&builder->entries, TYPE_BOOL);
+    gguf_put_u64(&builder->entries, n);
+    for (size_t i = 0; i < n; i++)
+        buf_append_char(&builder->entries, (char)values[i]);
+}
+
 void gguf_add_tensor(struct gguf_builder *builder, const char *name, uint32_t type,
                      const uint64_t *dims, const void *bytes, size_t n_bytes)
 {

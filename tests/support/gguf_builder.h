@@ -5,6 +5,7 @@
 #ifndef TESTS_SUPPORT_GGUF_BUILDER_H
 #define TESTS_SUPPORT_GGUF_BUILDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ void gguf_add_bool(struct gguf_builder *builder, const char *key, int value);
 void gguf_add_text(struct gguf_builder *builder, const char *key, const char *value);
 void gguf_add_texts(struct gguf_builder *builder, const char *key, const char *const *texts,
                     size_t n);
+void gguf_add_bools(struct gguf_builder *builder, const char *key, const bool *values, size_t n);
 /* `bytes` may be NULL for zeros. dims ends with a 0. */
 void gguf_add_tensor(struct gguf_builder *builder, const char *name, uint32_t type,
                      const uint64_t *dims, const void *bytes, size_t n_bytes);
