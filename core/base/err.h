@@ -23,7 +23,7 @@ enum err_code {
 
 struct err {
     enum err_code code;
-    char text[300]; /* one sentence that the reader can act on; no newline */
+    char text[600]; /* one sentence that the reader can act on; no newline */
 };
 
 /* Fills *err (which may be NULL) and returns false, so that detection is one line:

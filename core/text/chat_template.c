@@ -17,7 +17,7 @@ struct chat_template {
     char *text; /* of main */
     size_t text_len;
     enum chat_style style;
-    char warning[400]; /* empty for none */
+    char warning[700]; /* empty for none */
 };
 
 static char *copy_text(const char *text, size_t len)
