@@ -102,7 +102,8 @@ bool gguf_get_bool(const struct gguf *file, const char *key, bool *out);
 bool gguf_get_text(const struct gguf *file, const char *key, struct gguf_text *out);
 bool gguf_get_array(const struct gguf *file, const char *key, struct gguf_array *out);
 
-/* Elements, i < array.n. For integers of any width and truths (1 or 0); for F32/F64; for strings. */
+/* Elements, i < array.n. For integers of any width and truths (1 or 0); for F32/F64; for strings.
+ */
 int64_t gguf_array_int(const struct gguf_array *array, size_t i);
 double gguf_array_float(const struct gguf_array *array, size_t i);
 struct gguf_text gguf_array_text(const struct gguf_array *array, size_t i);

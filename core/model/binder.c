@@ -314,6 +314,15 @@ bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err
            bind_vector(binder, "attn_k_norm.weight", head_dim, &layer->k_norm, err);
 }
 
+bool bind_norms_of_all_heads(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    int n_q = shape->n_heads * shape->head_dim_k;
+    int n_k = shape->n_kv_heads * shape->head_dim_k;
+    return bind_vector(binder, "attn_q_norm.weight", n_q, &layer->q_norm, err) &&
+           bind_vector(binder, "attn_k_norm.weight", n_k, &layer->k_norm, err);
+}
+
 bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err)
 {
     int n_embd = binder->shape->n_embd;
@@ -329,7 +338,7 @@ bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *er
            bind_gated_ffn(binder, layer, err);
 }
 
-bool bind_gelu_layer(struct binder *binder, struct layer *layer, struct err *err)
+bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
     return bind_norm(binder, "attn_norm", &layer->attn_norm, &layer->attn_norm_b, err) &&
            bind_attention(binder, layer, err) &&

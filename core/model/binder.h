@@ -50,11 +50,13 @@ bool bind_norm(struct binder *binder, const char *name, const float **out_weight
                const float **out_bias, struct err *err);
 /* attn_q_norm, attn_k_norm: one norm for all heads of q, one for all of k. */
 bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err);
+/* The same for families that norm all heads together. */
+bool bind_norms_of_all_heads(struct binder *binder, struct layer *layer, struct err *err);
 /* post_attention_norm, post_ffw_norm. */
 bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err);
 /* Whole layers of the usual make: attn_norm, attention, ffn_norm, and a feed-forward. */
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
-bool bind_gelu_layer(struct binder *binder, struct layer *layer, struct err *err);
+bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err);
 
 /* False when the file has tensors that nobody asked for. */
 bool binder_check_all_bound(const struct binder *binder, struct err *err);

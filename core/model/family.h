@@ -22,6 +22,7 @@ enum family_ffn {
     FAMILY_SILU_GATED, /* down(silu(gate x) * up x) */
     FAMILY_GELU_GATED, /* down(gelu(gate x) * up x) */
     FAMILY_GELU,       /* down(gelu(up x)) */
+    FAMILY_RELU2,      /* down(relu(up x)^2) */
 };
 
 /* Whether layers may have experts, and how what a token's experts say is weighed: by a softmax over
@@ -34,11 +35,15 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     enum family_experts experts;
-    bool scales_embedding; /* by sqrt(n_embd) */
+    bool scales_embedding;  /* by sqrt(n_embd) */
+    bool multiplies_logits; /* by the file's logit_scale; others divide by it */
+    bool norms_all_heads;   /* of q together, and of k, where the layer has norms of them */
     /* Each local_period-th layer sees all that the cache holds, the others a sliding window; 0: all
      * layers see all, and a sliding window in the file limits the context. */
     int local_period;
     double local_rope_base; /* of layers with a sliding window; 0: the same as of the others */
+    bool local_is_unscaled; /* they rotate as the others would without scaling */
+    bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
     /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
      * file says so; 0: none does. */
@@ -51,18 +56,34 @@ struct family {
     void (*run_layer)(struct forward *forward, const struct layer *layer);
 };
 
+extern const struct family family_arcee;
+extern const struct family family_cohere2;
+extern const struct family family_command_r;
+extern const struct family family_ernie4_5;
+extern const struct family family_exaone;
+extern const struct family family_exaone4;
 extern const struct family family_falcon;
 extern const struct family family_gemma;
 extern const struct family family_gemma2;
 extern const struct family family_gemma3;
+extern const struct family family_glm4;
 extern const struct family family_gptneox;
 extern const struct family family_granite;
+extern const struct family family_internlm2;
 extern const struct family family_llama;
+extern const struct family family_minicpm;
+extern const struct family family_mistral3;
 extern const struct family family_mpt;
+extern const struct family family_nemotron;
+extern const struct family family_olmo2;
+extern const struct family family_phi2;
 extern const struct family family_phi3;
 extern const struct family family_qwen2;
 extern const struct family family_qwen3;
 extern const struct family family_qwen3moe;
+extern const struct family family_seed_oss;
 extern const struct family family_smollm3;
+extern const struct family family_stablelm;
+extern const struct family family_starcoder2;
 
 #endif

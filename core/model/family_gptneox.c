@@ -21,6 +21,6 @@ const struct family family_gptneox = {
     .norm = FAMILY_LAYER_NORM,
     .positions = FAMILY_ROPE_SPLIT,
     .ffn = FAMILY_GELU,
-    .bind_layer = bind_gelu_layer,
+    .bind_layer = bind_ungated_layer,
     .run_layer = run_layer,
 };

@@ -9,6 +9,6 @@ const struct family family_mpt = {
     .norm = FAMILY_LAYER_NORM,
     .positions = FAMILY_ALIBI,
     .ffn = FAMILY_GELU,
-    .bind_layer = bind_gelu_layer,
+    .bind_layer = bind_ungated_layer,
     .run_layer = forward_sequential_layer,
 };

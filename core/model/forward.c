@@ -408,7 +408,7 @@ static void compute_logits(struct forward *forward)
         .forward = forward,
         .in = &forward->last,
         .finish = finish_logits,
-        .list = {{.w = &model->output, .y = forward->logits}},
+        .list = {{.w = &model->output, .bias = model->output_b, .y = forward->logits}},
         .n_list = 1,
     };
     forward_multiply(&products);

@@ -70,8 +70,6 @@ static void store_head(const struct attention_job *job, int t, int head)
     size_t index = (size_t)t * (size_t)shape->n_kv_heads + (size_t)head;
     float *k = forward->k + index * (size_t)shape->head_dim_k;
     const float *v = forward->v + index * (size_t)shape->head_dim_v;
-    if (job->layer->k_norm != NULL)
-        kernels->rms_norm(k, k, job->layer->k_norm, shape->head_dim_k, shape->norm_eps);
     if (job->layer->rope != MODEL_ROPE_NONE)
         rotate(forward, &forward->ropes[job->layer->rope].ring, t, k, k);
     kernels->kv_store(kv_cache_k(cache, forward->layer, head, row),
@@ -82,14 +80,39 @@ static void store_head(const struct attention_job *job, int t, int head)
                       type);
 }
 
-/* Once for each token, before its rows are split: several parts may read one query. */
-static void norm_query(const struct attention_job *job, int t)
+static void norm_heads(const struct forward *forward, float *x, const float *w, int n_heads)
 {
-    const struct model_shape *shape = &job->forward->model->shape;
-    float *q = job->forward->q + (size_t)t * (size_t)shape->n_heads * (size_t)shape->head_dim_k;
-    for (int head = 0; head < shape->n_heads && job->layer->q_norm != NULL;
-         head++, q += shape->head_dim_k)
-        kernels->rms_norm(q, q, job->layer->q_norm, shape->head_dim_k, shape->norm_eps);
+    const struct model_shape *shape = &forward->model->shape;
+    int n_all = n_heads * shape->head_dim_k;
+    int n = forward->model->family->norms_all_heads ? n_all : shape->head_dim_k;
+    for (int at = 0; at < n_all && w != NULL; at += n)
+        kernels->rms_norm(x + at, x + at, w, n, shape->norm_eps);
+}
+
+/* Longer queries, so that attention stays as sharp among many tokens as among few (Llama 4). By the
+ * index in the cache: there never are more tokens to choose from. */
+static void warm_query(const struct forward *forward, int t, float *q)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    if (!(shape->temperature_scale > 0))
+        return;
+    int n_begun = (int)(forward->views[t].in_cache / shape->n_context_unscaled);
+    float scale = (float)(1 + (double)shape->temperature_scale * log1p(n_begun));
+    for (int i = 0; i < shape->n_heads * shape->head_dim_k; i++)
+        q[i] *= scale;
+}
+
+/* Once for each token, before its rows are split: several parts may read one query. */
+static void norm_token(const struct attention_job *job, int t)
+{
+    const struct forward *forward = job->forward;
+    const struct model_shape *shape = &forward->model->shape;
+    size_t dim = (size_t)shape->head_dim_k;
+    float *q = forward->q + (size_t)t * (size_t)shape->n_heads * dim;
+    norm_heads(forward, q, job->layer->q_norm, shape->n_heads);
+    norm_heads(forward, forward->k + (size_t)t * (size_t)shape->n_kv_heads * dim,
+               job->layer->k_norm, shape->n_kv_heads);
+    warm_query(forward, t, q);
 }
 
 static void store_part(void *arg, int part, int n_parts, int thread)
@@ -99,7 +122,7 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     int n_tokens = job->forward->n_tokens;
     int end = thread_pool_part_begin(n_tokens, part + 1, n_parts);
     for (int t = thread_pool_part_begin(n_tokens, part, n_parts); t < end; t++) {
-        norm_query(job, t);
+        norm_token(job, t);
         for (int head = 0; head < job->forward->model->shape.n_kv_heads; head++)
             store_head(job, t, head);
     }

@@ -2,6 +2,8 @@
  * of the matrix. Attention is in forward_attention.c. */
 #include "core/model/forward_steps.h"
 
+#include <string.h>
+
 #include "core/kernels/kernels.h"
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
@@ -152,7 +154,10 @@ static void norm_part(void *arg, int part, int n_parts, int thread)
     int end = thread_pool_part_begin(forward->n_tokens, part + 1, n_parts);
     for (int t = begin; t < end; t++) {
         size_t row = (size_t)t * n_embd;
-        forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
+        if (job->w == NULL)
+            memcpy(job->to->x + row, forward->x + row, n_embd * sizeof(float));
+        else
+            forward_norm_row(forward, job->to->x + row, forward->x + row, job->w, job->b);
     }
 }
 
@@ -196,13 +201,21 @@ static void quantize_hidden(const struct products *products, int row_begin, int 
     forward_quantize_part(forward, &forward->hidden, row_begin, row_end);
 }
 
-static void finish_gelu(const struct products *products, const struct product *product,
-                        int row_begin, int row_end, void *scratch)
+static void square_positive(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = x[i] > 0 ? x[i] * x[i] : 0;
+}
+
+static void finish_ungated(const struct products *products, const struct product *product,
+                           int row_begin, int row_end, void *scratch)
 {
     (void)scratch;
     size_t n_ff = (size_t)product->w->n_out;
+    void (*activate)(float *x, int n) =
+        products->forward->model->family->ffn == FAMILY_GELU ? kernels->gelu : square_positive;
     for (int t = 0; t < products->in->n_tokens; t++)
-        kernels->gelu(product->y + (size_t)t * n_ff + (size_t)row_begin, row_end - row_begin);
+        activate(product->y + (size_t)t * n_ff + (size_t)row_begin, row_end - row_begin);
     quantize_hidden(products, row_begin, row_end);
 }
 
@@ -232,12 +245,13 @@ static void finish_gated(const struct products *products, const struct product *
 
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
-    bool is_gated = forward->model->family->ffn != FAMILY_GELU;
+    enum family_ffn ffn = forward->model->family->ffn;
+    bool is_gated = ffn == FAMILY_SILU_GATED || ffn == FAMILY_GELU_GATED;
     struct products products = {
         .forward = forward,
         .in = &forward->inputs[from],
         .layer = layer,
-        .finish = is_gated ? finish_gated : finish_gelu,
+        .finish = is_gated ? finish_gated : finish_ungated,
         .list = {{.w = is_gated ? &layer->gate : &layer->up,
                   .bias = is_gated ? layer->gate_b : layer->up_b,
                   .y = forward->hidden.x}},
@@ -257,4 +271,11 @@ void forward_sequential_layer(struct forward *forward, const struct layer *layer
         forward_experts(forward, FORWARD_FFN_INPUT, layer);
     else
         forward_ffn(forward, FORWARD_FFN_INPUT, layer);
+}
+
+void forward_parallel_layer(struct forward *forward, const struct layer *layer)
+{
+    forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, layer->attn_norm_b);
+    forward_attention(forward, FORWARD_ATTN_INPUT, layer);
+    forward_ffn(forward, FORWARD_ATTN_INPUT, layer);
 }

@@ -14,7 +14,8 @@ enum forward_input { FORWARD_ATTN_INPUT, FORWARD_FFN_INPUT, FORWARD_N_INPUTS };
 
 const struct model_shape *forward_shape(const struct forward *forward);
 
-/* input = norm(x) * w + b, with the family's norm. An RMS norm ignores b. */
+/* input = norm(x) * w + b, with the family's norm; x itself where w is NULL. An RMS norm ignores b.
+ */
 void forward_norm(struct forward *forward, enum forward_input to, const float *w, const float *b);
 /* x += out(attend(q, k, v)): q, k, v from the input, stored and attended over the caches. Layers
  * that have a norm for it add the norm of that. */
@@ -27,5 +28,7 @@ void forward_experts(struct forward *forward, enum forward_input from, const str
 
 /* x += attention(norm(x)); x += ffn(norm(x)): what most families do. */
 void forward_sequential_layer(struct forward *forward, const struct layer *layer);
+/* x += attention(norm(x)) + ffn(norm(x)), with one norm. */
+void forward_parallel_layer(struct forward *forward, const struct layer *layer);
 
 #endif

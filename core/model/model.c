@@ -12,9 +12,12 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_falcon,  &family_gemma,    &family_gemma2,  &family_gemma3, &family_gptneox,
-    &family_granite, &family_llama,    &family_mpt,     &family_phi3,   &family_qwen2,
-    &family_qwen3,   &family_qwen3moe, &family_smollm3,
+    &family_arcee,    &family_cohere2,  &family_command_r, &family_ernie4_5,   &family_exaone,
+    &family_exaone4,  &family_falcon,   &family_gemma,     &family_gemma2,     &family_gemma3,
+    &family_glm4,     &family_gptneox,  &family_granite,   &family_internlm2,  &family_llama,
+    &family_minicpm,  &family_mistral3, &family_mpt,       &family_nemotron,   &family_olmo2,
+    &family_phi2,     &family_phi3,     &family_qwen2,     &family_qwen3,      &family_qwen3moe,
+    &family_seed_oss, &family_smollm3,  &family_stablelm,  &family_starcoder2,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -90,8 +93,10 @@ static bool bind_globals(struct model *model, struct binder *binder, struct err 
     if (shape->n_rot > 0 && !bind_rope_factors(model, binder, err))
         return false;
     model->output = model->embedding;
-    return !binder_has(binder, "output.weight") ||
-           bind_matrix(binder, "output.weight", shape->n_vocab, shape->n_embd, &model->output, err);
+    if (binder_has(binder, "output.weight") &&
+        !bind_matrix(binder, "output.weight", shape->n_vocab, shape->n_embd, &model->output, err))
+        return false;
+    return bind_optional_vector(binder, "output.bias", shape->n_vocab, &model->output_b, err);
 }
 
 /* What layer i sees, and how it rotates: periods count from layer 1. */
@@ -100,8 +105,9 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
     const struct model_shape *shape = &model->shape;
     int unrotated_period = model->family->unrotated_period;
     bool is_local = shape->n_local > 0 && (i + 1) % shape->local_period != 0;
-    bool is_unrotated =
-        shape->n_rot == 0 || (unrotated_period > 0 && (i + 1) % unrotated_period == 0);
+    bool is_unrotated = shape->n_rot == 0 ||
+                        (unrotated_period > 0 && (i + 1) % unrotated_period == 0) ||
+                        (model->family->rotates_local && shape->n_local > 0 && !is_local);
     layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
     layer->rope = is_unrotated                             ? MODEL_ROPE_NONE
                   : is_local && shape->rope_local_base > 0 ? MODEL_ROPE_LOCAL

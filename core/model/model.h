@@ -54,14 +54,16 @@ struct model_shape {
     float alibi_max_bias;   /* 0 without ALiBi */
     float clamp_qkv;        /* 0 for none */
     float embedding_scale;
-    float residual_scale;   /* of what attention and feed-forward add to the stream */
-    float logit_scale;      /* logits are divided by it, before their soft cap */
-    float attention_scale;  /* of scores */
-    float score_soft_cap;   /* scores become cap * tanh(score / cap); 0 for none */
-    float logit_soft_cap;   /* the same for logits */
-    int n_local;            /* tokens that a layer with a sliding window sees; 0 for none */
-    int local_period;       /* each local_period-th layer has no sliding window */
-    bool parallel_residual; /* attention and feed-forward read the same input */
+    float residual_scale;    /* of what attention and feed-forward add to the stream */
+    float logit_scale;       /* logits are divided by it, before their soft cap */
+    float attention_scale;   /* of scores */
+    float temperature_scale; /* queries grow by it, times the log of how many n_context_unscaled
+                                their position has begun; 0 for none */
+    float score_soft_cap;    /* scores become cap * tanh(score / cap); 0 for none */
+    float logit_soft_cap;    /* the same for logits */
+    int n_local;             /* tokens that a layer with a sliding window sees; 0 for none */
+    int local_period;        /* each local_period-th layer has no sliding window */
+    bool parallel_residual;  /* attention and feed-forward read the same input */
 };
 
 /* One of a layer's feed-forwards, of which each token takes few. */
@@ -77,7 +79,7 @@ struct layer {
     const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
     struct matrix q, k, v;                    /* [heads * head_dim, n_embd]; slices when fused */
     const float *q_b, *k_b, *v_b;
-    const float *q_norm, *k_norm; /* [head_dim_k] of each head, before it is rotated */
+    const float *q_norm, *k_norm; /* [head_dim_k], or of all heads; before they are rotated */
     struct matrix out;            /* [n_embd, n_heads * head_dim_v] */
     const float *out_b;
     const float *ffn_norm, *ffn_norm_b; /* [n_embd] */
@@ -93,6 +95,7 @@ struct model {
     const struct family *family; /* the recipe: core/model/family.h */
     struct matrix embedding;     /* [n_vocab, n_embd] */
     struct matrix output;        /* [n_vocab, n_embd]; the embedding when tied */
+    const float *output_b;       /* [n_vocab] */
     const float *output_norm, *output_norm_b;
     const float *rope_factors;      /* [n_rot / 2] divide the frequencies; NULL for none */
     const float *rope_factors_long; /* [n_rot / 2] instead of these in caches with a window of more

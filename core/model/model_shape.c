@@ -123,6 +123,11 @@ static void fail_unsupported(struct key_reader *reader, const char *problem, con
     reader->failed = true;
 }
 
+static double yarn_magnitude(double factor, double multiplier)
+{
+    return factor > 1 ? 0.1 * multiplier * log(factor) + 1 : 1;
+}
+
 /* YaRN (arXiv 2309.00071), with the defaults of its authors. */
 static void read_yarn(struct key_reader *reader, struct model_shape *shape)
 {
@@ -133,7 +138,10 @@ static void read_yarn(struct key_reader *reader, struct model_shape *shape)
     };
     if (!has_key(reader, "rope.scaling.original_context_length"))
         fail(reader, "rope.scaling.original_context_length", "is missing");
-    double magnitude = shape->rope_scale > 1 ? 0.1 * log(shape->rope_scale) + 1 : 1;
+    double share = read_real(reader, "rope.scaling.yarn_log_multiplier", 0, 0, 1e3);
+    double magnitude = yarn_magnitude(shape->rope_scale, 1);
+    if (share > 0) /* a part of it that other models put into the scale of their scores */
+        magnitude /= yarn_magnitude(shape->rope_scale, share);
     shape->rope_magnitude =
         read_real(reader, "rope.scaling.yarn_attn_factor", magnitude, 1e-3, 1e3);
     if (!(shape->rope_base > 1))
@@ -141,8 +149,6 @@ static void read_yarn(struct key_reader *reader, struct model_shape *shape)
     /* Of models in other families; nobody has proven them here. */
     if (read_real(reader, "rope.scaling.yarn_ext_factor", 1, -1e6, 1e6) != 1)
         fail_unsupported(reader, "an own mix of ", "yarn");
-    if (read_real(reader, "rope.scaling.yarn_log_multiplier", 0, -1e6, 1e6) != 0)
-        fail_unsupported(reader, "an own magnitude of ", "yarn");
 }
 
 /* Linear scaling and YaRN are numbers here. The scaling of Llama 3 and LongRoPE come as tensors of
@@ -169,22 +175,45 @@ static void read_rope_scaling(struct key_reader *reader, struct model_shape *sha
     shape->rope_magnitude *= read_real(reader, "rope.scaling.attn_factor", 1, 1e-3, 1e3);
 }
 
-static void read_rope(struct key_reader *reader, struct model_shape *shape)
+static void read_rope(struct key_reader *reader, const struct family *family,
+                      struct model_shape *shape)
 {
     shape->n_rot = read_count(reader, "rope.dimension_count", shape->head_dim_k, MAX_HEAD_DIM);
     shape->rope_base = read_real(reader, "rope.freq_base", 10000, 1, 1e12);
     if (shape->n_rot % 2 != 0 || shape->n_rot > shape->head_dim_k)
         fail(reader, "rope.dimension_count", "is odd or larger than a head");
+    double local_base = family->local_is_unscaled ? shape->rope_base : family->local_rope_base;
+    if (shape->n_local > 0)
+        shape->rope_local_base = read_real(reader, "rope.freq_base_swa", local_base, 1, 1e12);
     read_rope_scaling(reader, shape);
 }
 
 static void read_alibi(struct key_reader *reader, struct model_shape *shape)
 {
+    shape->n_context_unscaled = shape->n_context;
     shape->rope_scale = 1;
     shape->rope_magnitude = 1;
     shape->alibi_max_bias = (float)read_real(reader, "attention.max_alibi_bias", 0, 0, 1000);
     if (!(shape->alibi_max_bias > 0))
         fail(reader, "attention.max_alibi_bias", "is missing or 0: only ALiBi models can stream");
+}
+
+/* A number, or for each layer whether it has a sliding window. */
+static int read_local_period(struct key_reader *reader, const struct family *family, int n_layers)
+{
+    const char *name = "attention.sliding_window_pattern";
+    struct gguf_array is_local;
+    if (!gguf_get_array(reader->file, full_key(reader, name).text, &is_local))
+        return read_count(reader, name, family->local_period, MAX_LAYERS);
+    bool fits = is_local.type == GGUF_BOOL && is_local.n == (size_t)n_layers;
+    int period = 1;
+    while (fits && period <= n_layers && gguf_array_int(&is_local, (size_t)period - 1) != 0)
+        period++;
+    for (int i = 0; i < n_layers && fits; i++)
+        fits = (gguf_array_int(&is_local, (size_t)i) != 0) == ((i + 1) % period != 0);
+    if (!fits)
+        fail(reader, name, "is not one truth for each layer, in a pattern that repeats");
+    return period;
 }
 
 /* A model that was trained with a sliding window in every layer has never seen more than that at
@@ -203,10 +232,7 @@ static void read_context(struct key_reader *reader, const struct family *family,
         return;
     }
     shape->n_local = (int)window;
-    shape->local_period =
-        read_count(reader, "attention.sliding_window_pattern", family->local_period, MAX_LAYERS);
-    shape->rope_local_base =
-        read_real(reader, "rope.freq_base_swa", family->local_rope_base, 1, 1e12);
+    shape->local_period = read_local_period(reader, family, shape->n_layers);
 }
 
 static void read_scores(struct key_reader *reader, const struct family *family,
@@ -220,6 +246,7 @@ static void read_scores(struct key_reader *reader, const struct family *family,
     shape->score_soft_cap = (float)read_real(reader, "attn_logit_softcapping", 0, 0, 1e6);
     shape->logit_soft_cap = (float)read_real(reader, "final_logit_softcapping", 0, 0, 1e6);
     shape->clamp_qkv = (float)read_real(reader, "attention.clamp_kqv", 0, 0, 1e6);
+    shape->temperature_scale = (float)read_real(reader, "attention.temperature_scale", 0, 0, 1e3);
 }
 
 static void read_scales(struct key_reader *reader, const struct family *family,
@@ -229,7 +256,8 @@ static void read_scales(struct key_reader *reader, const struct family *family,
     shape->embedding_scale =
         (float)read_real(reader, "embedding_scale", embedding_scale, 1e-6, 1e6);
     shape->residual_scale = (float)read_real(reader, "residual_scale", 1, 1e-6, 1e6);
-    shape->logit_scale = (float)read_real(reader, "logit_scale", 1, 1e-6, 1e6);
+    double logit_scale = read_real(reader, "logit_scale", 1, 1e-6, 1e6);
+    shape->logit_scale = (float)(family->multiplies_logits ? 1 / logit_scale : logit_scale);
 }
 
 /* Or not there. */
@@ -308,6 +336,53 @@ static void check_needed_keys(struct key_reader *reader, const struct family *fa
     }
 }
 
+/* A key that is there to say that there is nothing of its kind. */
+static bool says_nothing(const struct gguf *file, const char *key)
+{
+    int64_t number;
+    double real;
+    bool truth;
+    struct gguf_array list;
+    if (gguf_get_array(file, key, &list)) {
+        bool is_zero = list.type != GGUF_STRING && list.type != GGUF_F32 && list.type != GGUF_F64;
+        for (size_t i = 0; i < list.n && is_zero; i++)
+            is_zero = gguf_array_int(&list, i) == 0;
+        return is_zero;
+    }
+    return (gguf_get_int(file, key, INT64_MIN, INT64_MAX, &number) && number == 0) ||
+           (gguf_get_float(file, key, &real) && !(real > 0 || real < 0)) ||
+           (gguf_get_bool(file, key, &truth) && !truth);
+}
+
+/* Keys of relatives of these families that compute something else, with the same tensors. */
+static void check_foreign_keys(struct key_reader *reader)
+{
+    static const char *const FOREIGN[] = {
+        "rope.dimension_sections",
+        "rope.dimension_count_swa",
+        "rope.scaling.alpha",
+        "attention.key_length_swa",
+        "attention.value_length_swa",
+        "attention.output_scale",
+        "attention.value_scale",
+        "attention.temperature_length",
+        "attention.shared_kv_layers",
+        "nextn_predict_layers",
+        "hidden_activation",
+        "num_loops",
+        "swin_norm",
+    };
+    bool is_causal = true;
+    for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++) {
+        if (has_key(reader, FOREIGN[i]) &&
+            !says_nothing(reader->file, full_key(reader, FOREIGN[i]).text))
+            fail(reader, FOREIGN[i], "asks for what sinkd cannot compute in this architecture");
+    }
+    gguf_get_bool(reader->file, full_key(reader, "attention.causal").text, &is_causal);
+    if (!is_causal)
+        fail(reader, "attention.causal", "is false: the model reads texts and cannot write any");
+}
+
 /* The embedding is the one tensor whose shape nothing else tells: it gives the vocabulary. */
 static void read_vocabulary(struct key_reader *reader, struct model_shape *shape)
 {
@@ -334,13 +409,14 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     shape.n_embd = read_count(&reader, "embedding_length", -1, MAX_EMBD);
     read_feed_forward(&reader, family, &shape);
     check_needed_keys(&reader, family);
+    check_foreign_keys(&reader);
     read_context(&reader, family, &shape);
     read_norm(&reader, family, &shape);
     read_heads(&reader, &shape);
     if (family->positions == FAMILY_ALIBI)
         read_alibi(&reader, &shape);
     else
-        read_rope(&reader, &shape);
+        read_rope(&reader, family, &shape);
     read_scores(&reader, family, &shape);
     read_scales(&reader, family, &shape);
     read_vocabulary(&reader, &shape);

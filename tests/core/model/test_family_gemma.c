@@ -47,7 +47,9 @@ static void add_gemma_layer(struct gguf_builder *builder, uint32_t i, bool has_h
     }
 }
 
-static bool open_gemma(struct opened_model *opened, const struct gemma *gemma)
+/* `is_local` [n_layers], or NULL for none: a list of which layers have a sliding window. */
+static bool open_gemma_of(struct opened_model *opened, const struct gemma *gemma,
+                          const bool *is_local)
 {
     static const struct gemma_key usual[] = {
         {"embedding_length", SAMPLE_EMBD}, {"feed_forward_length", SAMPLE_FF},
@@ -69,6 +71,9 @@ static bool open_gemma(struct opened_model *opened, const struct gemma *gemma)
         else
             gguf_add_u32(&builder, key, gemma->keys[i].value);
     }
+    snprintf(key, sizeof key, "%s.attention.sliding_window_pattern", gemma->architecture);
+    if (is_local != NULL)
+        gguf_add_bools(&builder, key, is_local, gemma->n_layers);
     snprintf(key, sizeof key, "%s.block_count", gemma->architecture);
     gguf_add_u32(&builder, key, gemma->n_layers);
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", gemma->architecture);
@@ -82,6 +87,11 @@ static bool open_gemma(struct opened_model *opened, const struct gemma *gemma)
     bool ok = model_sample_open(opened, &builder);
     gguf_builder_done(&builder);
     return ok;
+}
+
+static bool open_gemma(struct opened_model *opened, const struct gemma *gemma)
+{
+    return open_gemma_of(opened, gemma, NULL);
 }
 
 /* A sliding window in some layers leaves the context as it is. */
@@ -130,6 +140,30 @@ static void test_local_layers(void **state)
     model_sample_close(&opened);
 }
 
+/* A file may list the layers that have a sliding window, as long as they repeat. */
+static void test_listed_local_layers(void **state)
+{
+    (void)state;
+    struct opened_model opened;
+    struct gemma gemma = {"gemma3", 6, {{"attention.sliding_window", 16}}};
+    static const bool lists[][6] = {
+        {true, true, false, true, true, false},
+        {true, true, true, true, true, true},
+        {false, false, false, false, false, false},
+        {true, true, true, true, false, true},
+    };
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        if (!open_gemma_of(&opened, &gemma, lists[i]))
+            fail_msg("%s", opened.err.text);
+        for (int j = 0; j < 6; j++)
+            assert_int_equal(opened.model->layers[j].reach, lists[i][j] ? 15 : INT32_MAX);
+        model_sample_close(&opened);
+    }
+    assert_false(open_gemma_of(&opened, &gemma, (bool[]){true, false, true, true, true, false}));
+    assert_non_null(strstr(opened.err.text, "in a pattern that repeats"));
+    model_sample_close(&opened);
+}
+
 static void test_gemma2_needs_its_caps_and_window(void **state)
 {
     (void)state;
@@ -167,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_local_layers),
+        cmocka_unit_test(test_listed_local_layers),
         cmocka_unit_test(test_gemma2_needs_its_caps_and_window),
         cmocka_unit_test(test_scale_of_scores),
     };

@@ -66,7 +66,7 @@ static void test_refusals_say_why(void **state)
     };
     static const char *const expected[] = {
         "does not name an architecture",
-        "'rwkv?6', and sinkd runs falcon, gemma, gemma2, gemma3, gptneox, granite, llama, mpt",
+        "'rwkv?6', and sinkd runs arcee, cohere2, command-r, ernie4_5, exaone, exaone4, ",
         "block_count is missing",
         "block_count is not one number in 1 .. 1024",
         "no tensor 'blk.2.attn_norm.weight'",

@@ -113,6 +113,76 @@ static void test_long_rope(void **state)
     }
 }
 
+/* What other models have in the scale of their scores is no part of the rotation. */
+static void test_yarn_magnitude_that_is_divided(void **state)
+{
+    (void)state;
+    static const struct {
+        float multiplier, magnitude;
+    } cases[] = {{0, 1.138629F}, {1, 1}, {0.5F, 1.064822F}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gguf_builder builder;
+        struct opened_model opened;
+        gguf_builder_init(&builder);
+        model_sample_add(
+            &builder, &(struct model_damage){"llama.rope.scaling.type", SET_TEXT, .text = "yarn"});
+        gguf_add_f32(&builder, "llama.rope.scaling.factor", 4);
+        gguf_add_u32(&builder, "llama.rope.scaling.original_context_length", 32);
+        gguf_add_f32(&builder, "llama.rope.scaling.yarn_log_multiplier", cases[i].multiplier);
+        assert_true(model_sample_open(&opened, &builder));
+        assert_float_equal(opened.model->shape.rope_magnitude, cases[i].magnitude, 1e-6);
+        model_sample_close(&opened);
+        gguf_builder_done(&builder);
+    }
+}
+
+/* What relatives of the families compute with the same tensors is refused by its key, unless the
+ * key says that there is none of it. */
+static void test_foreign_keys_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum { NUMBER, REAL, TRUTH, TEXT, TRUTHS } kind;
+        float value;
+        bool opens;
+    } cases[] = {
+        {"llama.nextn_predict_layers", NUMBER, 1, false},
+        {"llama.nextn_predict_layers", NUMBER, 0, true},
+        {"llama.rope.scaling.alpha", REAL, 1000, false},
+        {"llama.rope.scaling.alpha", REAL, 0, true},
+        {"llama.hidden_activation", TEXT, 0, false},
+        {"llama.swin_norm", TRUTH, 1, false},
+        {"llama.swin_norm", TRUTH, 0, true},
+        {"llama.rope.dimension_sections", TRUTHS, 1, false},
+        {"llama.rope.dimension_sections", TRUTHS, 0, true},
+        {"llama.attention.causal", TRUTH, 0, false},
+        {"llama.attention.causal", TRUTH, 1, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gguf_builder builder;
+        struct opened_model opened;
+        gguf_builder_init(&builder);
+        model_sample_add(&builder, &(struct model_damage){0});
+        if (cases[i].kind == NUMBER)
+            gguf_add_u32(&builder, cases[i].name, (uint32_t)cases[i].value);
+        else if (cases[i].kind == REAL)
+            gguf_add_f32(&builder, cases[i].name, cases[i].value);
+        else if (cases[i].kind == TRUTH)
+            gguf_add_bool(&builder, cases[i].name, cases[i].value > 0);
+        else if (cases[i].kind == TEXT)
+            gguf_add_text(&builder, cases[i].name, "gelu");
+        else
+            gguf_add_bools(&builder, cases[i].name, (bool[]){false, cases[i].value > 0}, 2);
+        if (model_sample_open(&opened, &builder) != cases[i].opens)
+            fail_msg("%s: %s", cases[i].name, opened.err.text);
+        if (!cases[i].opens)
+            assert_non_null(strstr(opened.err.text, cases[i].name));
+        model_sample_close(&opened);
+        gguf_builder_done(&builder);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +190,8 @@ int main(void)
         cmocka_unit_test(test_yarn),
         cmocka_unit_test(test_rope_factors_are_checked),
         cmocka_unit_test(test_long_rope),
+        cmocka_unit_test(test_yarn_magnitude_that_is_divided),
+        cmocka_unit_test(test_foreign_keys_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
