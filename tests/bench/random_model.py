@@ -1,25 +1,31 @@
 #!/usr/bin/env python3
-"""Writes a GGUF of the llama family with random weights: for speed, shapes and types are what counts.
+"""Writes a GGUF with random weights: for speed, shapes and types are what counts.
 
     random_model.py SHAPE TYPE OUT.gguf [VOCABULARY.gguf]
-                                               SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny
+                                               SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny; with
+                                                  experts qwen3-30b-a3b, tiny-qwen3moe; "SHAPE/N": N layers
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
 another GGUF, or are made up. Only whole words have weights in the output matrix: an answer never
 ends by itself, and its text becomes the same tokens again.
 """
+import collections
 import math
 import mmap
 import random
 import struct
 import sys
 
-SHAPES = {  # layers, embedding, heads, kv heads, feed-forward, context
-    'tinyllama-1.1b': (22, 2048, 32, 4, 5632, 2048),
-    'smollm2-135m': (30, 576, 9, 3, 1536, 8192),
-    'llama2-7b': (32, 4096, 32, 32, 11008, 4096),
-    'tiny': (2, 256, 4, 2, 512, 512),
+Shape = collections.namedtuple('Shape', 'layers embd heads kv_heads ff context arch head_dim experts used',
+                               defaults=('llama', 0, 0, 0))  # a feed-forward is an expert's, where there are some
+SHAPES = {
+    'tinyllama-1.1b': Shape(22, 2048, 32, 4, 5632, 2048),
+    'smollm2-135m': Shape(30, 576, 9, 3, 1536, 8192),
+    'llama2-7b': Shape(32, 4096, 32, 32, 11008, 4096),
+    'tiny': Shape(2, 256, 4, 2, 512, 512),
+    'qwen3-30b-a3b': Shape(48, 2048, 32, 4, 768, 32768, 'qwen3moe', 128, 128, 8),
+    'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
 MADE_UP_WORDS = 32000 - 259
 
@@ -129,40 +135,56 @@ def is_word(name):
     return name[:1] in ('\u2581', '\u0120') and name[1:].isascii() and name[1:].isalnum()
 
 
+def shape_of(name):
+    """None without one of this name."""
+    base, _, layers = name.partition('/')
+    if base not in SHAPES or (layers and not layers.isdigit()):
+        return None
+    shape = SHAPES[base]
+    return shape._replace(layers=int(layers or shape.layers), head_dim=shape.head_dim or shape.embd // shape.heads)
+
+
 def metadata(shape, name, n_vocab):
-    layers, embd, heads, kv_heads, ff, context = shape
+    counts = {
+        'block_count': shape.layers, 'context_length': shape.context, 'embedding_length': shape.embd,
+        'feed_forward_length': shape.ff, 'attention.head_count': shape.heads,
+        'attention.head_count_kv': shape.kv_heads, 'attention.key_length': shape.head_dim,
+        'attention.value_length': shape.head_dim, 'rope.dimension_count': shape.head_dim, 'vocab_size': n_vocab,
+    }
+    if shape.experts:
+        counts.update({'expert_count': shape.experts, 'expert_used_count': shape.used,
+                       'expert_feed_forward_length': shape.ff})
     return [
-        entry('general.architecture', STRING, 'llama'), entry('general.name', STRING, name),
-        entry('llama.block_count', U32, layers), entry('llama.context_length', U32, context),
-        entry('llama.embedding_length', U32, embd), entry('llama.feed_forward_length', U32, ff),
-        entry('llama.attention.head_count', U32, heads),
-        entry('llama.attention.head_count_kv', U32, kv_heads),
-        entry('llama.rope.dimension_count', U32, embd // heads),
-        entry('llama.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
-        entry('llama.vocab_size', U32, n_vocab),
-    ]
+        entry('general.architecture', STRING, shape.arch), entry('general.name', STRING, name),
+        entry(shape.arch + '.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
+    ] + [entry(shape.arch + '.' + key, U32, value) for key, value in counts.items()]
 
 
 def tensors(shape, kind, n_vocab):
     """(name, dims, type): a Q4_K_M file keeps half of its value and down matrices in Q6_K."""
-    layers, embd, heads, kv_heads, ff, _ = shape
-    kv = embd // heads * kv_heads
+    embd, ff, q, kv = shape.embd, shape.ff, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    of, deep = ('_exps', (shape.experts,)) if shape.experts else ('', ())
     base = 'Q4_K' if kind == 'Q4_K_M' else kind
 
     def finer(i):
         return 'Q6_K' if kind == 'Q4_K_M' and i % 2 == 0 else base
     yield 'token_embd.weight', (embd, n_vocab), base
-    for i in range(layers):
+    for i in range(shape.layers):
         b = 'blk.%d.' % i
         yield b + 'attn_norm.weight', (embd,), 'F32'
-        yield b + 'attn_q.weight', (embd, embd), base
+        if shape.arch == 'qwen3moe':
+            yield b + 'attn_q_norm.weight', (shape.head_dim,), 'F32'
+            yield b + 'attn_k_norm.weight', (shape.head_dim,), 'F32'
+        yield b + 'attn_q.weight', (embd, q), base
         yield b + 'attn_k.weight', (embd, kv), base
         yield b + 'attn_v.weight', (embd, kv), finer(i)
-        yield b + 'attn_output.weight', (embd, embd), base
+        yield b + 'attn_output.weight', (q, embd), base
         yield b + 'ffn_norm.weight', (embd,), 'F32'
-        yield b + 'ffn_gate.weight', (embd, ff), base
-        yield b + 'ffn_up.weight', (embd, ff), base
-        yield b + 'ffn_down.weight', (ff, embd), finer(i)
+        if shape.experts:
+            yield b + 'ffn_gate_inp.weight', (embd, shape.experts), 'F32'
+        yield b + 'ffn_gate%s.weight' % of, (embd, ff) + deep, base
+        yield b + 'ffn_up%s.weight' % of, (embd, ff) + deep, base
+        yield b + 'ffn_down%s.weight' % of, (ff, embd) + deep, finer(i)
     yield 'output_norm.weight', (embd,), 'F32'
     yield 'output.weight', (embd, n_vocab), 'Q6_K' if kind == 'Q4_K_M' else base
 
@@ -192,9 +214,9 @@ def silence(raw, names):
 
 
 def main():
-    if len(sys.argv) not in (4, 5) or sys.argv[1] not in SHAPES:
+    if len(sys.argv) not in (4, 5) or shape_of(sys.argv[1]) is None:
         sys.exit(__doc__)
-    shape, kind, path = SHAPES[sys.argv[1]], sys.argv[2], sys.argv[3]
+    shape, kind, path = shape_of(sys.argv[1]), sys.argv[2], sys.argv[3]
     names, vocabulary = vocabulary_of(sys.argv[4]) if len(sys.argv) == 5 else made_up_vocabulary()
     rng = random.Random(7)
     kv = metadata(shape, sys.argv[1] + '-' + kind, len(names)) + vocabulary

@@ -1,6 +1,7 @@
 /* What model_open believes and what it refuses: every key and tensor of a small model is damaged in
  * turn. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/thread_pool.h"
@@ -76,7 +77,7 @@ static void test_refusals_say_why(void **state)
         "layer_norm_rms_epsilon is not a number",
         "'longrope'",
         "odd or larger than a head",
-        "mixture of experts",
+        "expert_used_count is missing",
         "no token_embd.weight",
         "no tensor 'blk.1.ffn_up.weight'",
         "'blk.1.ffn_up.weight' is 33 x 64 x 1, but the metadata asks for 32 x 64",
@@ -84,6 +85,93 @@ static void test_refusals_say_why(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         expect_refused(&cases[i], expected[i]);
+}
+
+/* Some keys beside those of the sample, or of nothing but an architecture and its size. */
+struct key {
+    const char *name;
+    uint32_t value;
+};
+
+static void expect_keys_refused(const char *architecture, const struct key *keys, int n_keys,
+                                const char *expected)
+{
+    struct gguf_builder builder;
+    struct opened_model opened;
+    gguf_builder_init(&builder);
+    if (architecture == NULL)
+        model_sample_add(&builder, &(struct model_damage){0});
+    else
+        gguf_add_text(&builder, "general.architecture", architecture);
+    for (int i = 0; i < n_keys; i++)
+        gguf_add_u32(&builder, keys[i].name, keys[i].value);
+    if (model_sample_open(&opened, &builder) || strstr(opened.err.text, expected) == NULL)
+        fail_msg("%s: got '%s', expected '%s'", keys[0].name, opened.err.text, expected);
+    model_sample_close(&opened);
+    gguf_builder_done(&builder);
+}
+
+static void test_experts_that_are_refused(void **state)
+{
+    (void)state;
+    const struct key used = {"llama.expert_used_count", 2}, count = {"llama.expert_count", 8};
+    expect_keys_refused(NULL, (struct key[]){count, {"llama.expert_used_count", 9}}, 2,
+                        "expert_used_count is more than its expert_count");
+    expect_keys_refused(NULL, (struct key[]){{"llama.expert_count", 1025}, used}, 2,
+                        "expert_count is not one number in 1 .. 1024");
+    expect_keys_refused(NULL, (struct key[]){count, used}, 2,
+                        "no tensor 'blk.0.ffn_gate_inp.weight'");
+    static const char *const ways[] = {"llama.expert_gating_func", "llama.expert_group_count",
+                                       "llama.expert_weights_scale"};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        expect_keys_refused(NULL, (struct key[]){count, used, {ways[i], 2}}, 3,
+                            "chooses its experts in another way");
+    expect_keys_refused("gemma",
+                        (struct key[]){{"gemma.expert_count", 8},
+                                       {"gemma.block_count", 2},
+                                       {"gemma.embedding_length", 32},
+                                       {"gemma.feed_forward_length", 64}},
+                        4, "mixture of experts, which sinkd cannot run in architecture 'gemma'");
+}
+
+/* Three tensors for all experts of a layer, or three for each of them. */
+static void add_experts(struct gguf_builder *builder, int layer, int n_experts, bool has_all)
+{
+    static const struct model_damage none = {0};
+    char name[64];
+    snprintf(name, sizeof name, "blk.%d.ffn_gate_inp.weight", layer);
+    model_sample_add_tensor(builder, &none, name, SAMPLE_EMBD, (uint64_t)n_experts);
+    for (int i = 0; i < n_experts - !has_all; i++) {
+        snprintf(name, sizeof name, "blk.%d.ffn_gate.%d.weight", layer, i);
+        model_sample_add_tensor(builder, &none, name, SAMPLE_EMBD, SAMPLE_FF);
+        snprintf(name, sizeof name, "blk.%d.ffn_up.%d.weight", layer, i);
+        model_sample_add_tensor(builder, &none, name, SAMPLE_EMBD, SAMPLE_FF);
+        snprintf(name, sizeof name, "blk.%d.ffn_down.%d.weight", layer, i);
+        model_sample_add_tensor(builder, &none, name, SAMPLE_FF, SAMPLE_EMBD);
+    }
+}
+
+/* Beside its experts the sample still has a feed-forward for all tokens, which then nobody uses. */
+static void test_experts_and_their_tensors(void **state)
+{
+    (void)state;
+    for (int has_all = 0; has_all < 2; has_all++) {
+        struct gguf_builder builder;
+        struct opened_model opened;
+        gguf_builder_init(&builder);
+        model_sample_add(&builder, &(struct model_damage){0});
+        gguf_add_u32(&builder, "llama.expert_count", 3);
+        gguf_add_u32(&builder, "llama.expert_used_count", 2);
+        for (int i = 0; i < SAMPLE_LAYERS; i++)
+            add_experts(&builder, i, 3, has_all == 1);
+        assert_false(model_sample_open(&opened, &builder));
+        const char *expected = has_all == 1 ? "'blk.0.ffn_gate.weight' that sinkd has no use for"
+                                            : "no tensor 'blk.0.ffn_gate.2.weight'";
+        if (strstr(opened.err.text, expected) == NULL)
+            fail_msg("got '%s', expected '%s'", opened.err.text, expected);
+        model_sample_close(&opened);
+        gguf_builder_done(&builder);
+    }
 }
 
 /* A model that opens must also run: three tokens in a small cache. */
@@ -203,6 +291,8 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_every_key_with_every_bad_number),
+        cmocka_unit_test(test_experts_that_are_refused),
+        cmocka_unit_test(test_experts_and_their_tensors),
         cmocka_unit_test(test_unknown_tensor_is_refused),
         cmocka_unit_test(test_part_of_a_split_model),
         cmocka_unit_test(test_half_precision_vectors_are_widened),
