@@ -15,7 +15,7 @@
 enum { GRID_LEN = 256, GRID_GROUPS = 8 };
 
 /* 32 elements: scale[i / 16] * size, negative where the mask's byte is all ones. Sizes are at most
- * 63, in a byte each, eight to a word; those of IQ1_S have their own sign. */
+ * 63, in a byte each, eight to a word; those of IQ1_* have their own sign. */
 struct grid_group {
     uint64_t sizes[4];
     uint64_t masks[4];
@@ -110,6 +110,15 @@ static inline __attribute__((always_inline)) void read_iq3_s(const uint8_t *bloc
     }
 }
 
+/* Eight of -9, -1 and 7, which with two more are -7, 1 and 9. That changes no sign but the one of
+ * -1, which 1 has: no byte carries into the next when both are added without the top bits. */
+static inline uint64_t iq1_sizes(uint32_t index, bool is_less)
+{
+    uint64_t grid = iq1_s_grid[index], top = 0x8080808080808080;
+    uint64_t two = is_less ? 0 : 0x0202020202020202;
+    return ((grid & ~top) + two) ^ (grid & top);
+}
+
 static inline uint32_t iq1_s_index(const uint8_t *block, int group, int i)
 {
     uint32_t high = load_u16(block + 34 + 2 * group) >> (3 * i) & 7;
@@ -125,13 +134,54 @@ static inline __attribute__((always_inline)) void read_iq1_s(const uint8_t *bloc
     out->scale[0] = out->scale[1] = (float)(2 * (bits >> 12 & 7) + 1) * 0.125f;
 #pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
-        /* -9, -1, 7 in the table; two more change no sign but that of -1, which 1 has: no byte
-         * carries into the next when both are added without the top bits. */
-        uint64_t grid = iq1_s_grid[iq1_s_index(block, group, i)];
-        uint64_t two = bits >> 15 == 0 ? 0x0202020202020202 : 0, top = 0x8080808080808080;
-        out->sizes[i] = ((grid & ~top) + two) ^ (grid & top);
+        out->sizes[i] = iq1_sizes(iq1_s_index(block, group, i), bits >> 15 != 0);
         out->masks[i] = 0;
     }
+}
+
+/* Three higher bits of an index, and above them the sign of what is added to eight numbers. */
+static inline uint32_t iq1_m_high(const uint8_t *block, int group, int i)
+{
+    return block[32 + 2 * group + i / 2] >> (i % 2 * 4) & 15;
+}
+
+static inline uint32_t iq1_m_index(const uint8_t *block, int group, int i)
+{
+    return block[4 * group + i] | (iq1_m_high(block, group, i) & 7) << 8;
+}
+
+/* Two scales of 3 bits. */
+static inline uint32_t iq1_m_scales(const uint8_t *block, int group)
+{
+    return load_u16(block + 48 + group / 2 * 2) >> (group % 2 * 6) & 63;
+}
+
+/* A half whose bits are the upper four of each word of scales. */
+static inline uint16_t iq1_m_d(const uint8_t *block)
+{
+    return (uint16_t)(load_u16(block + 48) >> 12 | load_u16(block + 50) >> 12 << 4 |
+                      load_u16(block + 52) >> 12 << 8 | load_u16(block + 54) >> 12 << 12);
+}
+
+/* Lower bytes of indices; twice for each byte the rest of an index; four words of scales. */
+static inline __attribute__((always_inline)) void read_iq1_m(const uint8_t *block, int group,
+                                                             struct grid_group *out)
+{
+    uint32_t scales = iq1_m_scales(block, group);
+    out->scale[0] = (float)(2 * (scales & 7) + 1) * 0.125f;
+    out->scale[1] = (float)(2 * (scales >> 3) + 1) * 0.125f;
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        bool is_less = iq1_m_high(block, group, i) >> 3 != 0;
+        out->sizes[i] = iq1_sizes(iq1_m_index(block, group, i), is_less);
+        out->masks[i] = 0;
+    }
+}
+
+/* Of all scales of a block. */
+static inline float grid_d(enum tensor_type type, const uint8_t *block)
+{
+    return type == TENSOR_IQ1_M ? f16_to_float(iq1_m_d(block)) : load_f16(block);
 }
 
 /* Group 0 .. 7 of a block of one of these types. */
@@ -153,6 +203,9 @@ grid_read(enum tensor_type type, const uint8_t *block, int group, struct grid_gr
         break;
     case TENSOR_IQ1_S:
         read_iq1_s(block, group, out);
+        break;
+    case TENSOR_IQ1_M:
+        read_iq1_m(block, group, out);
         break;
     default:
         read_iq2_xxs(block, group, out);

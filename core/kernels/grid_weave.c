@@ -206,21 +206,53 @@ void grid_weave_iq3_s(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
     }
 }
 
-/* -9, -1 and 7 are 8u - 9 for u in 0 .. 2. The fourth bit of a scale says that nothing is added. */
+/* -9, -1 and 7 are 8u - 9 for u in 0 .. 2. */
+static inline uint64_t iq1_codes(uint32_t index)
+{
+    return (iq1_s_grid[index] >> 3 & EACH_BYTE(3)) ^ EACH_BYTE(2);
+}
+
+/* The fourth bit of a scale says that nothing is added. */
 void grid_weave_iq1_s(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
 {
     for (int r = 0; r < STRIPE_ROWS; r++) {
         uint64_t twos[2][4] = {{0}};
         uint32_t scales = 0;
         for (int g = 0; g < GRID_GROUPS; g++) {
-            for (int i = 0; i < 4; i++) {
-                uint64_t grid = iq1_s_grid[iq1_s_index(rows[r], g, i)];
-                twos[g / 4][i] |= ((grid >> 3 & EACH_BYTE(3)) ^ EACH_BYTE(2)) << g % 4 * 2;
-            }
+            for (int i = 0; i < 4; i++)
+                twos[g / 4][i] |= iq1_codes(iq1_s_index(rows[r], g, i)) << g % 4 * 2;
             scales |= (uint32_t)load_u16(rows[r] + 34 + 2 * g) >> 12 << 4 * g;
         }
         put_head(head, r, rows[r], scales);
         for (int k = 0; k < 8; k++)
             put_two(body, 2 * k, r, twos[k / 4][k % 4]);
+    }
+}
+
+/* Before the codes, of each part two words of whether two is to be added to no number of an eight:
+ * in each byte of word m, bits 0 .. 3 are those of the four groups' eights 2m, bits 4 .. 7 those of
+ * 2m + 1. Scales as those of IQ2_XS. */
+void grid_weave_iq1_m(uint8_t *head, uint8_t *body, const uint8_t *const rows[])
+{
+    for (int r = 0; r < STRIPE_ROWS; r++) {
+        uint64_t twos[2][4] = {{0}}, is_less[2][2] = {{0}};
+        uint32_t scales[2] = {0};
+        for (int g = 0; g < GRID_GROUPS; g++) {
+            for (int i = 0; i < 4; i++) {
+                uint64_t less = iq1_m_high(rows[r], g, i) >> 3;
+                is_less[g / 4][i / 2] |= EACH_BYTE(less) << (i % 2 * 4 + g % 4);
+                twos[g / 4][i] |= iq1_codes(iq1_m_index(rows[r], g, i)) << g % 4 * 2;
+            }
+            uint32_t both = iq1_m_scales(rows[r], g);
+            scales[g / 4] |= ((both & 7) | both >> 3 << 4) << g % 4 * 8;
+        }
+        uint16_t d = iq1_m_d(rows[r]);
+        memcpy(head + 2 * r, &d, sizeof d);
+        put(head + HALVES, 0, r, scales[0]);
+        put(head + HALVES, 1, r, scales[1]);
+        for (int k = 0; k < 4; k++)
+            put(body, k, r, is_less[k / 2][k % 2]);
+        for (int k = 0; k < 8; k++)
+            put_two(body, 4 + 2 * k, r, twos[k / 4][k % 4]);
     }
 }

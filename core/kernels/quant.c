@@ -170,7 +170,7 @@ static void dequantize_iq4_xs(const uint8_t *block, float *y)
 
 static void dequantize_grid(enum tensor_type type, const uint8_t *block, float *y)
 {
-    float d = load_f16(block);
+    float d = grid_d(type, block);
     struct grid_group group;
     for (int i = 0; i < GRID_LEN; i++) {
         if (i % 32 == 0)
@@ -230,6 +230,7 @@ static void dequantize_block(enum tensor_type type, const uint8_t *block, float 
         dequantize_iq4_xs(block, y);
         break;
     case TENSOR_IQ1_S:
+    case TENSOR_IQ1_M:
     case TENSOR_IQ2_XXS:
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:

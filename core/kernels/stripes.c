@@ -216,6 +216,7 @@ static const struct {
     [TENSOR_IQ4_NL] = {{32, 256}, weave_q4_0},
     [TENSOR_IQ4_XS] = {{160, 2048}, weave_iq4_xs},
     [TENSOR_IQ1_S] = {{96, 1024}, grid_weave_iq1_s},
+    [TENSOR_IQ1_M] = {{160, 1280}, grid_weave_iq1_m},
     [TENSOR_IQ2_XXS] = {{96, 1536}, grid_weave_iq2_xxs},
     [TENSOR_IQ2_XS] = {{160, 1536}, grid_weave_iq2_xs},
     [TENSOR_IQ2_S] = {{160, 1536}, grid_weave_iq2_s},

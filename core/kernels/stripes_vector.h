@@ -16,8 +16,8 @@
 #define FOR_STRIPE_TYPES(DO)                                                    \
     DO(Q4_0, q4_0) DO(Q4_1, q4_1) DO(Q5_0, q5_0) DO(Q5_1, q5_1) DO(Q8_0, q8_0)  \
     DO(Q2_K, q2_k) DO(Q3_K, q3_k) DO(Q4_K, q4_k) DO(Q5_K, q5_k) DO(Q6_K, q6_k)  \
-    DO(IQ4_NL, iq4_nl) DO(IQ4_XS, iq4_xs) DO(IQ1_S, iq1_s) DO(IQ2_XXS, iq2_xxs) \
-    DO(IQ2_XS, iq2_xs) DO(IQ3_XXS, iq3_xxs) DO(IQ3_S, iq3_s)
+    DO(IQ4_NL, iq4_nl) DO(IQ4_XS, iq4_xs) DO(IQ1_S, iq1_s) DO(IQ1_M, iq1_m)     \
+    DO(IQ2_XXS, iq2_xxs) DO(IQ2_XS, iq2_xs) DO(IQ3_XXS, iq3_xxs) DO(IQ3_S, iq3_s)
 /* clang-format on */
 
 /* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
@@ -26,18 +26,20 @@ struct traits {
     int max;      /* largest u; 0: held signed, without a base */
     int offset;   /* of a symmetric format, a power of 2; else 0 */
     int n_scales; /* for each group: 1 or 2 */
-    int n_bits;   /* of a body for each element */
+    int n_bits;   /* of a body for each element, rounded up */
     int n_parts;
     int n_groups;
 };
 
-/* The numbers that the codes of IQ2_* and IQ3_XXS stand for, and how much less they are. */
-enum { GRID_OFFSET = 64 };
+/* The numbers that the codes of IQ2_*, IQ3_XXS and IQ1_M stand for, and how much less they are. */
+enum { GRID_OFFSET = 64, IQ1_M_OFFSET = 16 };
 static const uint8_t iq2_numbers[16] = {64 + 8, 64 + 25, 64 + 43, 0, 64 - 8, 64 - 25, 64 - 43};
 static const uint8_t iq3_numbers[16] = {
     64 + 4, 64 + 12, 64 + 20, 64 + 28, 64 + 36, 64 + 44, 64 + 52, 64 + 62,
     64 - 4, 64 - 12, 64 - 20, 64 - 28, 64 - 36, 64 - 44, 64 - 52, 64 - 62,
 };
+
+static const uint8_t iq1_m_numbers[16] = {16 - 7, 16 + 1, 16 + 9, 0, 16 - 9, 16 - 1, 16 + 7};
 
 /* As the format has them. */
 SIMD struct traits format_traits(enum tensor_type type)
@@ -53,6 +55,8 @@ SIMD struct traits format_traits(enum tensor_type type)
         return (struct traits){31, 0, 1, 5, 1, 1};
     case TENSOR_IQ1_S:
         return (struct traits){2, 0, 1, 2, 2, 4};
+    case TENSOR_IQ1_M:
+        return (struct traits){IQ1_M_OFFSET + 9, IQ1_M_OFFSET, 2, 3, 2, 4};
     case TENSOR_IQ2_XXS:
         return (struct traits){GRID_OFFSET + 43, GRID_OFFSET, 1, 3, 2, 4};
     case TENSOR_IQ2_XXS_INDICES:
@@ -120,6 +124,13 @@ SIMD struct u8x64 threes(const uint8_t *body, int part, int g, int k, int raise)
                     bits(word(body, 4 * part + k / 2), k % 2 * 4 + g - 2 - raise, 4 << raise));
 }
 
+/* Codes of 2 bits, and a third one that is the same for eight numbers. */
+SIMD struct u8x64 twos_and_eighths(const uint8_t *body, int part, int g, int k)
+{
+    return u8x64_or(bits(word(body, 4 + 8 * part + k), 2 * g, 3),
+                    bits(word(body, 2 * part + k / 4), k / 2 % 2 * 4 + g - 2, 4));
+}
+
 SIMD struct u8x64 look_up(const uint8_t *numbers, struct u8x64 codes, int raise)
 {
     return u8x64_look_up(u8x64_shift(u8x64_repeat16(numbers), -raise), codes);
@@ -157,6 +168,8 @@ SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int pa
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
         return look_up(iq2_numbers, threes(body, part, g, k, 0), raise);
+    case TENSOR_IQ1_M:
+        return look_up(iq1_m_numbers, twos_and_eighths(body, part, g, k), raise);
 #ifdef SIMD_HAS_GRIDS
     case TENSOR_IQ2_XXS_INDICES:
         return iq2_indexed(body, part, g, k, raise);
@@ -321,6 +334,7 @@ SIMD void read_scales(enum tensor_type type, const uint8_t *head, struct unit_sc
     case TENSOR_IQ2_XXS_INDICES:
         read_grid_scales(type, head, 8, 0.25f, out);
         break;
+    case TENSOR_IQ1_M:
     case TENSOR_IQ2_XS:
     case TENSOR_IQ2_S:
         read_grid_scales(type, head, 16, 0.25f, out);

@@ -21,6 +21,7 @@ static const struct tensor_format formats[] = {
     [TENSOR_IQ3_S] = {"IQ3_S", 256, 110},
     [TENSOR_IQ2_S] = {"IQ2_S", 256, 82},
     [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
+    [TENSOR_IQ1_M] = {"IQ1_M", 256, 56},
     [TENSOR_BF16] = {"BF16", 1, 2},
 };
 
