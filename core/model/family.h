@@ -76,6 +76,7 @@ extern const struct family family_mistral3;
 extern const struct family family_mpt;
 extern const struct family family_nemotron;
 extern const struct family family_olmo2;
+extern const struct family family_olmoe;
 extern const struct family family_phi2;
 extern const struct family family_phi3;
 extern const struct family family_qwen2;

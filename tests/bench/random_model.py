@@ -3,7 +3,7 @@
 
     random_model.py SHAPE TYPE OUT.gguf [VOCABULARY.gguf]
                                                SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny; with
-                                                  experts qwen3-30b-a3b, tiny-qwen3moe; "SHAPE/N": N layers
+                                                  experts qwen3-30b-a3b, olmoe-1b-7b, tiny-qwen3moe; "SHAPE/N": N layers
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
@@ -25,6 +25,7 @@ SHAPES = {
     'llama2-7b': Shape(32, 4096, 32, 32, 11008, 4096),
     'tiny': Shape(2, 256, 4, 2, 512, 512),
     'qwen3-30b-a3b': Shape(48, 2048, 32, 4, 768, 32768, 'qwen3moe', 128, 128, 8),
+    'olmoe-1b-7b': Shape(16, 2048, 16, 16, 1024, 4096, 'olmoe', 128, 64, 8),
     'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
 MADE_UP_WORDS = 32000 - 259
@@ -172,9 +173,9 @@ def tensors(shape, kind, n_vocab):
     for i in range(shape.layers):
         b = 'blk.%d.' % i
         yield b + 'attn_norm.weight', (embd,), 'F32'
-        if shape.arch == 'qwen3moe':
-            yield b + 'attn_q_norm.weight', (shape.head_dim,), 'F32'
-            yield b + 'attn_k_norm.weight', (shape.head_dim,), 'F32'
+        if shape.arch in ('qwen3moe', 'olmoe'):
+            yield b + 'attn_q_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else q,), 'F32'
+            yield b + 'attn_k_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else kv,), 'F32'
         yield b + 'attn_q.weight', (embd, q), base
         yield b + 'attn_k.weight', (embd, kv), base
         yield b + 'attn_v.weight', (embd, kv), finer(i)

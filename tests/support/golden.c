@@ -35,6 +35,7 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"qwen3moe-experts", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"llama-experts", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"llama-experts-apart", 0, GOLDEN_FEW},
+    {"olmoe-experts", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"arcee-plain", 1e-3, GOLDEN_FEW},
     {"command-r-parallel", 1e-3, GOLDEN_FEW},
     {"cohere2-local", 1e-3, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
