@@ -58,6 +58,12 @@ static inline float bf16_to_float(uint16_t h)
     return float_from_bits((uint32_t)h << 16);
 }
 
+/* 2^(e - 128), which bf16 holds for every byte. */
+static inline uint16_t bf16_from_exponent(uint8_t e)
+{
+    return (uint16_t)(e < 2 ? 0x20 << e : (e - 1) << 7);
+}
+
 static inline uint16_t bf16_from_float(float x)
 {
     uint32_t bits = float_to_bits(x);

@@ -168,6 +168,16 @@ static void dequantize_iq4_xs(const uint8_t *block, float *y)
     }
 }
 
+/* Floats of 4 bits and a scale that is a power of two (OCP Microscaling Formats 1.0). */
+static void dequantize_mxfp4(const uint8_t *block, float *y)
+{
+    float d = bf16_to_float(bf16_from_exponent(block[0]));
+    for (int j = 0; j < 16; j++) {
+        y[j] = d * (float)mxfp4_values[block[1 + j] & 15];
+        y[j + 16] = d * (float)mxfp4_values[block[1 + j] >> 4];
+    }
+}
+
 static void dequantize_grid(enum tensor_type type, const uint8_t *block, float *y)
 {
     float d = grid_d(type, block);
@@ -225,6 +235,9 @@ static void dequantize_block(enum tensor_type type, const uint8_t *block, float 
         break;
     case TENSOR_IQ4_NL:
         dequantize_iq4_nl(block, y);
+        break;
+    case TENSOR_MXFP4:
+        dequantize_mxfp4(block, y);
         break;
     case TENSOR_IQ4_XS:
         dequantize_iq4_xs(block, y);

@@ -638,6 +638,8 @@ const uint32_t iq3_s_grid[512] = {
 const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                1,    13,   25,  38,  53,  69,  89,  113};
 
+const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
 /* Byte i all ones where bit i of the index is set. */
 #define BYTE(bits, i) ((uint64_t)((bits) >> (i)&1) * 255 << 8 * (i))
 #define MASK1(bits)                                                                  \

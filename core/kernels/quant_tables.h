@@ -18,6 +18,7 @@ extern const uint32_t iq3_s_grid[512];
 
 /* The sixteen values of IQ4_NL and IQ4_XS. */
 extern const int8_t iq4_values[16];
+extern const int8_t mxfp4_values[16]; /* of E2M1, doubled */
 
 /* Byte i is all ones where bit i of the index is set. */
 extern const uint64_t sign_masks[256];

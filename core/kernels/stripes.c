@@ -87,6 +87,16 @@ static void weave_q5_1(uint8_t *head, uint8_t *body, blocks rows)
     weave_words(weave_fifth_bits(body, rows, 4), rows, 8, 4);
 }
 
+/* head: bf16 in place of halves, which could not hold such powers of two */
+static void weave_mxfp4(uint8_t *head, uint8_t *body, blocks rows)
+{
+    for (int r = 0; r < STRIPE_ROWS; r++) {
+        uint16_t d = bf16_from_exponent(rows[r][0]);
+        memcpy(head + 2 * r, &d, sizeof d);
+    }
+    weave_words(body, rows, 1, 4);
+}
+
 static void weave_q8_0(uint8_t *head, uint8_t *body, blocks rows)
 {
     weave_halves(head, rows, 0);
@@ -214,6 +224,7 @@ static const struct {
     [TENSOR_Q5_K] = {{256, 2560}, weave_q5_k},
     [TENSOR_Q6_K] = {{288, 3072}, weave_q6_k},
     [TENSOR_IQ4_NL] = {{32, 256}, weave_q4_0},
+    [TENSOR_MXFP4] = {{32, 256}, weave_mxfp4},
     [TENSOR_IQ4_XS] = {{160, 2048}, weave_iq4_xs},
     [TENSOR_IQ1_S] = {{96, 1024}, grid_weave_iq1_s},
     [TENSOR_IQ1_M] = {{160, 1280}, grid_weave_iq1_m},

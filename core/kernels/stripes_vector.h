@@ -17,7 +17,8 @@
     DO(Q4_0, q4_0) DO(Q4_1, q4_1) DO(Q5_0, q5_0) DO(Q5_1, q5_1) DO(Q8_0, q8_0)  \
     DO(Q2_K, q2_k) DO(Q3_K, q3_k) DO(Q4_K, q4_k) DO(Q5_K, q5_k) DO(Q6_K, q6_k)  \
     DO(IQ4_NL, iq4_nl) DO(IQ4_XS, iq4_xs) DO(IQ1_S, iq1_s) DO(IQ1_M, iq1_m)     \
-    DO(IQ2_XXS, iq2_xxs) DO(IQ2_XS, iq2_xs) DO(IQ3_XXS, iq3_xxs) DO(IQ3_S, iq3_s)
+    DO(IQ2_XXS, iq2_xxs) DO(IQ2_XS, iq2_xs) DO(IQ3_XXS, iq3_xxs) DO(IQ3_S, iq3_s) \
+    DO(MXFP4, mxfp4)
 /* clang-format on */
 
 /* What the inner loop needs to know of weights; the compiler knows all of it. A unit is read in
@@ -31,8 +32,9 @@ struct traits {
     int n_groups;
 };
 
-/* The numbers that the codes of IQ2_*, IQ3_XXS and IQ1_M stand for, and how much less they are. */
-enum { GRID_OFFSET = 64, IQ1_M_OFFSET = 16 };
+/* The numbers that the codes of IQ2_*, IQ3_XXS, IQ1_M and MXFP4 stand for, and how much less they
+ * are. */
+enum { GRID_OFFSET = 64, IQ1_M_OFFSET = 16, MXFP4_OFFSET = 16 };
 static const uint8_t iq2_numbers[16] = {64 + 8, 64 + 25, 64 + 43, 0, 64 - 8, 64 - 25, 64 - 43};
 static const uint8_t iq3_numbers[16] = {
     64 + 4, 64 + 12, 64 + 20, 64 + 28, 64 + 36, 64 + 44, 64 + 52, 64 + 62,
@@ -40,6 +42,11 @@ static const uint8_t iq3_numbers[16] = {
 };
 
 static const uint8_t iq1_m_numbers[16] = {16 - 7, 16 + 1, 16 + 9, 0, 16 - 9, 16 - 1, 16 + 7};
+
+static const uint8_t mxfp4_numbers[16] = {
+    16, 16 + 1, 16 + 2, 16 + 3, 16 + 4, 16 + 6, 16 + 8, 16 + 12,
+    16, 16 - 1, 16 - 2, 16 - 3, 16 - 4, 16 - 6, 16 - 8, 16 - 12,
+};
 
 /* As the format has them. */
 SIMD struct traits format_traits(enum tensor_type type)
@@ -77,6 +84,8 @@ SIMD struct traits format_traits(enum tensor_type type)
         return (struct traits){31, 0, 1, 5, 4, 2};
     case TENSOR_Q6_K:
         return (struct traits){63, 32, 2, 6, 2, 4};
+    case TENSOR_MXFP4:
+        return (struct traits){MXFP4_OFFSET + 12, MXFP4_OFFSET, 1, 4, 1, 1};
     case TENSOR_IQ4_NL:
         return (struct traits){0, SIGNED_OFFSET, 1, 4, 1, 1};
     case TENSOR_IQ4_XS:
@@ -185,6 +194,8 @@ SIMD struct u8x64 stripe_word(enum tensor_type type, const uint8_t *body, int pa
     case TENSOR_Q6_K:
         return u8x64_or(nibbles(word(body, 16 + 8 * (2 * part + g % 2) + k), g / 2, raise),
                         bits(word(body, at), 2 * g - 4 - raise, 0x30 << raise));
+    case TENSOR_MXFP4:
+        return look_up(mxfp4_numbers, nibbles(word(body, k % 4), k / 4, 0), raise);
     case TENSOR_IQ4_NL:
     case TENSOR_IQ4_XS:
         return u8x64_look_up(u8x64_hold_signed(u8x64_repeat16(iq4_values)),
@@ -210,7 +221,9 @@ SIMD struct f32x16 halves(const uint8_t *head, int i)
 SIMD struct f32x16 unit_factor(enum tensor_type type, const uint8_t *head, float size)
 {
     const float factor = size / (float)(1 << stripe_raise(type));
-    return factor == 1 ? halves(head, 0) : f32x16_mul(halves(head, 0), f32x16_set(factor));
+    struct f32x16 d = type == TENSOR_MXFP4 ? f32x16_from_bf16((const uint16_t *)(const void *)head)
+                                           : halves(head, 0);
+    return factor == 1 ? d : f32x16_mul(d, f32x16_set(factor));
 }
 
 /* Number i of 16 that have 6 bits each. */

@@ -23,6 +23,7 @@ static const struct tensor_format formats[] = {
     [TENSOR_IQ4_XS] = {"IQ4_XS", 256, 136},
     [TENSOR_IQ1_M] = {"IQ1_M", 256, 56},
     [TENSOR_BF16] = {"BF16", 1, 2},
+    [TENSOR_MXFP4] = {"MXFP4", 32, 17},
 };
 
 const struct tensor_format *tensor_format(uint32_t type)

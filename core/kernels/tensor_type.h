@@ -30,6 +30,7 @@ enum tensor_type {
     TENSOR_IQ4_XS = 23,
     TENSOR_IQ1_M = 29,
     TENSOR_BF16 = 30,
+    TENSOR_MXFP4 = 39,
     TENSOR_IQ2_XXS_INDICES = 31, /* of no file: a way to weave IQ2_XXS, see stripes.h */
 };
 

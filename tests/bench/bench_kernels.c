@@ -179,7 +179,7 @@ int main(int argc, char **argv)
         TENSOR_Q4_0,    TENSOR_Q8_0,  TENSOR_Q4_K,  TENSOR_Q6_K,  TENSOR_Q5_K,    TENSOR_Q2_K,
         TENSOR_Q3_K,    TENSOR_Q4_1,  TENSOR_Q5_0,  TENSOR_Q5_1,  TENSOR_IQ2_XXS, TENSOR_IQ2_S,
         TENSOR_IQ3_XXS, TENSOR_IQ3_S, TENSOR_IQ1_S, TENSOR_IQ1_M, TENSOR_IQ4_NL,  TENSOR_IQ4_XS,
-        TENSOR_F32,     TENSOR_F16,   TENSOR_BF16,
+        TENSOR_MXFP4,   TENSOR_F32,   TENSOR_F16,   TENSOR_BF16,
     };
     enum { N_TYPES = sizeof types / sizeof types[0] };
     const char *names[N_TYPES + 1], *shape_names[N_SHAPES];

@@ -108,7 +108,7 @@ int main(void)
                                        TENSOR_Q8_0,  TENSOR_Q2_K,    TENSOR_Q3_K,    TENSOR_Q4_K,
                                        TENSOR_Q5_K,  TENSOR_Q6_K,    TENSOR_IQ2_XXS, TENSOR_IQ2_XS,
                                        TENSOR_IQ2_S, TENSOR_IQ3_XXS, TENSOR_IQ3_S,   TENSOR_IQ1_S,
-                                       TENSOR_IQ1_M, TENSOR_IQ4_NL,  TENSOR_IQ4_XS};
+                                       TENSOR_IQ1_M, TENSOR_IQ4_NL,  TENSOR_IQ4_XS,  TENSOR_MXFP4};
     enum { N_TYPES = sizeof types / sizeof types[0], N_OTHERS = 4 };
     struct CMUnitTest tests[N_OTHERS + N_TYPES] = {
         cmocka_unit_test(test_formats_that_cannot_be_read),
