@@ -1,10 +1,10 @@
 /* jinja.h - templates in Jinja, the language that models' chat templates are written in.
  *
  * Speaks Jinja2 as transformers sets it up (trim_blocks, lstrip_blocks, loop controls, generation
- * blocks, its tojson), as far as chat templates go: no inheritance, no includes, no recursive
- * loops. A template is untrusted: parsing and rendering end with an error when they want more
- * steps, memory, output, time or depth than they are given.
- * Owner: whoever opened it. Thread: any (immutable); one rendering is of one thread. */
+ * blocks, its tojson), as far as chat templates go: no inheritance and no includes. A template is
+ * untrusted: parsing and rendering end with an error when they want more steps, memory, output,
+ * time or depth than they are given. Owner: whoever opened it. Thread: any (immutable); one
+ * rendering is of one thread. */
 #ifndef CORE_TEXT_JINJA_H
 #define CORE_TEXT_JINJA_H
 

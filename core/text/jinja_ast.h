@@ -90,6 +90,7 @@ struct jinja_node {
     int line;
     enum jinja_operator op;
     bool is_negated;         /* a test: is not */
+    bool is_recursive;       /* a loop that its body may call */
     struct jinja_node *next; /* of the same list of statements or items */
     struct jinja_node *left, *right, *third, *fourth;
     struct jinja_node *items;  /* first of a list */

@@ -38,8 +38,10 @@ struct jinja_loop {
     const struct jinja_value *items; /* [n], as they were when the loop began */
     size_t n;
     size_t at;
-    int depth;                  /* of loops inside loops, from 1 */
+    int depth;                  /* of a loop that calls itself, from 1 */
     struct jinja_value changed; /* what loop.changed() was last given */
+    const struct jinja_node *node;
+    struct jinja_scope *scope; /* that the loop stands in */
 };
 
 struct jinja_cycler {
@@ -55,6 +57,9 @@ bool jinja_eval(struct jinja_run *run, const struct jinja_node *node, struct jin
 bool jinja_eval_arguments(struct jinja_run *run, const struct jinja_argument *list,
                           struct jinja_args *out);
 bool jinja_exec(struct jinja_run *run, const struct jinja_node *nodes, enum jinja_flow *out);
+/* The loop once more, with other items: what its output is. */
+bool jinja_call_loop(struct jinja_run *run, const struct jinja_loop *loop, struct jinja_value items,
+                     struct jinja_value *out);
 /* Runs statements and gives their output as a string. */
 bool jinja_capture(struct jinja_run *run, const struct jinja_node *nodes, struct jinja_value *out);
 

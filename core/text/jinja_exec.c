@@ -44,20 +44,42 @@ static bool put(struct jinja_run *run, struct jinja_value value)
     return jinja_to_string(run, value, &text) && put_string(run, text.string);
 }
 
-bool jinja_capture(struct jinja_run *run, const struct jinja_node *nodes, struct jinja_value *out)
+/* What stands outside of statements whose output is wanted as a string. */
+struct capture {
+    struct jinja_output *outer;
+    struct jinja_scope *outer_scope;
+    struct jinja_output output;
+};
+
+static bool capture_begin(struct jinja_run *run, struct jinja_scope *parent,
+                          struct capture *capture)
 {
-    struct jinja_output *outer = run->output, output = {0};
-    enum jinja_flow flow;
-    struct jinja_scope *outer_scope = run->scope, *scope = jinja_scope_new(run, outer_scope);
+    struct jinja_scope *scope = jinja_scope_new(run, parent);
+    *capture = (struct capture){.outer = run->output, .outer_scope = run->scope};
     if (scope == NULL)
         return false;
-    jinja_writer_init(&output.writer, run, 64);
-    run->output = &output;
+    jinja_writer_init(&capture->output.writer, run, 64);
+    run->output = &capture->output;
     run->scope = scope;
-    bool is_good = !output.writer.failed && jinja_exec(run, nodes, &flow);
-    run->output = outer;
-    run->scope = outer_scope;
-    return is_good && jinja_writer_end(&output.writer, out);
+    return true;
+}
+
+static bool capture_end(struct jinja_run *run, struct capture *capture, bool is_good,
+                        struct jinja_value *out)
+{
+    run->output = capture->outer;
+    run->scope = capture->outer_scope;
+    return is_good && jinja_writer_end(&capture->output.writer, out);
+}
+
+bool jinja_capture(struct jinja_run *run, const struct jinja_node *nodes, struct jinja_value *out)
+{
+    struct capture capture;
+    enum jinja_flow flow;
+    if (!capture_begin(run, run->scope, &capture))
+        return false;
+    bool is_good = !capture.output.writer.failed && jinja_exec(run, nodes, &flow);
+    return capture_end(run, &capture, is_good, out);
 }
 
 /* ---- assignment ---- */
@@ -223,8 +245,9 @@ static bool is_idle(struct jinja_run *run, const struct jinja_node *body, bool *
     return true;
 }
 
+/* *out_is_done: one of them has come to its end, which none does that is left early. */
 static bool exec_iterations(struct jinja_run *run, const struct jinja_node *node,
-                            struct jinja_loop *loop)
+                            struct jinja_loop *loop, bool *out_is_done)
 {
     const struct jinja_value self = {.type = JINJA_LOOP, .loop = loop};
     const struct jinja_name *name = jinja_name_find(run->names, "loop", 4);
@@ -236,10 +259,12 @@ static bool exec_iterations(struct jinja_run *run, const struct jinja_node *node
             !assign(run, node->target, loop->items[loop->at]) ||
             !is_idle(run, node->body, &is_over))
             return false;
+        *out_is_done |= is_over;
         if (is_over)
             break;
         if (!jinja_exec(run, node->body, &flow))
             return false;
+        *out_is_done |= flow == JINJA_GOES_ON;
         if (flow == JINJA_BREAKS)
             break;
     }
@@ -247,22 +272,19 @@ static bool exec_iterations(struct jinja_run *run, const struct jinja_node *node
 }
 
 static bool exec_loop(struct jinja_run *run, const struct jinja_node *node,
-                      const struct jinja_list *list, size_t *out_n)
+                      const struct jinja_list *list, int depth, bool *out_is_done)
 {
     if (node->right != NULL && !choose_items(run, node, &list))
         return false;
     struct jinja_loop *loop = jinja_alloc(run, sizeof *loop);
     if (loop == NULL)
         return false;
-    *loop = (struct jinja_loop){.items = list->items, .n = list->n};
-    loop->depth = run->loop == NULL ? 1 : run->loop->depth + 1;
-    *out_n = list->n;
-
-    struct jinja_loop *outer = run->loop;
-    run->loop = loop;
-    bool is_good = exec_iterations(run, node, loop);
-    run->loop = outer;
-    return is_good;
+    *loop = (struct jinja_loop){.items = list->items,
+                                .n = list->n,
+                                .depth = depth,
+                                .node = node,
+                                .scope = run->scope->parent};
+    return exec_iterations(run, node, loop, out_is_done);
 }
 
 static bool enter_scope(struct jinja_run *run, struct jinja_scope *parent)
@@ -274,18 +296,41 @@ static bool enter_scope(struct jinja_run *run, struct jinja_scope *parent)
     return true;
 }
 
+/* What stands behind "else" is for a loop of which no iteration came to its end. */
+static bool loop_over(struct jinja_run *run, const struct jinja_node *node,
+                      struct jinja_value iterable, int depth, enum jinja_flow *flow)
+{
+    const struct jinja_list *list;
+    struct jinja_scope *outer = run->scope;
+    bool is_done = false;
+    if (!jinja_iterate(run, iterable, &list) || !enter_scope(run, outer))
+        return false;
+    bool is_good = exec_loop(run, node, list, depth, &is_done);
+    run->scope = outer;
+    return is_good && (is_done || jinja_exec(run, node->other, flow));
+}
+
 static bool exec_for(struct jinja_run *run, const struct jinja_node *node, enum jinja_flow *flow)
 {
     struct jinja_value iterable;
-    const struct jinja_list *list;
-    struct jinja_scope *outer = run->scope;
-    size_t n = 0;
-    if (!jinja_eval(run, node->left, &iterable) || !jinja_iterate(run, iterable, &list) ||
-        !enter_scope(run, outer))
+    return jinja_eval(run, node->left, &iterable) && loop_over(run, node, iterable, 1, flow);
+}
+
+bool jinja_call_loop(struct jinja_run *run, const struct jinja_loop *loop, struct jinja_value items,
+                     struct jinja_value *out)
+{
+    struct capture capture;
+    enum jinja_flow flow = JINJA_GOES_ON;
+    if (!loop->node->is_recursive)
+        return jinja_fail(run, "only a loop that is marked \"recursive\" can be called");
+    if (!jinja_enter(run))
         return false;
-    bool is_good = exec_loop(run, node, list, &n);
-    run->scope = outer;
-    return is_good && (n > 0 || jinja_exec(run, node->other, flow));
+    bool is_good = capture_begin(run, loop->scope, &capture);
+    if (is_good)
+        is_good = loop_over(run, loop->node, items, loop->depth + 1, &flow);
+    is_good = capture_end(run, &capture, is_good, out);
+    jinja_leave(run);
+    return is_good;
 }
 
 /* ---- macros and blocks ---- */

@@ -25,8 +25,13 @@ static bool filter_attr(struct jinja_run *run, const struct jinja_call *call,
                         struct jinja_value *out)
 {
     const struct jinja_string *name;
-    return jinja_arg_string(run, call->arg[0], &name) &&
-           jinja_attribute(run, call->self, call->arg[0], out);
+    if (!jinja_arg_string(run, call->arg[0], &name))
+        return false;
+    if (call->self.type != JINJA_DICT ||
+        jinja_method_find(JINJA_DICT, name->data, name->len) != NULL)
+        return jinja_attribute(run, call->self, call->arg[0], out);
+    *out = jinja_undefined(NULL); /* an item is no attribute */
+    return true;
 }
 
 /* ---- map, select ---- */
@@ -75,6 +80,7 @@ static const struct jinja_native *find_named(struct jinja_run *run, const struct
     return native;
 }
 
+/* Of what is false, which may be none: nothing, whatever is asked. */
 static bool filter_map(struct jinja_run *run, const struct jinja_call *call,
                        struct jinja_value *out)
 {
@@ -82,6 +88,8 @@ static bool filter_map(struct jinja_run *run, const struct jinja_call *call,
     const struct jinja_list *list;
     struct jinja_value mapped, item;
     struct jinja_args rest;
+    if (!jinja_is_true(call->self))
+        return jinja_list_new(run, JINJA_LIST, 0, out);
     if (call->args->n == 0 && path != NULL)
         return map_attribute(run, call, *path, out);
     if (call->args->n == 0)
@@ -111,6 +119,8 @@ static bool choose(struct jinja_run *run, const struct jinja_call *call, bool ha
     struct jinja_keyed *items;
     struct jinja_value chosen, path = {.type = JINJA_ABSENT}, result;
     size_t n;
+    if (!jinja_is_true(call->self))
+        return jinja_list_new(run, JINJA_LIST, 0, out);
     if (has_path && call->args->n == 0)
         return jinja_fail(run, "the name of an attribute is missing");
     if (has_path)
@@ -255,13 +265,14 @@ static bool filter_round(struct jinja_run *run, const struct jinja_call *call,
     const struct jinja_string *method =
         call->arg[1].type == JINJA_STRING ? call->arg[1].string : NULL;
     bool is_common = method == NULL || jinja_string_is(method, "common");
-    if (is_common && call->self.type == JINJA_INT && precision >= 0) {
-        *out = call->self;
+    bool is_whole = is_common && call->self.type != JINJA_FLOAT;
+    double real = jinja_real(call->self);
+    if (is_whole) {
+        bool stays = precision >= 0 || precision < -18;
+        int64_t integer = precision < -18 ? 0 : jinja_integer(call->self);
+        *out = jinja_int(stays ? integer : (int64_t)rounded(real, (int)precision));
         return true;
     }
-    double real = call->self.type == JINJA_FLOAT ? call->self.real
-                  : call->self.type == JINJA_INT ? (double)call->self.integer
-                                                 : (double)call->self.boolean;
     double scale = pow(10, (double)precision);
     if (is_common)
         *out = jinja_float(rounded(real, (int)precision));

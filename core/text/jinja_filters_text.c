@@ -135,10 +135,11 @@ bool jinja_filter_indent(struct jinja_run *run, const struct jinja_call *call,
 bool jinja_filter_center(struct jinja_run *run, const struct jinja_call *call,
                          struct jinja_value *out)
 {
-    const struct jinja_string *string;
+    const struct jinja_string *string, *filler = NULL;
     struct jinja_writer writer;
     int64_t width;
-    if (!string_of(run, call->self, &string) || !jinja_arg_int(run, call->arg[0], 80, &width))
+    if (!string_of(run, call->self, &string) || !jinja_arg_int(run, call->arg[0], 80, &width) ||
+        (call->arg[1].type != JINJA_ABSENT && !jinja_arg_string(run, call->arg[1], &filler)))
         return false;
     int64_t n = (int64_t)jinja_string_n_points(string);
     int64_t total = width > n ? width - n : 0;
@@ -147,7 +148,10 @@ bool jinja_filter_center(struct jinja_run *run, const struct jinja_call *call,
     for (int64_t i = 0; i < total && !writer.failed; i++) {
         if (i == left)
             jinja_write_string(&writer, string);
-        jinja_write(&writer, " ", 1, JINJA_CONTROL);
+        if (filler != NULL)
+            jinja_write_string(&writer, filler);
+        else
+            jinja_write(&writer, " ", 1, JINJA_CONTROL);
     }
     if (left >= total)
         jinja_write_string(&writer, string);

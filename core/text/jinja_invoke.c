@@ -170,16 +170,13 @@ static bool call_macro(struct jinja_run *run, const struct jinja_macro_value *ma
                        const struct jinja_args *args, struct jinja_value *out)
 {
     struct jinja_scope *outer = run->scope, *scope = jinja_scope_new(run, macro->scope);
-    struct jinja_loop *loop = run->loop;
     size_t n_params;
     if (scope == NULL || !jinja_enter(run))
         return false;
     run->scope = scope;
-    run->loop = NULL;
     bool is_good = bind_parameters(run, macro, args, &n_params) &&
                    bind_rest(run, macro, args, n_params) && bind_named_rest(run, macro, args) &&
                    jinja_capture(run, macro->body, out);
-    run->loop = loop;
     run->scope = outer;
     jinja_leave(run);
     return is_good;
@@ -209,6 +206,10 @@ bool jinja_invoke(struct jinja_run *run, struct jinja_value callee, const struct
         return jinja_native_call(run, callee.method->native, callee.method->self, args, out);
     case JINJA_MACRO:
         return call_macro(run, callee.macro, args, out);
+    case JINJA_LOOP:
+        return args->n == 1 && args->n_named == 0
+                   ? jinja_call_loop(run, callee.loop, args->items[0], out)
+                   : jinja_fail(run, "a loop is called with its items");
     case JINJA_CYCLER:
         return call_cycler(run, callee.cycler, out);
     default:

@@ -6,7 +6,7 @@
 
 const struct jinja_native *jinja_text_method_find(const char *name, size_t len);
 
-/* "{} of {name}".format(...), without format specifications. */
+/* "{} of {name:>8}".format(...) */
 jinja_function jinja_method_format;
 
 #endif

@@ -4,6 +4,7 @@
 #include <utf8proc.h>
 
 #include "core/text/jinja_eval.h"
+#include "core/text/jinja_filters.h"
 #include "core/text/jinja_methods.h"
 #include "core/text/jinja_run.h"
 #include "core/text/jinja_text.h"
@@ -220,6 +221,13 @@ static bool method_index(struct jinja_run *run, const struct jinja_call *call,
            (out->integer >= 0 || jinja_fail(run, "substring not found"));
 }
 
+static bool method_rindex(struct jinja_run *run, const struct jinja_call *call,
+                          struct jinja_value *out)
+{
+    return method_rfind(run, call, out) &&
+           (out->integer >= 0 || jinja_fail(run, "substring not found"));
+}
+
 static bool method_count(struct jinja_run *run, const struct jinja_call *call,
                          struct jinja_value *out)
 {
@@ -408,6 +416,7 @@ static bool method_zfill(struct jinja_run *run, const struct jinja_call *call,
 static const struct jinja_native METHODS[] = {
     {"capitalize", "", method_capitalize},
     {"casefold", "", method_lower},
+    {"center", "width fillchar", jinja_filter_center},
     {"count", "sub", method_count},
     {"endswith", "suffix start end", method_endswith},
     {"find", "sub start end", method_find},
@@ -430,6 +439,7 @@ static const struct jinja_native METHODS[] = {
     {"removesuffix", "suffix", method_removesuffix},
     {"replace", "old new count", method_replace},
     {"rfind", "sub start end", method_rfind},
+    {"rindex", "sub start end", method_rindex},
     {"rjust", "width fillchar", method_rjust},
     {"rpartition", "sep", method_rpartition},
     {"rsplit", "sep maxsplit", method_rsplit},

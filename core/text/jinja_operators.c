@@ -29,7 +29,19 @@ static int64_t floor_div(int64_t a, int64_t b)
 static double real_mod(double a, double b)
 {
     double rest = fmod(a, b);
-    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+    if (rest == 0)
+        return copysign(0, b);
+    return (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+/* Python's //, which fits its %: a / b may have been rounded up to a whole number. */
+static double real_floor_div(double a, double b)
+{
+    double rest = fmod(a, b);
+    double quotient = (a - rest) / b;
+    if (rest != 0 && (rest < 0) != (b < 0))
+        quotient -= 1;
+    return quotient == 0 ? copysign(0, a / b) : nearbyint(quotient);
 }
 
 static bool integer_power(struct jinja_run *run, int64_t base, int64_t exponent,
@@ -84,7 +96,7 @@ static bool reals(struct jinja_run *run, enum jinja_operator op, double a, doubl
                     : op == JINJA_SUB       ? a - b
                     : op == JINJA_MUL       ? a * b
                     : op == JINJA_DIV       ? a / b
-                    : op == JINJA_FLOOR_DIV ? floor(a / b)
+                    : op == JINJA_FLOOR_DIV ? real_floor_div(a, b)
                     : op == JINJA_MOD       ? real_mod(a, b)
                                             : pow(a, b);
     *out = jinja_float(result);

@@ -143,10 +143,8 @@ static bool parse_for(struct jinja_parser *parser, struct jinja_node *node)
         !jinja_parser_skip_name(parser, "if", &is_there) ||
         (is_there && !jinja_parse_expression(parser, &node->right)))
         return false;
-    /* Such a loop runs like any other; only a call of loop() would fail. */
-    if (!jinja_parser_skip_name(parser, "recursive", &is_there))
-        return false;
-    if (!expect_end(parser) || !parse_body(parser, "else endfor", &node->body) ||
+    if (!jinja_parser_skip_name(parser, "recursive", &node->is_recursive) || !expect_end(parser) ||
+        !parse_body(parser, "else endfor", &node->body) ||
         !jinja_parser_skip_name(parser, "else", &has_else))
         return false;
     if (has_else)

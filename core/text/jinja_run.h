@@ -40,7 +40,6 @@ struct jinja_run {
     int64_t now;                         /* seconds since 1970, for strftime_now */
     struct jinja_scope *scope;           /* of the statement that runs */
     struct jinja_output *output;         /* where its text goes */
-    struct jinja_loop *loop;             /* that it is inside of; NULL for none */
     struct jinja_value block_text;       /* what the filters of a block are applied to */
     struct jinja_list *rising, *falling; /* integers that ranges share: 0 .. n-1, n-1 .. 0 */
     struct jinja_name *const *names;     /* of the template */

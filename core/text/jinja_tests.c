@@ -103,7 +103,7 @@ static bool test_callable(struct jinja_run *run, const struct jinja_call *call,
     (void)run;
     enum jinja_type type = call->self.type;
     return answer(out, type == JINJA_NATIVE || type == JINJA_METHOD || type == JINJA_MACRO ||
-                           type == JINJA_CYCLER);
+                           type == JINJA_CYCLER || type == JINJA_UNDEFINED);
 }
 
 static bool test_escaped(struct jinja_run *run, const struct jinja_call *call,
