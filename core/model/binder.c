@@ -262,6 +262,20 @@ static bool bind_single_experts(struct binder *binder, struct layer *layer, stru
     return true;
 }
 
+/* The feed-forward that all tokens share, where there is one. */
+static bool bind_shared_expert(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    if (shape->n_ff == 0)
+        return true;
+    return bind_matrix(binder, "ffn_gate_shexp.weight", shape->n_ff, shape->n_embd, &layer->gate,
+                       err) &&
+           bind_matrix(binder, "ffn_up_shexp.weight", shape->n_ff, shape->n_embd, &layer->up,
+                       err) &&
+           bind_matrix(binder, "ffn_down_shexp.weight", shape->n_embd, shape->n_ff, &layer->down,
+                       err);
+}
+
 static bool bind_experts(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
@@ -271,7 +285,8 @@ static bool bind_experts(struct binder *binder, struct layer *layer, struct err 
         .down = {.n_out = shape->n_embd, .n_in = shape->n_ff_expert},
     };
     if (!bind_matrix(binder, "ffn_gate_inp.weight", shape->n_experts, shape->n_embd, &layer->router,
-                     err))
+                     err) ||
+        !bind_shared_expert(binder, layer, err))
         return false;
     return binder_has(binder, "ffn_gate.0.weight") ? bind_single_experts(binder, layer, one, err)
                                                    : bind_joint_experts(binder, layer, one, err);

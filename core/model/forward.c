@@ -96,6 +96,7 @@ static void lay_out_experts(struct forward *forward, struct arena *arena)
     work->batch.groups =
         arena_take(arena, (size_t)shape->n_experts, 1, sizeof work->batch.groups[0]);
     work->logits = take_floats(arena, n, shape->n_experts);
+    work->shares = take_floats(arena, n, 1);
     work->input = take_activations(arena, n_slots, shape->n_embd);
     work->hidden = take_activations(arena, n_slots, shape->n_ff_expert);
     work->up = take_floats(arena, n_slots, shape->n_ff_expert);

@@ -1,6 +1,8 @@
 /* The feed-forward of a layer with experts:
  *
  *     logits of the router, in floats; the experts of each token and their weights
+ *     the share of the feed-forward that all tokens go through, if the layer weighs it; that one is
+ *     forward_ffn
  *     tokens gathered by expert
  *     hidden = act(gate x) * up x * weight, of all experts in one dispatch
  *     x += down hidden, split over the rows of all experts at once: whoever has some rows adds up
@@ -8,6 +10,7 @@
  *
  * A token's numbers do not depend on who else is in the batch: its choice is made by sums that are
  * its own, and products are as steady as those of other layers. */
+#include <math.h>
 #include <string.h>
 
 #include "core/kernels/kernels.h"
@@ -39,19 +42,26 @@ static struct activations floats_of(const struct activations *in, int begin, int
         .n_tokens = n, .n_in = in->n_in, .x = in->x + (size_t)begin * (size_t)in->n_in};
 }
 
+/* The product of few tokens with some rows of a small float matrix. */
+static void score(const struct experts_job *job, const struct matrix *w, int begin, int row,
+                  float *out, void *scratch)
+{
+    struct activations tokens =
+        floats_of(job->in, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
+    matmul_rows(w, NULL, &tokens, out + (size_t)begin * (size_t)w->n_out, (size_t)w->n_out, row,
+                min_int(row + job->tile_rows, w->n_out), scratch);
+}
+
 static void route_part(void *arg, int part, int n_parts, int thread)
 {
     (void)n_parts;
     const struct experts_job *job = arg;
-    const struct matrix *router = &job->layer->router;
-    int begin = part / job->n_tiles * matmul_steady_tokens();
-    int row = part % job->n_tiles * job->tile_rows;
-    struct activations tokens =
-        floats_of(job->in, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
-    matmul_rows(router, NULL, &tokens,
-                job->forward->experts.logits + (size_t)begin * (size_t)router->n_out,
-                (size_t)router->n_out, row, min_int(row + job->tile_rows, router->n_out),
-                forward_scratch(job->forward, thread));
+    const struct experts_work *work = &job->forward->experts;
+    void *scratch = forward_scratch(job->forward, thread);
+    int begin = part / job->n_tiles * matmul_steady_tokens(), tile = part % job->n_tiles;
+    score(job, &job->layer->router, begin, tile * job->tile_rows, work->logits, scratch);
+    if (tile == 0 && job->layer->share.data != NULL)
+        score(job, &job->layer->share, begin, 0, work->shares, scratch);
 }
 
 static void choose_part(void *arg, int part, int n_parts, int thread)
@@ -63,10 +73,13 @@ static void choose_part(void *arg, int part, int n_parts, int thread)
     struct experts_work *work = &job->forward->experts;
     bool sums_to_one = model->family->experts == FAMILY_EXPERTS_OF_CHOSEN;
     int end = thread_pool_part_begin(job->forward->n_tokens, part + 1, n_parts);
-    for (int t = thread_pool_part_begin(job->forward->n_tokens, part, n_parts); t < end; t++)
+    for (int t = thread_pool_part_begin(job->forward->n_tokens, part, n_parts); t < end; t++) {
+        if (job->layer->share.data != NULL)
+            work->shares[t] = 1 / (1 + expf(-work->shares[t]));
         experts_choose(work->logits + (size_t)t * (size_t)shape->n_experts, shape->n_experts,
                        shape->n_experts_used, sums_to_one,
                        work->batch.choices + (size_t)t * (size_t)shape->n_experts_used);
+    }
 }
 
 static void route(struct experts_job *job)

@@ -67,7 +67,9 @@ struct forward {
     float *up;                                   /* [max_tokens, n_ff]; gated families only */
     struct experts_work {
         struct experts_batch batch;
-        float *logits;             /* [max_tokens, n_experts] */
+        float *logits; /* [max_tokens, n_experts] */
+        float
+            *shares; /* [max_tokens], of the feed-forward for all tokens, where a layer weighs it */
         struct activations input;  /* of all slots, n_embd wide; x for float weights alone */
         struct activations hidden; /* the same, n_ff_expert wide */
         float *up;                 /* [n_slots, n_ff_expert] */

@@ -239,6 +239,8 @@ static void finish_gated(const struct products *products, const struct product *
     for (int t = 0; t < products->in->n_tokens; t++) {
         size_t at = (size_t)t * n_ff + (size_t)row_begin;
         forward_activate(forward, product->y + at, forward->up + at, row_end - row_begin);
+        for (int i = 0; i < row_end - row_begin && layer->share.data != NULL; i++)
+            product->y[at + (size_t)i] *= forward->experts.shares[t];
     }
     quantize_hidden(products, row_begin, row_end);
 }
@@ -269,7 +271,7 @@ void forward_sequential_layer(struct forward *forward, const struct layer *layer
     forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, layer->ffn_norm_b);
     if (layer->experts != NULL)
         forward_experts(forward, FORWARD_FFN_INPUT, layer);
-    else
+    if (layer->down.data != NULL)
         forward_ffn(forward, FORWARD_FFN_INPUT, layer);
 }
 

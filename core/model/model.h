@@ -33,8 +33,8 @@ struct model_shape {
     int n_kv_heads;
     int head_dim_k; /* of q and k */
     int head_dim_v;
-    int n_ff;           /* of a feed-forward for all tokens; 0 where layers have experts alone */
-    int n_experts;      /* of each layer; 0 for none */
+    int n_ff;      /* of a feed-forward for all tokens; 0 where layers have none beside experts */
+    int n_experts; /* of each layer; 0 for none */
     int n_experts_used; /* of these, by each token */
     int n_ff_expert;
     int n_vocab;
@@ -87,6 +87,8 @@ struct layer {
     const float *gate_b, *up_b, *down_b;
     struct matrix router;   /* [n_experts, n_embd]: whose product chooses experts; never woven */
     struct expert *experts; /* [n_experts] */
+    struct matrix share;    /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
+                               feed-forward for all tokens */
     const float *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added to the stream */
 };
 

@@ -313,7 +313,7 @@ static void read_experts(struct key_reader *reader, const struct family *family,
     }
     shape->n_experts_used = read_count(reader, "expert_used_count", -1, MAX_EXPERTS);
     shape->n_ff_expert = read_count(reader, "expert_feed_forward_length", shape->n_ff, MAX_FF);
-    shape->n_ff = 0;
+    shape->n_ff = read_optional_count(reader, "expert_shared_feed_forward_length", MAX_FF);
     if (shape->n_experts_used > shape->n_experts)
         fail(reader, "expert_used_count", "is more than its expert_count");
     check_routing(reader, family);
