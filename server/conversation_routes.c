@@ -1,8 +1,10 @@
 #include "server/conversation_routes.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "server/api_error.h"
+#include "server/body_reader.h"
 #include "server/http_exchange.h"
 #include "server/item.h"
 #include "server/json_fields.h"
@@ -144,17 +146,37 @@ static bool read_fields(const json_t *body, int needs, struct store_call *call,
            check_items(&call->items, error);
 }
 
-/* An empty body is {}. */
-static bool read_body(int needs, struct store_call *call, struct api_error *error)
+/* A call whose body is being read. */
+struct reading {
+    struct store *store;
+    struct store_call *call;
+    store_work_fn *work;
+    int needs;
+    bool is_good;
+    struct api_error error; /* when it is not */
+};
+
+/* On any thread. An empty body is {}. */
+static void read_body(void *arg, const struct buf *body)
 {
-    const struct buf *body = http_exchange_body(call->exchange);
+    struct reading *reading = arg;
     json_t *root;
     if (!json_fields_parse(body->len == 0 ? "{}" : body->data, body->len == 0 ? 2 : body->len,
-                           &root, error))
-        return false;
-    bool is_good = read_fields(root, needs, call, error);
+                           &root, &reading->error))
+        return;
+    reading->is_good = read_fields(root, reading->needs, reading->call, &reading->error);
     json_decref(root);
-    return is_good;
+}
+
+static void on_read(void *arg, struct http_exchange *exchange)
+{
+    struct reading *reading = arg;
+    reading->call->exchange = exchange;
+    if (exchange != NULL && reading->is_good)
+        store_call_start(reading->call, reading->store, reading->work);
+    else
+        store_call_refuse(reading->call, &reading->error);
+    free(reading);
 }
 
 static void start_with_body(struct conversation_routes *api, const struct route_call *route,
@@ -164,10 +186,15 @@ static void start_with_body(struct conversation_routes *api, const struct route_
     struct store_call *call = store_call_new(api->auth, route);
     if (call == NULL)
         return;
-    if (read_body(needs, call, &error))
-        store_call_start(call, api->store, work);
-    else
+    struct reading *reading = calloc(1, sizeof *reading);
+    if (reading == NULL) {
+        api_error_no_memory(&error);
         store_call_refuse(call, &error);
+        return;
+    }
+    *reading = (struct reading){.store = api->store, .call = call, .work = work, .needs = needs};
+    body_reader_read(api->reader, route->exchange,
+                     &(struct body_reading){read_body, on_read, reading});
 }
 
 static void start_with_page(struct conversation_routes *api, const struct route_call *route,

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct auth;
+struct body_reader;
 struct err;
 struct routes;
 struct store;
@@ -14,6 +15,7 @@ struct store;
 struct conversation_routes {
     struct store *store;
     const struct auth *auth;
+    struct body_reader *reader; /* NULL: bodies are read at once */
 };
 
 /* `api` is borrowed. */

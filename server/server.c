@@ -294,6 +294,7 @@ static bool add_routes(struct server *server, struct err *err)
     };
     server->text = (struct text_routes){
         .loop = server->loop,
+        .reader = &server->reader,
         .engine = server->engine,
         .chat_template = server->chat_template,
     };

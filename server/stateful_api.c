@@ -137,6 +137,7 @@ bool stateful_api_add_routes(struct stateful_api *api, const struct stateful_api
             },
         .text = parts->text,
     };
+    api->conversations.reader = parts->reader;
     return conversation_routes_add(routes, &api->conversations, err) &&
            response_routes_add(routes, &api->responses, err);
 }

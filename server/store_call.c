@@ -54,7 +54,8 @@ struct store_call *store_call_new(const struct auth *auth, const struct route_ca
 
 void store_call_refuse(struct store_call *call, const struct api_error *error)
 {
-    http_exchange_reply_error(call->exchange, error);
+    if (call->exchange != NULL)
+        http_exchange_reply_error(call->exchange, error);
     call_free(call);
 }
 

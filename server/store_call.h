@@ -34,7 +34,7 @@ struct store_call {
 /* Copies what the path says. NULL, after answering, when there is no memory or an id is too long
  * to exist. */
 struct store_call *store_call_new(const struct auth *auth, const struct route_call *route);
-/* Answers instead of asking the store. */
+/* Answers instead of asking the store, if the client is there. */
 void store_call_refuse(struct store_call *call, const struct api_error *error);
 /* `work` gets the call as its argument. */
 void store_call_start(struct store_call *call, struct store *store, store_work_fn *work);

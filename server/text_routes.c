@@ -8,6 +8,7 @@
 #include "core/text/prompt.h"
 #include "core/text/utf8.h"
 #include "server/api_error.h"
+#include "server/body_reader.h"
 #include "server/event_loop.h"
 #include "server/http_exchange.h"
 #include "server/json_text.h"
@@ -16,16 +17,54 @@
 
 static const char json_media[] = "application/json";
 
-/* One text on its way through a worker. */
+enum wish {
+    WISH_TOKENS,
+    WISH_COUNT, /* of the tokens */
+    WISH_PROMPT,
+    WISH_WORDS, /* of tokens */
+};
+
+/* One text on its way through workers. */
 struct task {
     const struct text_routes *text;
     struct http_exchange *exchange; /* NULL: the client is gone */
-    bool is_count;                  /* only how many tokens there are is wanted */
+    enum wish wish;
     struct text_request request;
+    struct api_error error; /* why it could not be read */
+    bool is_read;
     struct prompt prompt;
     struct token_list tokens;
+    struct buf words;
     struct err err;
 };
+
+/* NULL, after answering, when there is no memory. */
+static struct task *task_new(const struct text_routes *text, struct http_exchange *exchange,
+                             enum wish wish)
+{
+    struct api_error error;
+    struct task *task = calloc(1, sizeof *task);
+    if (task == NULL) {
+        api_error_no_memory(&error);
+        http_exchange_reply_error(exchange, &error);
+        return NULL;
+    }
+    *task = (struct task){.text = text, .exchange = exchange, .wish = wish};
+    prompt_init(&task->prompt);
+    token_list_init(&task->tokens);
+    buf_init(&task->words);
+    return task;
+}
+
+static void task_free(struct task *task)
+{
+    if (task->is_read && task->wish != WISH_WORDS)
+        text_request_done(&task->request);
+    prompt_done(&task->prompt);
+    token_list_done(&task->tokens);
+    buf_done(&task->words);
+    free(task);
+}
 
 static void reply_err(struct http_exchange *exchange, const struct err *err)
 {
@@ -90,43 +129,58 @@ static void write_token_strings(const struct task *task, struct buf *out)
     buf_append_char(out, ']');
 }
 
-static void reply_tokens(const struct task *task)
+static void write_count(const struct task *task, struct buf *out)
 {
+    buf_append_format(out, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}",
+                      task->tokens.n);
+}
+
+static void write_reply_of_tokens(const struct task *task, struct buf *out)
+{
+    buf_append_char(out, '{');
+    if (task->request.is_vllm)
+        buf_append_format(out, "\"count\":%zu,\"max_model_len\":%d,", task->tokens.n,
+                          engine_info(task->text->engine)->n_window);
+    write_tokens(task, out);
+    if (task->request.is_vllm && task->request.with_pieces)
+        write_token_strings(task, out);
+    buf_append_char(out, '}');
+}
+
+static void write_prompt(const struct task *task, struct buf *out)
+{
+    const struct buf *text = &task->prompt.text;
+    buf_append_text(out, "{\"prompt\":");
+    json_text_append(out, buf_text(text), text->len);
+    buf_append_char(out, '}');
+}
+
+static void write_words(const struct task *task, struct buf *out)
+{
+    const char *words = buf_text(&task->words);
+    buf_append_text(out, "{\"content\":"); /* llama.cpp's name for it, then vLLM's */
+    json_text_append(out, words, task->words.len);
+    buf_append_text(out, ",\"prompt\":");
+    json_text_append(out, words, task->words.len);
+    buf_append_char(out, '}');
+    out->failed = out->failed || task->words.failed;
+}
+
+static void reply(const struct task *task)
+{
+    static void (*const writers[])(const struct task *, struct buf *) = {
+        [WISH_TOKENS] = write_reply_of_tokens,
+        [WISH_COUNT] = write_count,
+        [WISH_PROMPT] = write_prompt,
+        [WISH_WORDS] = write_words,
+    };
     struct buf body;
     buf_init(&body);
-    if (task->is_count) {
-        buf_append_format(&body, "{\"object\":\"response.input_tokens\",\"input_tokens\":%zu}",
-                          task->tokens.n);
-    } else {
-        buf_append_char(&body, '{');
-        if (task->request.is_vllm)
-            buf_append_format(&body, "\"count\":%zu,\"max_model_len\":%d,", task->tokens.n,
-                              engine_info(task->text->engine)->n_window);
-        write_tokens(task, &body);
-        if (task->request.is_vllm && task->request.with_pieces)
-            write_token_strings(task, &body);
-        buf_append_char(&body, '}');
-    }
+    writers[task->wish](task, &body);
     http_exchange_reply(task->exchange, 200, json_media, &body);
 }
 
 /* ---- on a worker and back ---- */
-
-/* On a worker thread. */
-static void tokenize(void *arg)
-{
-    struct task *task = arg;
-    tokenizer_encode(engine_tokenizer(task->text->engine), &task->prompt, 0, true, &task->tokens,
-                     &task->err);
-}
-
-static void task_free(struct task *task)
-{
-    text_request_done(&task->request);
-    prompt_done(&task->prompt);
-    token_list_done(&task->tokens);
-    free(task);
-}
 
 /* The vocabulary decides whether a text begins with BOS; without special tokens it is taken off
  * again, and what else marks a beginning (SPM's space) stays, as in llama.cpp. */
@@ -138,15 +192,42 @@ static void drop_bos(struct task *task)
         token_list_drop(&task->tokens, 1);
 }
 
-static void on_tokenized(void *arg)
+/* The space that was put before the text when it was tokenized is not its own. */
+static void find_words(struct task *task)
+{
+    const struct tokenizer *tokenizer = engine_tokenizer(task->text->engine);
+    for (size_t i = 0; i < task->tokens.n; i++) {
+        size_t len;
+        const char *piece = piece_of(tokenizer, task->tokens.ids[i], &len);
+        bool has_space = i == 0 && len > 0 && piece[0] == ' ' && tokenizer_adds_space(tokenizer);
+        buf_append(&task->words, piece + has_space, len - has_space);
+    }
+}
+
+/* On a worker thread. */
+static void work(void *arg)
 {
     struct task *task = arg;
-    if (task->exchange != NULL && task->err.code != ERR_NONE) {
-        reply_err(task->exchange, &task->err);
-    } else if (task->exchange != NULL) {
-        drop_bos(task);
-        reply_tokens(task);
+    const struct text_routes *text = task->text;
+    if (task->wish == WISH_WORDS) {
+        find_words(task);
+        return;
     }
+    if (!text_request_render(&task->request, text->chat_template, &task->prompt, &task->err) ||
+        task->wish == WISH_PROMPT)
+        return;
+    if (tokenizer_encode(engine_tokenizer(text->engine), &task->prompt, 0, true, &task->tokens,
+                         &task->err))
+        drop_bos(task);
+}
+
+static void on_worked(void *arg)
+{
+    struct task *task = arg;
+    if (task->exchange != NULL && task->err.code != ERR_NONE)
+        reply_err(task->exchange, &task->err);
+    else if (task->exchange != NULL)
+        reply(task);
     task_free(task);
 }
 
@@ -155,137 +236,90 @@ static void on_gone(void *arg)
     ((struct task *)arg)->exchange = NULL;
 }
 
-/* Takes the request over. */
-static void start(const struct text_routes *text, struct http_exchange *exchange,
-                  struct text_request *request, bool is_count)
+static void start(struct task *task)
 {
     struct err err;
-    struct task *task = calloc(1, sizeof *task);
-    if (task == NULL) {
-        text_request_done(request);
-        err_no_memory(&err, "the text");
-        reply_err(exchange, &err);
+    if (event_loop_work(task->text->loop, work, on_worked, task, &err)) {
+        http_exchange_on_gone(task->exchange, on_gone, task);
         return;
     }
-    *task = (struct task){text, exchange, is_count, .request = *request};
-    prompt_init(&task->prompt);
-    token_list_init(&task->tokens);
-    if (!text_request_render(&task->request, text->chat_template, &task->prompt, &err) ||
-        !event_loop_work(text->loop, tokenize, on_tokenized, task, &err)) {
-        reply_err(exchange, &err);
-        task_free(task);
-        return;
-    }
-    http_exchange_on_gone(exchange, on_gone, task);
+    reply_err(task->exchange, &err);
+    task_free(task);
 }
 
 void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
                        struct message_log *messages)
 {
-    struct text_request request = {
+    struct task *task = task_new(text, exchange, WISH_COUNT);
+    if (task == NULL)
+        return;
+    task->request = (struct text_request){
         .is_chat = true,
         .messages = *messages,
         .add_generation_prompt = true,
         .add_special = true,
     };
     message_log_init(messages);
-    buf_init(&request.text);
-    start(text, exchange, &request, true);
+    buf_init(&task->request.text);
+    task->is_read = true;
+    start(task);
 }
 
 /* ---- handlers ---- */
 
+/* On any thread. */
+static void read_body(void *arg, const struct buf *body)
+{
+    struct task *task = arg;
+    const char *json = buf_text(body);
+    if (task->wish == WISH_WORDS)
+        task->is_read = text_request_parse_detokenize(
+            json, body->len, tokenizer_n_vocab(engine_tokenizer(task->text->engine)), &task->tokens,
+            &task->error);
+    else if (task->wish == WISH_TOKENS)
+        task->is_read = text_request_parse_tokenize(json, body->len, &task->request, &task->error);
+    else
+        task->is_read = text_request_parse_messages(json, body->len, &task->request, &task->error);
+}
+
+static void on_read(void *arg, struct http_exchange *exchange)
+{
+    struct task *task = arg;
+    if (exchange != NULL && task->is_read) {
+        start(task);
+        return;
+    }
+    if (exchange != NULL)
+        http_exchange_reply_error(exchange, &task->error);
+    task_free(task);
+}
+
+static void read_for(const struct text_routes *text, const struct route_call *call, enum wish wish)
+{
+    struct task *task = task_new(text, call->exchange, wish);
+    if (task != NULL)
+        body_reader_read(text->reader, call->exchange,
+                         &(struct body_reading){read_body, on_read, task});
+}
+
 static void post_tokenize(void *arg, const struct route_call *call)
 {
-    const struct buf *body = http_exchange_body(call->exchange);
-    struct text_request request;
-    struct api_error error;
-    if (text_request_parse_tokenize(buf_text(body), body->len, &request, &error))
-        start(arg, call->exchange, &request, false);
-    else
-        http_exchange_reply_error(call->exchange, &error);
+    read_for(arg, call, WISH_TOKENS);
 }
 
 static void post_input_tokens(void *arg, const struct route_call *call)
 {
-    const struct buf *body = http_exchange_body(call->exchange);
-    struct text_request request;
-    struct api_error error;
-    if (text_request_parse_messages(buf_text(body), body->len, &request, &error))
-        start(arg, call->exchange, &request, true);
-    else
-        http_exchange_reply_error(call->exchange, &error);
-}
-
-/* The space that was put before the text when it was tokenized is not its own. */
-static void write_words(const struct tokenizer *tokenizer, const struct token_list *tokens,
-                        struct buf *out)
-{
-    for (size_t i = 0; i < tokens->n; i++) {
-        size_t len;
-        const char *piece = piece_of(tokenizer, tokens->ids[i], &len);
-        bool has_space = i == 0 && len > 0 && piece[0] == ' ' && tokenizer_adds_space(tokenizer);
-        buf_append(out, piece + has_space, len - has_space);
-    }
+    read_for(arg, call, WISH_COUNT);
 }
 
 static void post_detokenize(void *arg, const struct route_call *call)
 {
-    const struct text_routes *text = arg;
-    const struct tokenizer *tokenizer = engine_tokenizer(text->engine);
-    const struct buf *given = http_exchange_body(call->exchange);
-    struct token_list tokens;
-    struct api_error error;
-    if (!text_request_parse_detokenize(buf_text(given), given->len, tokenizer_n_vocab(tokenizer),
-                                       &tokens, &error)) {
-        http_exchange_reply_error(call->exchange, &error);
-        return;
-    }
-    struct buf words, body;
-    buf_init(&words);
-    buf_init(&body);
-    write_words(tokenizer, &tokens, &words);
-    token_list_done(&tokens);
-    buf_append_text(&body, "{\"content\":"); /* llama.cpp's name for it, then vLLM's */
-    json_text_append(&body, buf_text(&words), words.len);
-    buf_append_text(&body, ",\"prompt\":");
-    json_text_append(&body, buf_text(&words), words.len);
-    buf_append_char(&body, '}');
-    body.failed = body.failed || words.failed;
-    buf_done(&words);
-    http_exchange_reply(call->exchange, 200, json_media, &body);
-}
-
-static void reply_prompt(const struct text_routes *text, struct http_exchange *exchange,
-                         const struct text_request *request)
-{
-    struct prompt prompt;
-    struct err err;
-    prompt_init(&prompt);
-    if (!text_request_render(request, text->chat_template, &prompt, &err)) {
-        reply_err(exchange, &err);
-    } else {
-        struct buf body;
-        buf_init(&body);
-        buf_append_text(&body, "{\"prompt\":");
-        json_text_append(&body, buf_text(&prompt.text), prompt.text.len);
-        buf_append_char(&body, '}');
-        http_exchange_reply(exchange, 200, json_media, &body);
-    }
-    prompt_done(&prompt);
+    read_for(arg, call, WISH_WORDS);
 }
 
 static void post_apply_template(void *arg, const struct route_call *call)
 {
-    const struct buf *body = http_exchange_body(call->exchange);
-    struct text_request request;
-    struct api_error error;
-    if (!text_request_parse_messages(buf_text(body), body->len, &request, &error)) {
-        http_exchange_reply_error(call->exchange, &error);
-        return;
-    }
-    reply_prompt(arg, call->exchange, &request);
-    text_request_done(&request);
+    read_for(arg, call, WISH_PROMPT);
 }
 
 bool text_routes_add(struct routes *routes, struct text_routes *text, struct err *err)

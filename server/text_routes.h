@@ -1,12 +1,14 @@
 /* text_routes.h - endpoints about text and tokens: /tokenize, /detokenize, /apply-template,
  * /chat/completions/input_tokens.
  *
- * Tokens are made on a worker thread, because a body may hold megabytes. Thread: loop. */
+ * A body may hold megabytes: a long one is read on a worker thread, and its tokens and prompts are
+ * made on one. Thread: loop. */
 #ifndef SERVER_TEXT_ROUTES_H
 #define SERVER_TEXT_ROUTES_H
 
 #include <stdbool.h>
 
+struct body_reader;
 struct chat_template;
 struct engine;
 struct err;
@@ -17,6 +19,7 @@ struct routes;
 
 struct text_routes {
     struct event_loop *loop;
+    struct body_reader *reader;
     const struct engine *engine;
     const struct chat_template *chat_template;
 };

@@ -53,6 +53,18 @@ class Conversations(unittest.TestCase):
             self.assertEqual(seen, words)
             self.assertFalse(page.json["has_more"])
 
+    def test_long_bodies_are_taken_too(self):
+        """They are read on another thread."""
+        long = "many words " * 20000
+        with client.Daemon() as daemon:
+            made = daemon.post("/v1/conversations", {"items": [user(long)]})
+            path = f"/v1/conversations/{made.json['id']}/items"
+            self.assertEqual(daemon.post(path, {"items": [user(long)] * 3}).status, 200)
+            kept = daemon.get(path).json["data"]
+            self.assertEqual([item["content"][0]["text"] for item in kept], [long] * 4)
+            refused = daemon.post(path, {"items": 5, "unknown": long})
+            self.assertEqual((refused.status, refused.json["error"]["param"]), (400, "items"))
+
     def test_what_is_wrong_is_named(self):
         with client.Daemon() as daemon:
             path = "/v1/conversations/" + daemon.post("/v1/conversations", None).json["id"]

@@ -45,6 +45,19 @@ class TextEndpoints(client.DaemonCase):
         self.assertEqual(self.ask("/tokenize", messages=MESSAGES)["count"],
                          counted["input_tokens"])
 
+    def test_a_long_body_says_what_a_short_one_does(self):
+        """It is read on another thread."""
+        long = {"unknown": "many words " * 8000}
+        for path, body in (("/tokenize", {"content": "Hello"}), ("/detokenize", {"tokens": [5, 6, 7]}),
+                           ("/apply-template", {"messages": MESSAGES}),
+                           ("/v1/chat/completions/input_tokens", {"messages": MESSAGES})):
+            self.assertEqual(self.ask(path, **body), self.ask(path, **body, **long), path)
+            refused = self.daemon.post(path, {**long, "content": 5, "tokens": "x", "messages": 5})
+            self.assertEqual(refused.status, 400, path)
+        words = "many words " * 7000
+        tokens = self.ask("/tokenize", content=words)["tokens"]
+        self.assertEqual(self.ask("/detokenize", tokens=tokens)["content"], words)
+
     def test_the_template_is_shown(self):
         prompt = self.ask("/apply-template", messages=MESSAGES)["prompt"]
         self.assertIn("Be brief.", prompt)
