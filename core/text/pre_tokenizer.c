@@ -55,6 +55,9 @@ static const struct rule SEED_RULES[] = {WORDS(1, WORDS_CONTRACTIONS)};
 static const struct rule TEKKEN_RULES[] = {WORDS(1, WORDS_CASED | WORDS_NEWLINES | WORDS_SLASHES)};
 static const struct rule GPT4O_RULES[] = {
     WORDS(3, WORDS_CASED | WORDS_CONTRACTION_TAIL | WORDS_NEWLINES | WORDS_SLASHES)};
+static const struct rule TINY_AYA_RULES[] = {
+    {.find = rule_thousands},
+    WORDS(3, WORDS_CASED | WORDS_CONTRACTION_TAIL | WORDS_NEWLINES | WORDS_SLASHES)};
 static const struct rule DEEPSEEK_LLM_RULES[] = {NEWLINE,
                                                  RUN(glyph_is_deepseek_letter, glyph_is_space),
                                                  RUN(glyph_is_deepseek_punctuation, glyph_is_space),
@@ -85,6 +88,7 @@ static const struct pre_tokenizer SEED = {USE(SEED_RULES)};
 static const struct pre_tokenizer TEKKEN = {USE(TEKKEN_RULES), .ignores_merges = true,
                                             .adds_bos = true};
 static const struct pre_tokenizer GPT_4O = {USE(GPT4O_RULES)};
+static const struct pre_tokenizer TINY_AYA = {USE(TINY_AYA_RULES)};
 static const struct pre_tokenizer DEEPSEEK_LLM = {USE(DEEPSEEK_LLM_RULES)};
 static const struct pre_tokenizer DEEPSEEK_CODER = {USE(DEEPSEEK_CODER_RULES)};
 static const struct pre_tokenizer DEEPSEEK3 = {USE(DEEPSEEK3_RULES)};
@@ -160,6 +164,8 @@ static const struct {
     {"talkie", &GPT_4O},
     {"kanana2", &GPT_4O},
     {"minimax-m2", &GPT_4O},
+    {"tiny_aya", &TINY_AYA},
+    {"cohere2moe", &TINY_AYA},
     {"deepseek-llm", &DEEPSEEK_LLM},
     {"deepseek-coder", &DEEPSEEK_CODER},
     {"deepseek-v3", &DEEPSEEK3},

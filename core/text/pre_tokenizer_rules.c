@@ -461,3 +461,56 @@ struct range rule_deepseek3(const struct rule *rule, const char *text, size_t be
     }
     return (struct range){end, end};
 }
+
+static bool is_decimal(struct glyph glyph)
+{
+    return glyph.classes & CLASS_NUMBER &&
+           utf8proc_category((utf8proc_int32_t)glyph.point) == UTF8PROC_CATEGORY_ND;
+}
+
+/* \w of what is no digit. */
+static bool is_word(struct glyph glyph)
+{
+    return glyph.classes & (CLASS_LETTER | CLASS_MARK) ||
+           (glyph.classes & CLASS_PUNCTUATION &&
+            utf8proc_category((utf8proc_int32_t)glyph.point) == UTF8PROC_CATEGORY_PC);
+}
+
+static struct glyph glyph_before(const char *text, size_t at)
+{
+    size_t begin = at - 1;
+    while (begin > 0 && ((unsigned char)text[begin] & 0xC0) == 0x80)
+        begin--;
+    return glyph_at(text, begin, at);
+}
+
+static size_t skip_decimals(const char *text, size_t at, size_t end, size_t max, size_t *out_n)
+{
+    struct glyph glyph = glyph_at(text, at, end);
+    size_t n = 0;
+    for (; n < max && is_decimal(glyph); n++, glyph = glyph_at(text, at, end))
+        at += glyph.len;
+    *out_n = n;
+    return at;
+}
+
+/* \d{1,3}(?=(?:\d{3})*\b) : the first of all pieces of a text, so that what begins behind a digit
+ * is what a match has left of a number: threes, which need not be counted again. */
+struct range rule_thousands(const struct rule *rule, const char *text, size_t begin, size_t end)
+{
+    (void)rule;
+    size_t n;
+    if (begin > 0 && is_decimal(glyph_before(text, begin))) {
+        size_t stop = skip_decimals(text, begin, end, 3, &n);
+        if (n == 3)
+            return (struct range){begin, stop};
+    }
+    for (size_t at = begin; at < end;) {
+        size_t stop = skip_decimals(text, at, end, SIZE_MAX, &n);
+        struct glyph next = glyph_at(text, stop, end);
+        if (n > 0 && !is_word(next))
+            return (struct range){at, skip_decimals(text, at, end, (n + 2) % 3 + 1, &n)};
+        at = stop + next.len;
+    }
+    return (struct range){end, end};
+}

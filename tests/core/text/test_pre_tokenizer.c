@@ -1,5 +1,6 @@
 #include "tests/support/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -119,6 +120,39 @@ static void cased_words(void **state)
     check_words("tekken", "\xCC\x81z", "\xCC\x81z");
 }
 
+/* Digits in threes from the right, unless letters follow them. */
+static void thousands(void **state)
+{
+    (void)state;
+    check_words("tiny_aya", "12345 x", "12|345| x");
+    check_words("tiny_aya", "1 123 1234567", "1| |123| |1|234|567");
+    check_words("tiny_aya", "1234abc a1234", "123|4|abc| a|1|234");
+    check_words("tiny_aya", "1,234,567.89", "1|,|234|,|567|.|89");
+    check_words("tiny_aya", "12345_ 12345\xCC\x81", "123|45|_| |123|45|\xCC\x81");
+    check_words("tiny_aya", "1234\xD9\xA1\xD9\xA2", /* decimals of any script */
+                "123|4\xD9\xA1\xD9\xA2");
+    check_words("tiny_aya", "1234\xC2\xBD", "1|234|\xC2\xBD"); /* one half is no decimal */
+    check_words("cohere2moe", "isn'T helloWORLD", "isn'T| hello|WORLD");
+}
+
+/* A number is counted once, not at each of its pieces. */
+static void long_number(void **state)
+{
+    (void)state;
+    enum { N = 3000001 };
+    char *text = malloc(N);
+    assert_non_null(text);
+    memset(text, '7', N);
+    const struct pre_tokenizer *pre = pre_tokenizer_find("tiny_aya", 8);
+    struct pre_tokenizer_walk walk;
+    size_t begin, end, n = 0;
+    pre_tokenizer_begin(&walk, pre, text, N);
+    while (pre_tokenizer_next(&walk, &begin, &end))
+        n++;
+    assert_int_equal(n, N / 3 + 1);
+    free(text);
+}
+
 static void deepseek(void **state)
 {
     (void)state;
@@ -158,7 +192,7 @@ static void random_bytes(void **state)
     static const char *const NAMES[] = {"default",   "gpt-2",          "falcon",      "starcoder",
                                         "llama-bpe", "qwen2",          "qwen35",      "tekken",
                                         "gpt-4o",    "deepseek-llm",   "deepseek-v3", "bloom",
-                                        "viking",    "deepseek-coder", "seed-coder"};
+                                        "viking",    "deepseek-coder", "seed-coder",  "tiny_aya"};
     static const char *const PARTS[] = {
         " ", "\n", "'", "s", "A", "7", "\xCC\x81", ".", "\xE4\xBD\xA0", "\xC3", "\x01", "\xC2\xA0"};
     uint32_t random = 3;
@@ -189,7 +223,7 @@ int main(void)
         cmocka_unit_test(gpt2),         cmocka_unit_test(starcoder), cmocka_unit_test(falcon),
         cmocka_unit_test(llama3),       cmocka_unit_test(qwen2),     cmocka_unit_test(cased_words),
         cmocka_unit_test(deepseek),     cmocka_unit_test(bloom),     cmocka_unit_test(names),
-        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(random_bytes), cmocka_unit_test(thousands), cmocka_unit_test(long_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
