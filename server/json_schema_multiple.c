@@ -168,7 +168,7 @@ static bool write_automaton(struct schema_writer *writer, const struct step *ste
 }
 
 bool schema_write_multiple(struct schema_writer *writer, const json_t *value,
-                           const struct number_range *range, struct buf *out)
+                           const struct number_range *range, bool *out_is_written, struct buf *out)
 {
     struct step step;
     if (!json_is_number(value) || !(json_number_value(value) > 0))
@@ -177,11 +177,12 @@ bool schema_write_multiple(struct schema_writer *writer, const json_t *value,
     bool is_bounded = range->has_min && range->has_max;
     bool is_from_zero = range->has_min && range->min == 0 && !range->has_max;
     bool is_above_zero = is_from_zero && range->is_min_excluded;
+    *out_is_written = true;
     if (is_known && is_bounded && write_list(&step, range, out))
         return true;
     if (is_known && step.whole <= MAX_STEP && !(is_above_zero && step.n_decimals > 0) &&
         (is_from_zero || (!range->has_min && !range->has_max)))
         return write_automaton(writer, &step, range, out);
-    buf_append_text(out, range->is_integer ? "json-integer" : "json-number");
+    *out_is_written = false;
     return schema_refuse(writer, "multipleOf");
 }

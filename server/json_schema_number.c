@@ -49,8 +49,12 @@ bool schema_write_number(struct schema_writer *writer, const json_t *schema, boo
         !read_bound(writer, schema, "maximum", "exclusiveMaximum", &range.max, &range.has_max,
                     &range.is_max_excluded))
         return false;
-    if (json_object_get(schema, "multipleOf") != NULL)
-        return schema_write_multiple(writer, json_object_get(schema, "multipleOf"), &range, out);
+    const json_t *step = json_object_get(schema, "multipleOf");
+    bool is_written = false;
+    if (step != NULL && !schema_write_multiple(writer, step, &range, &is_written, out))
+        return false;
+    if (is_written)
+        return true;
     clamp(&range);
     if (!range.has_min && !range.has_max) {
         buf_append_text(out, is_integer ? "json-integer" : "json-number");

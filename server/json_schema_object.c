@@ -128,6 +128,7 @@ static bool write_pair(struct schema_writer *writer, const char *name, const jso
 struct object {
     const json_t *properties; /* those that are declared, and those that are required only */
     const json_t *required;
+    bool is_closed;           /* only what is declared may be there: the schema says so */
     const json_t *additional; /* NULL: there are no others, but those that fit ... */
     const json_t *patterns;   /* ... these: values by regular expressions of their names, or NULL */
     const json_t *names;      /* what all names must be; NULL: anything */
@@ -156,6 +157,9 @@ static bool declare_required(struct schema_writer *writer, struct object *object
             return schema_fail(writer, "'required' must be an array of strings");
         if (json_object_get(all != NULL ? all : object->properties, name) != NULL)
             continue;
+        if (object->is_closed)
+            return schema_fail(
+                writer, "'required' names '%.64s', which 'additionalProperties' forbids", name);
         if (all == NULL) {
             all = json_is_object(object->properties) ? json_copy((json_t *)object->properties)
                                                      : json_object();
@@ -219,6 +223,7 @@ static bool read_object(struct schema_writer *writer, const json_t *schema, stru
         out->additional = json_true();
     else if (additional != NULL && !json_is_false(additional))
         out->additional = additional;
+    out->is_closed = json_is_false(additional) && out->patterns == NULL;
     return declare_names(writer, out) && declare_required(writer, out) &&
            schema_get_count(writer, schema, "minProperties", &out->min) &&
            schema_get_count(writer, schema, "maxProperties", &out->max);

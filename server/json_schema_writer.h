@@ -79,10 +79,11 @@ bool schema_write_number(struct schema_writer *writer, const json_t *schema, boo
  */
 void schema_write_list(struct buf *out, const char *item, int min, int max);
 
-/* Multiples of a number within a range. */
+/* Multiples of a number within a range. Not written, and refused if strict, when a grammar cannot
+ * say that. */
 struct number_range;
 bool schema_write_multiple(struct schema_writer *writer, const json_t *step,
-                           const struct number_range *range, struct buf *out);
+                           const struct number_range *range, bool *out_is_written, struct buf *out);
 /* Sets *out to a rule: any string but these, of which there are n, sorted; none needs an
  * escape. From behind its opening quote on. */
 bool schema_add_other_string(struct schema_writer *writer, const char **names, size_t n,

@@ -1,5 +1,7 @@
 /* test_json_schema_refusals.c - schemas that cannot be a grammar, and that are too large for one.
  */
+#include "tests/core/text/grammar_check.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +60,8 @@ static void what_cannot_be_said_is_refused(void **state)
         {"{\"type\":\"object\",\"properties\":{\"a\":{}},\"minProperties\":1}", "'minProperties'"},
         {"{\"properties\":[]}", "'properties'"},
         {"{\"properties\":{\"a\":{}},\"required\":\"a\"}", "'required'"},
+        {"{\"properties\":{\"a\":{}},\"required\":[\"b\"],\"additionalProperties\":false}",
+         "'required' names"},
         {"{\"type\":\"array\",\"minItems\":3,\"maxItems\":2}", "'maxItems'"},
         {"{\"type\":\"array\",\"minItems\":-1}", "'minItems'"},
         {"{\"type\":\"array\",\"minItems\":1.5}", "'minItems'"},
@@ -116,6 +120,21 @@ static void only_strict_schemas_are_taken_literally(void **state)
     }
 }
 
+/* A multiple that a grammar cannot say takes no bound with it. */
+static void bounds_stay_where_a_multiple_cannot_be_said(void **state)
+{
+    (void)state;
+    struct buf gbnf;
+    struct err err = {0};
+    assert_true(json_schema_gbnf(
+        "{\"type\":\"integer\",\"exclusiveMaximum\":5,\"multipleOf\":0.01}", false, &gbnf, &err));
+    assert_int_equal(grammar_check_text(buf_text(&gbnf), "4"), FIT_WHOLE);
+    assert_int_equal(grammar_check_text(buf_text(&gbnf), "-40"), FIT_WHOLE_AND_MORE);
+    assert_int_equal(grammar_check_text(buf_text(&gbnf), "5"), FIT_NOT);
+    assert_int_equal(grammar_check_text(buf_text(&gbnf), "88"), FIT_NOT);
+    buf_done(&gbnf);
+}
+
 static char *nest(const char *open, const char *inner, const char *close, int n)
 {
     struct buf buf;
@@ -164,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_said_is_refused),
         cmocka_unit_test(only_strict_schemas_are_taken_literally),
+        cmocka_unit_test(bounds_stay_where_a_multiple_cannot_be_said),
         cmocka_unit_test(bombs_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
