@@ -35,7 +35,8 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     enum family_experts experts;
-    bool scales_embedding;  /* by sqrt(n_embd) */
+    bool sees_pictures;    /* the file's models of them are apart; of its text, positions are one */
+    bool scales_embedding; /* by sqrt(n_embd) */
     bool multiplies_logits; /* by the file's logit_scale; others divide by it */
     bool norms_all_heads;   /* of q together, and of k, where the layer has norms of them */
     /* Each local_period-th layer sees all that the cache holds, the others a sliding window; 0: all
@@ -57,6 +58,7 @@ struct family {
 };
 
 extern const struct family family_arcee;
+extern const struct family family_chatglm;
 extern const struct family family_cohere2;
 extern const struct family family_command_r;
 extern const struct family family_ernie4_5;
@@ -82,8 +84,10 @@ extern const struct family family_phi2;
 extern const struct family family_phi3;
 extern const struct family family_qwen2;
 extern const struct family family_qwen2moe;
+extern const struct family family_qwen2vl;
 extern const struct family family_qwen3;
 extern const struct family family_qwen3moe;
+extern const struct family family_qwen3vl;
 extern const struct family family_seed_oss;
 extern const struct family family_smollm3;
 extern const struct family family_stablelm;

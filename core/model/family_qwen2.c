@@ -14,6 +14,17 @@ const struct family family_qwen2 = {
     .run_layer = forward_sequential_layer,
 };
 
+/* Of Qwen2-VL and Qwen2.5-VL, the part that reads and writes text. */
+const struct family family_qwen2vl = {
+    .architecture = "qwen2vl",
+    .norm = FAMILY_RMS_NORM,
+    .positions = FAMILY_ROPE_SPLIT,
+    .ffn = FAMILY_SILU_GATED,
+    .sees_pictures = true,
+    .bind_layer = bind_gated_layer,
+    .run_layer = forward_sequential_layer,
+};
+
 static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
     return bind_gated_layer(binder, layer, err) &&

@@ -18,6 +18,17 @@ const struct family family_qwen3 = {
     .run_layer = forward_sequential_layer,
 };
 
+/* Of Qwen3-VL, the part that reads and writes text. */
+const struct family family_qwen3vl = {
+    .architecture = "qwen3vl",
+    .norm = FAMILY_RMS_NORM,
+    .positions = FAMILY_ROPE_SPLIT,
+    .ffn = FAMILY_SILU_GATED,
+    .sees_pictures = true,
+    .bind_layer = bind_layer,
+    .run_layer = forward_sequential_layer,
+};
+
 const struct family family_qwen3moe = {
     .architecture = "qwen3moe",
     .norm = FAMILY_RMS_NORM,

@@ -354,11 +354,25 @@ static bool says_nothing(const struct gguf *file, const char *key)
            (gguf_get_bool(file, key, &truth) && !truth);
 }
 
+/* Where a model sees pictures, pairs of a head turn by three positions, which are one in text, or
+ * by a fourth that text has not. */
+static void check_sections(struct key_reader *reader, const struct family *family)
+{
+    const char *name = "rope.dimension_sections";
+    struct gguf_array sections;
+    bool is_one = family->sees_pictures &&
+                  gguf_get_array(reader->file, full_key(reader, name).text, &sections) &&
+                  sections.type != GGUF_STRING &&
+                  (sections.n <= 3 || gguf_array_int(&sections, 3) == 0);
+    if (has_key(reader, name) && !is_one &&
+        !says_nothing(reader->file, full_key(reader, name).text))
+        fail(reader, name, "asks for what sinkd cannot compute in this architecture");
+}
+
 /* Keys of relatives of these families that compute something else, with the same tensors. */
-static void check_foreign_keys(struct key_reader *reader)
+static void check_foreign_keys(struct key_reader *reader, const struct family *family)
 {
     static const char *const FOREIGN[] = {
-        "rope.dimension_sections",
         "rope.dimension_count_swa",
         "rope.scaling.alpha",
         "attention.key_length_swa",
@@ -373,6 +387,7 @@ static void check_foreign_keys(struct key_reader *reader)
         "swin_norm",
     };
     bool is_causal = true;
+    check_sections(reader, family);
     for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++) {
         if (has_key(reader, FOREIGN[i]) &&
             !says_nothing(reader->file, full_key(reader, FOREIGN[i]).text))
@@ -409,7 +424,7 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     shape.n_embd = read_count(&reader, "embedding_length", -1, MAX_EMBD);
     read_feed_forward(&reader, family, &shape);
     check_needed_keys(&reader, family);
-    check_foreign_keys(&reader);
+    check_foreign_keys(&reader, family);
     read_context(&reader, family, &shape);
     read_norm(&reader, family, &shape);
     read_heads(&reader, &shape);

@@ -57,6 +57,9 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"seed_oss-bias", 1e-3, GOLDEN_FEW},
     {"stablelm-plain", 1e-3, GOLDEN_FEW},
     {"starcoder2-bias", 2e-2, GOLDEN_FEW},
+    {"chatglm-bias", 1e-3, GOLDEN_FEW},
+    {"qwen2vl-text", 1e-3, GOLDEN_FEW},
+    {"qwen3vl-text", 1e-3, GOLDEN_FEW},
 };
 
 static void read_tokens(struct golden_subject *subject)

@@ -67,7 +67,7 @@ static void test_refusals_say_why(void **state)
     };
     static const char *const expected[] = {
         "does not name an architecture",
-        "'rwkv?6', and sinkd runs arcee, cohere2, command-r, ernie4_5, exaone, exaone4, ",
+        "'rwkv?6', and sinkd runs arcee, chatglm, cohere2, command-r, ernie4_5, exaone, ",
         "block_count is missing",
         "block_count is not one number in 1 .. 1024",
         "no tensor 'blk.2.attn_norm.weight'",

@@ -2,6 +2,8 @@
 #include "core/model/model_shape.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/check.h"
@@ -183,6 +185,31 @@ static void test_foreign_keys_are_refused(void **state)
     }
 }
 
+/* A fourth section, whose positions text has not, in a family that has three. */
+static void test_sections_of_positions(void **state)
+{
+    (void)state;
+    static const char KEY[] = "qwen2vl.rope.dimension_sections";
+    enum { ROOM = 1 << 20, FOURTH = 4 + 4 + 8 + 3 * 4 /* types, count, three sections */ };
+    FILE *stream = fopen("tests/fixtures/golden/qwen2vl-text/model.gguf", "rb");
+    unsigned char *bytes = aligned_alloc(64, ROOM);
+    assert_true(stream != NULL && bytes != NULL);
+    size_t n = fread(bytes, 1, ROOM, stream);
+    fclose(stream);
+    unsigned char *fourth =
+        (unsigned char *)memmem(bytes, n, KEY, strlen(KEY)) + strlen(KEY) + FOURTH;
+    for (unsigned char value = 0; value < 2; value++) {
+        struct opened_model opened = {.bytes = NULL};
+        *fourth = value;
+        assert_true(gguf_open_memory(&opened.file, bytes, n, &opened.err));
+        assert_int_equal(model_open(&opened.model, opened.file, &opened.err), value == 0);
+        if (value > 0)
+            assert_non_null(strstr(opened.err.text, KEY));
+        model_sample_close(&opened);
+    }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_long_rope),
         cmocka_unit_test(test_yarn_magnitude_that_is_divided),
         cmocka_unit_test(test_foreign_keys_are_refused),
+        cmocka_unit_test(test_sections_of_positions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
