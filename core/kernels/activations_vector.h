@@ -131,4 +131,15 @@ static inline void gather(const struct activations *to, const struct activations
     }
 }
 
+/* Each block of tokens takes the weights' time again; a block of 4 takes less than blocks of 2 and
+ * 1, one of 8 no more than those of 4 and 1. Measured, as is that 8 and 1 are better than 16. */
+static inline int pad_tokens(int n)
+{
+    for (int width = 4; width <= 8 && width <= SIMD_TILE_TOKENS; width *= 2) {
+        if (n % width > width / 2)
+            n += width - n % width;
+    }
+    return n;
+}
+
 #endif

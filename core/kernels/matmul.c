@@ -59,6 +59,12 @@ void activations_gather(const struct activations *to, const struct activations *
         isa->gather(to, from, tokens);
 }
 
+int matmul_pad_tokens(int n)
+{
+    const struct matmul_isa *isa = isa_now();
+    return isa != NULL ? isa->pad_tokens(n) : n;
+}
+
 bool matmul_wants_stripes(enum tensor_type type)
 {
     return isa_now() != NULL && stripe_format(type) != NULL;

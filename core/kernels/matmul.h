@@ -47,6 +47,9 @@ void activations_quantize(struct activations *in, int begin, int end);
 void activations_gather(const struct activations *to, const struct activations *from,
                         const int *tokens);
 
+/* So many tokens, n or up to 3 more, are as quickly met by woven weights as n are, or quicker. */
+int matmul_pad_tokens(int n);
+
 /* True when products with this type read `q` (and so need activations_quantize first). */
 int matmul_wants_quantized(enum tensor_type type);
 

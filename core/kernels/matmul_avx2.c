@@ -3,4 +3,5 @@
 #include "core/kernels/floats_vector.h"
 #include "core/kernels/matmul_vector.h"
 
-const struct matmul_isa matmul_avx2 = {quantize, gather, quantized, floats, widen, scratch_bytes};
+const struct matmul_isa matmul_avx2 = {quantize, gather, pad_tokens,   quantized,
+                                       floats,   widen,  scratch_bytes};

@@ -18,6 +18,7 @@ static void quantized_amx(const struct matmul_job *job)
     panel_amx_end();
 }
 
-const struct matmul_isa matmul_avx512 = {quantize, gather, quantized, floats, widen, scratch_bytes};
-const struct matmul_isa matmul_amx = {quantize, gather, quantized_amx,
+const struct matmul_isa matmul_avx512 = {quantize, gather, pad_tokens,   quantized,
+                                         floats,   widen,  scratch_bytes};
+const struct matmul_isa matmul_amx = {quantize, gather, pad_tokens,   quantized_amx,
                                       floats,   widen,  scratch_bytes};

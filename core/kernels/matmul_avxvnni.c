@@ -3,5 +3,5 @@
 #include "core/kernels/floats_vector.h"
 #include "core/kernels/matmul_vector.h"
 
-const struct matmul_isa matmul_avxvnni = {quantize, gather, quantized,
+const struct matmul_isa matmul_avxvnni = {quantize, gather, pad_tokens,   quantized,
                                           floats,   widen,  scratch_bytes};

@@ -25,6 +25,7 @@ struct matmul_job {
 struct matmul_isa {
     void (*quantize)(struct activations *in, int begin, int end);
     void (*gather)(const struct activations *to, const struct activations *from, const int *tokens);
+    int (*pad_tokens)(int n);
     /* Quantized weights, quantized inputs. */
     void (*quantized)(const struct matmul_job *job);
     /* F32, F16 and BF16 weights, float inputs. */

@@ -39,31 +39,43 @@ void experts_choose(const float *logits, int n_experts, int n_used, bool sums_to
         out_choices[i].weight /= sum;
 }
 
-static void count_tokens(struct experts_batch *batch, int n_slots, int n_experts)
+/* Where each expert's slots begin; of those without tokens, too. */
+static void place_groups(struct experts_batch *batch, int n_choices, int n_experts,
+                         experts_pad_fn *pad)
 {
+    int first = 0;
     for (int i = 0; i < n_experts; i++)
         batch->groups[i] = (struct experts_group){.expert = i};
-    for (int i = 0; i < n_slots; i++)
-        batch->groups[batch->choices[i].expert].n++;
-    for (int i = 1; i < n_experts; i++)
-        batch->groups[i].first = batch->groups[i - 1].first + batch->groups[i - 1].n;
+    for (int i = 0; i < n_choices; i++)
+        batch->groups[batch->choices[i].expert].n_padded++;
+    for (int i = 0; i < n_experts; i++) {
+        struct experts_group *group = &batch->groups[i];
+        group->n_padded = pad(group->n_padded);
+        group->first = first;
+        first += group->n_padded;
+    }
 }
 
-void experts_group(struct experts_batch *batch, int n_tokens, int n_used, int n_experts)
+static void put(struct experts_batch *batch, int slot, int token, float weight)
 {
-    int n_slots = n_tokens * n_used;
-    count_tokens(batch, n_slots, n_experts);
-    for (int i = 0; i < n_experts; i++)
-        batch->groups[i].n = 0;
-    for (int i = 0; i < n_slots; i++) {
+    batch->tokens[slot] = token;
+    batch->weights[slot] = weight;
+}
+
+void experts_group(struct experts_batch *batch, int n_tokens, int n_used, int n_experts,
+                   experts_pad_fn *pad)
+{
+    place_groups(batch, n_tokens * n_used, n_experts, pad);
+    for (int i = 0; i < n_tokens * n_used; i++) {
         struct experts_group *group = &batch->groups[batch->choices[i].expert];
-        int slot = group->first + group->n++;
-        batch->tokens[slot] = i / n_used;
-        batch->weights[slot] = batch->choices[i].weight;
+        put(batch, group->first + group->n++, i / n_used, batch->choices[i].weight);
     }
     batch->n_groups = 0;
     for (int i = 0; i < n_experts; i++) {
-        if (batch->groups[i].n > 0)
-            batch->groups[batch->n_groups++] = batch->groups[i];
+        struct experts_group group = batch->groups[i];
+        for (int slot = group.first + group.n; slot < group.first + group.n_padded; slot++)
+            put(batch, slot, batch->tokens[group.first], 0);
+        if (group.n > 0)
+            batch->groups[batch->n_groups++] = group;
     }
 }

@@ -18,23 +18,29 @@ struct expert_choice {
 void experts_choose(const float *logits, int n_experts, int n_used, bool sums_to_one,
                     struct expert_choice *out_choices);
 
-/* Slots first .. first + n-1 are one expert's. */
+/* Slots first .. first + n-1 are one expert's, as are those up to n_padded, which hold nobody. */
 struct experts_group {
     int expert;
     int first;
     int n; /* >= 1 */
+    int n_padded;
 };
 
 /* The batch as experts see it. Memory is the caller's. */
 struct experts_batch {
     struct expert_choice *choices; /* [n_tokens, n_used] */
-    int *tokens;                   /* [n_tokens * n_used] of each slot; in a group ascending */
-    float *weights;                /* the same: what the token gives its expert */
+    int *tokens;                   /* [n_slots] in a group ascending; nobody is a token again */
+    float *weights;                /* [n_slots] what the token gives its expert; nobody nothing */
     struct experts_group *groups;  /* [n_experts]; the first n_groups, by expert, have tokens */
     int n_groups;
 };
 
-/* Slots and groups from the choices, of which none of a token is another's expert. */
-void experts_group(struct experts_batch *batch, int n_tokens, int n_used, int n_experts);
+/* How many slots a group of n tokens gets: n or up to EXPERTS_MOST_PADDING more. */
+typedef int experts_pad_fn(int n);
+enum { EXPERTS_MOST_PADDING = 3 };
+
+/* Slots and groups from the choices; each token has chosen n_used different experts. */
+void experts_group(struct experts_batch *batch, int n_tokens, int n_used, int n_experts,
+                   experts_pad_fn *pad);
 
 #endif

@@ -86,11 +86,13 @@ static void lay_out_experts(struct forward *forward, struct arena *arena)
     const struct model_shape *shape = &forward->model->shape;
     struct experts_work *work = &forward->experts;
     int n = forward->max_tokens, n_slots;
-    if (__builtin_mul_overflow(n, shape->n_experts_used, &n_slots))
+    if (__builtin_mul_overflow(n, shape->n_experts_used, &n_slots) ||
+        __builtin_add_overflow(n_slots, EXPERTS_MOST_PADDING * shape->n_experts, &n_slots))
         arena->overflowed = true;
     if (shape->n_experts == 0 || arena->overflowed)
         return;
-    work->batch.choices = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.choices[0]);
+    work->batch.choices =
+        arena_take(arena, (size_t)n, (size_t)shape->n_experts_used, sizeof work->batch.choices[0]);
     work->batch.tokens = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.tokens[0]);
     work->batch.weights = arena_take(arena, (size_t)n_slots, 1, sizeof work->batch.weights[0]);
     work->batch.groups =
@@ -100,7 +102,7 @@ static void lay_out_experts(struct forward *forward, struct arena *arena)
     work->input = take_activations(arena, n_slots, shape->n_embd);
     work->hidden = take_activations(arena, n_slots, shape->n_ff_expert);
     work->up = take_floats(arena, n_slots, shape->n_ff_expert);
-    work->said = take_floats(arena, n, shape->n_embd);
+    work->said = take_floats(arena, n + EXPERTS_MOST_PADDING, shape->n_embd);
 }
 
 static void lay_out(struct forward *forward, struct arena *arena)

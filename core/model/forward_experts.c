@@ -23,7 +23,12 @@ struct experts_job {
     const struct activations *in;
     int tile_rows;
     int n_tiles;
+    bool reads_floats; /* some expert has float weights, which meet inputs as they are */
 };
+
+/* A part of the last product is some rows of each expert, which should be long enough to be read
+ * well. */
+enum { DOWN_PARTS_PER_THREAD = 8 };
 
 static int round_up(int n, int by)
 {
@@ -82,6 +87,21 @@ static void choose_part(void *arg, int part, int n_parts, int thread)
     }
 }
 
+static bool reads_floats(const struct layer *layer, int n_experts)
+{
+    for (int i = 0; i < n_experts; i++) {
+        const struct expert *expert = &layer->experts[i];
+        if (!matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type))
+            return true;
+    }
+    return false;
+}
+
+static int no_padding(int n)
+{
+    return n;
+}
+
 static void route(struct experts_job *job)
 {
     enum { TILE_ROWS = 32 };
@@ -94,7 +114,8 @@ static void route(struct experts_job *job)
     thread_pool_run(forward->pool, choose_part, job,
                     forward_token_parts(forward, forward->n_tokens));
     experts_group(&forward->experts.batch, forward->n_tokens, shape->n_experts_used,
-                  shape->n_experts);
+                  shape->n_experts,
+                  forward->n_tokens == 1 || job->reads_floats ? no_padding : matmul_pad_tokens);
 }
 
 /* The slots of one group. */
@@ -103,7 +124,7 @@ static struct activations slots_of(const struct activations *all, const struct e
     enum { GROUP = 32 };
     size_t first = (size_t)group->first, n_groups = (size_t)round_up(all->n_in, GROUP);
     return (struct activations){
-        .n_tokens = group->n,
+        .n_tokens = group->n_padded,
         .n_in = all->n_in,
         .x = all->x + first * (size_t)all->n_in,
         .q = all->q + first * n_groups * GROUP,
@@ -119,11 +140,6 @@ static struct activations input_of(const struct experts_job *job, const struct e
     return job->forward->n_tokens == 1 ? *job->in : slots_of(&job->forward->experts.input, group);
 }
 
-static bool reads_floats(const struct expert *expert)
-{
-    return !matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type);
-}
-
 static void gather_part(void *arg, int part, int n_parts, int thread)
 {
     (void)n_parts;
@@ -134,7 +150,7 @@ static void gather_part(void *arg, int part, int n_parts, int thread)
     const int *tokens = batch->tokens + group->first;
     struct activations to = input_of(job, group);
     size_t n = (size_t)to.n_in;
-    for (int i = 0; i < to.n_tokens && reads_floats(&job->layer->experts[group->expert]); i++)
+    for (int i = 0; i < to.n_tokens && job->reads_floats; i++)
         memcpy(to.x + (size_t)i * n, job->in->x + (size_t)tokens[i] * n, n * sizeof(float));
     if (job->forward->wants_quantized)
         activations_gather(&to, job->in, tokens);
@@ -203,17 +219,21 @@ static void down_part(void *arg, int part, int n_parts, int thread)
 void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
     const struct model_shape *shape = &forward->model->shape;
-    struct experts_job job = {.forward = forward, .layer = layer, .in = &forward->inputs[from]};
+    struct experts_job job = {.forward = forward,
+                              .layer = layer,
+                              .in = &forward->inputs[from],
+                              .reads_floats = reads_floats(layer, shape->n_experts)};
     route(&job);
     int n_groups = forward->experts.batch.n_groups;
     if (forward->n_tokens > 1)
         thread_pool_run(forward->pool, gather_part, &job, n_groups);
 
-    job.tile_rows = forward_tile_rows(forward, (int64_t)n_groups * shape->n_ff_expert);
+    job.tile_rows = forward_tile_rows(forward, (int64_t)n_groups * shape->n_ff_expert,
+                                      PRODUCT_PARTS_PER_THREAD);
     job.n_tiles = round_up(shape->n_ff_expert, job.tile_rows);
     thread_pool_run(forward->pool, hidden_part, &job, n_groups * job.n_tiles);
 
-    job.tile_rows = forward_tile_rows(forward, shape->n_embd);
+    job.tile_rows = forward_tile_rows(forward, shape->n_embd, DOWN_PARTS_PER_THREAD);
     job.n_tiles = round_up(shape->n_embd, job.tile_rows);
     thread_pool_run(forward->pool, down_part, &job, job.n_tiles);
 }

@@ -73,8 +73,8 @@ struct forward {
         struct activations input;  /* of all slots, n_embd wide; x for float weights alone */
         struct activations hidden; /* the same, n_ff_expert wide */
         float *up;                 /* [n_slots, n_ff_expert] */
-        float *said;               /* [max_tokens, n_embd]: what one expert says; each thread has
-                                      columns of its own */
+        float *said;               /* [max_tokens and padding, n_embd]: what one expert says; each
+                                      thread has columns of its own */
     } experts;
     float *projected;        /* [max_tokens, n_embd] before it is added to x */
     struct activations last; /* n_embd wide: rows that want logits */
@@ -110,7 +110,10 @@ struct products {
 void forward_multiply(struct products *products);
 
 /* Rows of a tile, when n_rows are split over the threads. */
-int forward_tile_rows(const struct forward *forward, int64_t n_rows);
+int forward_tile_rows(const struct forward *forward, int64_t n_rows, int parts_per_thread);
+/* Of a product: a thread that is done waits for a part of another's at most. Parts follow each
+ * other in memory, so that their number costs nothing. */
+enum { PRODUCT_PARTS_PER_THREAD = 16 };
 /* x += y, as much of it as the model adds. */
 void forward_add_to_stream(const struct forward *forward, float *x, float *y, int n);
 /* gate = act(gate) * up, by the family's function. */

@@ -11,9 +11,6 @@
 enum {
     /* Rows of a tile: kernels work on several rows at once, and groups of inputs share a scale. */
     TILE_MULTIPLE = 32,
-    /* Of a product: a thread that is done waits for a part of another's at most. Parts follow each
-     * other in memory, so that their number costs nothing. */
-    PRODUCT_PARTS_PER_THREAD = 16,
 };
 
 const struct model_shape *forward_shape(const struct forward *forward)
@@ -55,9 +52,9 @@ static void multiply_part(void *arg, int part, int n_parts, int thread)
         products->finish(products, product, begin, end, scratch);
 }
 
-int forward_tile_rows(const struct forward *forward, int64_t n_rows)
+int forward_tile_rows(const struct forward *forward, int64_t n_rows, int parts_per_thread)
 {
-    int n_wanted = PRODUCT_PARTS_PER_THREAD * thread_pool_size(forward->pool);
+    int n_wanted = parts_per_thread * thread_pool_size(forward->pool);
     int64_t rows = (n_rows + n_wanted - 1) / n_wanted;
     return (int)((rows + TILE_MULTIPLE - 1) / TILE_MULTIPLE * TILE_MULTIPLE);
 }
@@ -67,7 +64,7 @@ void forward_multiply(struct products *products)
     int n_rows = 0;
     for (int i = 0; i < products->n_list; i++)
         n_rows += products->list[i].w->n_out;
-    products->tile_rows = forward_tile_rows(products->forward, n_rows);
+    products->tile_rows = forward_tile_rows(products->forward, n_rows, PRODUCT_PARTS_PER_THREAD);
 
     int n_parts = 0;
     for (int i = 0; i < products->n_list; i++)

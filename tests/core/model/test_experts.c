@@ -9,7 +9,12 @@
 #include "tests/support/check.h"
 #include "tests/support/each_isa.h"
 
-enum { N_EXPERTS = 9, N_USED = 3, N_TOKENS = 40 };
+enum {
+    N_EXPERTS = 9,
+    N_USED = 3,
+    N_TOKENS = 40,
+    N_SLOTS = N_TOKENS * N_USED + EXPERTS_MOST_PADDING * N_EXPERTS
+};
 
 static void test_weights(void **state)
 {
@@ -65,27 +70,38 @@ static void test_logits_that_are_no_numbers(void **state)
     experts_choose((float[]){NAN, 1, 2, NAN}, 4, 2, true, (struct expert_choice[2]){{0}});
 }
 
+static int to_fours(int n)
+{
+    return (n + 3) / 4 * 4;
+}
+
 static void test_groups(void **state)
 {
     (void)state;
     struct expert_choice choices[N_TOKENS * N_USED];
     struct experts_group groups[N_EXPERTS];
-    int tokens[N_TOKENS * N_USED];
-    float weights[N_TOKENS * N_USED];
+    int tokens[N_SLOTS];
+    float weights[N_SLOTS];
     struct experts_batch batch = {choices, tokens, weights, groups, 0};
     for (int n_tokens = 1; n_tokens <= N_TOKENS; n_tokens++) {
-        int n_seen = 0, last = -1;
+        int n_seen = 0, n_slots = 0, last = -1;
         for (int i = 0; i < n_tokens * N_USED; i++) /* none goes to experts 0 and 4 */
             choices[i] = (struct expert_choice){(i % N_USED * 3 + 1 + i / N_USED % 2), (float)i};
         for (int i = 0; i < n_tokens * N_USED; i++)
             choices[i].expert += choices[i].expert == 4;
-        experts_group(&batch, n_tokens, N_USED, N_EXPERTS);
+        experts_group(&batch, n_tokens, N_USED, N_EXPERTS, to_fours);
         for (int g = 0; g < batch.n_groups; g++) {
             assert_true(groups[g].expert > last && groups[g].n > 0);
-            assert_int_equal(groups[g].first, n_seen);
+            assert_int_equal(groups[g].first, n_slots);
+            assert_int_equal(groups[g].n_padded, to_fours(groups[g].n));
             last = groups[g].expert;
             n_seen += groups[g].n;
-            for (int i = groups[g].first; i < n_seen; i++) {
+            n_slots += groups[g].n_padded;
+            for (int i = groups[g].first + groups[g].n; i < n_slots; i++) {
+                assert_in_range(tokens[i], 0, n_tokens - 1);
+                assert_true(weights[i] == 0);
+            }
+            for (int i = groups[g].first; i < groups[g].first + groups[g].n; i++) {
                 const struct expert_choice *choice = &choices[(int)weights[i]];
                 assert_int_equal(tokens[i], (int)weights[i] / N_USED);
                 assert_int_equal(choice->expert, groups[g].expert);
