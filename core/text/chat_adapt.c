@@ -87,12 +87,33 @@ static void put_mark(struct jinja_writer *writer, const char *text)
     jinja_write(writer, text, strlen(text), JINJA_CONTROL);
 }
 
+/* In a JSON string where the mark before it opens one. */
+static bool put_name(struct jinja_run *run, struct jinja_writer *writer, const char *open,
+                     struct jinja_value name)
+{
+    size_t len = strlen(open);
+    bool is_quoted = len > 0 && open[len - 1] == '"';
+    struct jinja_writer json;
+    struct jinja_value text;
+    if (name.type != JINJA_STRING)
+        return true;
+    if (!is_quoted) {
+        jinja_write_string(writer, name.string);
+        return true;
+    }
+    jinja_writer_init(&json, run, 64);
+    if (!put_json(run, &json, name) || !jinja_writer_end(&json, &text))
+        return false;
+    jinja_write_part(writer, text.string, 1, text.string->len - 1);
+    return true;
+}
+
 static bool put_call(struct jinja_run *run, struct jinja_writer *writer,
                      const struct chat_call_form *form, struct jinja_value function)
 {
-    struct jinja_value name = get(function, "name"), arguments = get(function, "arguments");
-    if (name.type == JINJA_STRING)
-        jinja_write_string(writer, name.string);
+    struct jinja_value arguments = get(function, "arguments");
+    if (!put_name(run, writer, form->open, get(function, "name")))
+        return false;
     put_mark(writer, form->middle);
     if (arguments.type != JINJA_STRING)
         return put_json(run, writer, arguments);

@@ -286,7 +286,7 @@ static void calls_are_written_as_the_model_writes_them(void **state)
     static const char JINJA[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
     static const char TWO[] =
         "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}},"
-        "{\"function\":{\"name\":\"g\",\"arguments\":{}}}]}";
+        "{\"function\":{\"name\":\"g\\\"\",\"arguments\":{}}}]}";
     struct chat_message talk[] = {said(CHAT_USER, "q"), said(CHAT_ASSISTANT, "Well."),
                                   said(CHAT_USER, "r")};
     talk[1].extra = TWO;
@@ -297,11 +297,11 @@ static void calls_are_written_as_the_model_writes_them(void **state)
     struct chat_template *template = open_with_calls(JINJA, list);
     check(template, talk, 3, NULL,
           "<user>q<assistant>Well.\n<|call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}, "
-          "{\"name\": \"g\", \"arguments\": {}}]<user>r");
+          "{\"name\": \"g\\\"\", \"arguments\": {}}]<user>r");
     chat_template_close(&template);
     template = open_with_calls(JINJA, single);
     check(template, talk, 3, NULL,
-          "<user>q<assistant>Well.\n<call=f>{\"a\": 1}</call>\n<call=g>{}</call><user>r");
+          "<user>q<assistant>Well.\n<call=f>{\"a\": 1}</call>\n<call=g\">{}</call><user>r");
     struct prompt out;
     const struct chat_render_options options = {.tools = TOOLS, .tools_len = strlen(TOOLS)};
     prompt_init(&out);
