@@ -99,30 +99,41 @@ SIMD void tile_panel(struct traits traits, int T, const struct panel *panel, str
     }
 }
 
+/* Unit `unit`. */
+SIMD void fill_unit(enum tensor_type type, const struct panel *panel, int unit, const uint8_t *head,
+                    const uint8_t *body)
+{
+    const struct traits traits = stripe_traits(type);
+    const int n_groups = traits.n_parts * traits.n_groups;
+    const int n_scales = n_groups * traits.n_scales;
+    const struct u8x64 flip = u8x64_set(panel->flip);
+    uint8_t *u = panel->u + unit * n_groups * (GROUP * STRIPE_ROWS);
+    struct unit_scales scales;
+    read_scales(type, head, &scales);
+    for (int i = 0; i < n_scales; i++) {
+        f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
+        if (traits.max > 0)
+            f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
+    }
+    for (int part = 0; part < traits.n_parts; part++)
+#pragma GCC unroll 16
+        for (int g = 0; g < traits.n_groups; g++)
+#pragma GCC unroll 16
+            for (int k = 0; k < 8; k++, u += 64)
+                u8x64_store(u, u8x64_xor(stripe_word(type, body, part, g, k), flip));
+}
+
 SIMD void fill_panel(enum tensor_type type, struct panel *panel, const uint8_t *stripe, int n_in)
 {
     const struct traits traits = stripe_traits(type);
     const struct stripe_format *format = stripe_format(type);
     const int n_units = n_in / (traits.n_parts * traits.n_groups * GROUP);
-    const int n_scales = traits.n_parts * traits.n_groups * traits.n_scales;
-    const uint8_t *head = stripe;
-    uint8_t *u = panel->u;
-    const struct u8x64 flip = u8x64_set(panel->flip);
-    for (int unit = 0; unit < n_units; unit++, head += stripe_unit_bytes(format)) {
-        struct unit_scales scales;
-        const uint8_t *body = head + format->head_bytes;
-        read_scales(type, head, &scales);
-        for (int i = 0; i < n_scales; i++) {
-            f32x16_store(panel->scale + (unit * n_scales + i) * STRIPE_ROWS, scales.scale[i]);
-            if (traits.max > 0)
-                f32x16_store(panel->base + (unit * n_scales + i) * STRIPE_ROWS, scales.base[i]);
-        }
-        for (int part = 0; part < traits.n_parts; part++)
-#pragma GCC unroll 16
-            for (int g = 0; g < traits.n_groups; g++)
-#pragma GCC unroll 16
-                for (int k = 0; k < 8; k++, u += 64)
-                    u8x64_store(u, u8x64_xor(stripe_word(type, body, part, g, k), flip));
+    const uint8_t *head = stripe, *body;
+    for (int unit = 0, n; unit < n_units; unit += n, head = body) {
+        n = bundle_units(traits, n_units - unit);
+        body = head + (size_t)n * format->head_bytes;
+        for (int i = 0; i < n; i++, head += format->head_bytes, body += format->body_bytes)
+            fill_unit(type, panel, unit + i, head, body);
     }
 }
 

@@ -6,10 +6,12 @@
  * also how many: grid_weave.h); it is done once, when a model is loaded. Thread: any; calls for
  * different stripes may run at once.
  *
- * A stripe is its units, padded to 64 bytes. A unit is one block of each row: its head (scales),
- * then its body. They are neighbours, because a CPU follows one stream of addresses well and loses
- * a fifth of its memory's speed to two. Heads and bodies are described in stripes.c, where they are
- * written; stripes_vector.h reads them. */
+ * A stripe is its bundles, padded to 64 bytes. A unit is one block of each row: its head (scales)
+ * and its body. A bundle is what 256 elements of each row have become, or what is left of them: the
+ * heads of one unit, or of up to eight with small blocks, then their bodies. All of it is one
+ * stream of addresses, because a CPU loses a fifth of its memory's speed to two; small units whose
+ * heads stood between their bodies cost up to a quarter of the time of few tokens. Heads and bodies
+ * are described in stripes.c, where they are written; stripes_vector.h reads them. */
 #ifndef CORE_KERNELS_STRIPES_H
 #define CORE_KERNELS_STRIPES_H
 
@@ -19,7 +21,11 @@
 
 #include "core/kernels/matmul.h"
 
-enum { STRIPE_ROWS = 16, STRIPE_ALIGNMENT = 64 };
+enum {
+    STRIPE_ROWS = 16,
+    STRIPE_BUNDLE = 256, /* elements of a row */
+    STRIPE_ALIGNMENT = 64,
+};
 
 /* Writes head and body of one unit from one block of each row. */
 typedef void stripes_weave_fn(uint8_t *head, uint8_t *body, const uint8_t *const rows[STRIPE_ROWS]);

@@ -111,6 +111,13 @@ SIMD struct traits stripe_traits(enum tensor_type type)
     return traits;
 }
 
+/* Of the next bundle, with so many left. */
+SIMD int bundle_units(struct traits traits, int n_left)
+{
+    const int most = STRIPE_BUNDLE / (32 * traits.n_parts * traits.n_groups);
+    return n_left < most ? n_left : most;
+}
+
 SIMD struct u8x64 word(const uint8_t *p, int i)
 {
     return u8x64_load(p + 64 * i);

@@ -136,14 +136,17 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
 {
     const struct traits traits = stripe_traits(type);
     const struct stripe_format *format = stripe_format(type);
-    const uint8_t *head = stripe;
-    for (int unit = 0; unit < n_units; unit++, head += stripe_unit_bytes(format)) {
-        struct unit_scales scales;
-        const uint8_t *body = head + format->head_bytes;
-        prefetch(head + WEIGHTS_AHEAD, format->head_bytes / 64 * 64);
-        read_scales(type, head, &scales);
-        for (int part = 0; part < traits.n_parts; part++)
-            tile_part(type, T, body, part, &scales, &x, acc);
+    const uint8_t *head = stripe, *body;
+    for (int unit = 0, n; unit < n_units; unit += n, head = body) {
+        n = bundle_units(traits, n_units - unit);
+        body = head + (size_t)n * format->head_bytes;
+        prefetch(head + WEIGHTS_AHEAD, (size_t)n * format->head_bytes / 64 * 64);
+        for (int i = 0; i < n; i++, head += format->head_bytes, body += format->body_bytes) {
+            struct unit_scales scales;
+            read_scales(type, head, &scales);
+            for (int part = 0; part < traits.n_parts; part++)
+                tile_part(type, T, body, part, &scales, &x, acc);
+        }
     }
 }
 
