@@ -88,6 +88,7 @@ extern const struct family family_qwen2vl;
 extern const struct family family_qwen3;
 extern const struct family family_qwen3moe;
 extern const struct family family_qwen3vl;
+extern const struct family family_qwen3vlmoe;
 extern const struct family family_seed_oss;
 extern const struct family family_smollm3;
 extern const struct family family_stablelm;

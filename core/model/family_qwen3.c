@@ -39,3 +39,15 @@ const struct family family_qwen3moe = {
     .bind_layer = bind_layer,
     .run_layer = forward_sequential_layer,
 };
+
+const struct family family_qwen3vlmoe = {
+    .architecture = "qwen3vlmoe",
+    .norm = FAMILY_RMS_NORM,
+    .positions = FAMILY_ROPE_SPLIT,
+    .ffn = FAMILY_SILU_GATED,
+    .experts = FAMILY_EXPERTS_OF_CHOSEN,
+    .needed_keys = {"expert_count"},
+    .sees_pictures = true,
+    .bind_layer = bind_layer,
+    .run_layer = forward_sequential_layer,
+};

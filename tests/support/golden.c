@@ -60,6 +60,7 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"chatglm-bias", 1e-3, GOLDEN_FEW},
     {"qwen2vl-text", 1e-3, GOLDEN_FEW},
     {"qwen3vl-text", 1e-3, GOLDEN_FEW},
+    {"qwen3vlmoe-text", 1e-3, GOLDEN_FEW},
 };
 
 static void read_tokens(struct golden_subject *subject)
