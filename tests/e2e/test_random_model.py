@@ -17,18 +17,26 @@ class RandomModel(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
 
-    def make(self, kind, *vocabulary):
+    def make(self, kind, *vocabulary, shape="tiny"):
         path = os.path.join(self.folder.name, kind + ".gguf")
-        subprocess.run([sys.executable, RANDOM_MODEL, "tiny", kind, path, *vocabulary], check=True)
+        subprocess.run([sys.executable, RANDOM_MODEL, shape, kind, path, *vocabulary], check=True)
         return path
 
-    def words_of(self, path):
+    def words_of(self, path, *options, n_tokens=N_TOKENS):
         """What it says to a message, without being told to ignore its end."""
-        with client.Daemon("--window", "128", model=path) as daemon:
-            reply = daemon.chat("Hello", max_tokens=N_TOKENS, ignore_eos=False)
+        with client.Daemon("--window", "128", *options, model=path) as daemon:
+            reply = daemon.chat("Hello", max_tokens=n_tokens, ignore_eos=False)
         self.assertEqual(reply.status, 200, reply.body)
-        self.assertEqual(reply.json["usage"]["completion_tokens"], N_TOKENS)
+        self.assertEqual(reply.json["usage"]["completion_tokens"], n_tokens)
         return reply.json["choices"][0]["message"]["content"].split()
+
+    def test_a_mixture_of_experts_speaks_past_its_window(self):
+        path = self.make("Q4_K_M", shape="tiny-qwen3moe")
+        for kv_type in ("f16",) if client.SHORT else ("f16", "bf16", "q8"):
+            with self.subTest(kv_type):
+                words = self.words_of(path, "--kv-type", kv_type, n_tokens=300)
+                self.assertEqual(len(words), 300)
+                self.assertGreater(len(set(words)), 300 // 4)
 
     def test_each_type_says_different_words_without_end(self):
         for kind in ("Q4_0",) if client.SHORT else ("F32", "F16", "Q4_0", "Q8_0", "Q4_K_M"):
