@@ -30,9 +30,10 @@ struct experts_job {
  * well. */
 enum { DOWN_PARTS_PER_THREAD = 8 };
 
-static int round_up(int n, int by)
+/* Steps of that length, the last one perhaps shorter. */
+static int count_steps(int n, int length)
 {
-    return (n + by - 1) / by;
+    return (n + length - 1) / length;
 }
 
 static int min_int(int a, int b)
@@ -108,9 +109,9 @@ static void route(struct experts_job *job)
     struct forward *forward = job->forward;
     const struct model_shape *shape = &forward->model->shape;
     job->tile_rows = TILE_ROWS;
-    job->n_tiles = round_up(shape->n_experts, TILE_ROWS);
+    job->n_tiles = count_steps(shape->n_experts, TILE_ROWS);
     thread_pool_run(forward->pool, route_part, job,
-                    job->n_tiles * round_up(forward->n_tokens, matmul_steady_tokens()));
+                    job->n_tiles * count_steps(forward->n_tokens, matmul_steady_tokens()));
     thread_pool_run(forward->pool, choose_part, job,
                     forward_token_parts(forward, forward->n_tokens));
     experts_group(&forward->experts.batch, forward->n_tokens, shape->n_experts_used,
@@ -122,7 +123,7 @@ static void route(struct experts_job *job)
 static struct activations slots_of(const struct activations *all, const struct experts_group *group)
 {
     enum { GROUP = 32 };
-    size_t first = (size_t)group->first, n_groups = (size_t)round_up(all->n_in, GROUP);
+    size_t first = (size_t)group->first, n_groups = (size_t)count_steps(all->n_in, GROUP);
     return (struct activations){
         .n_tokens = group->n_padded,
         .n_in = all->n_in,
@@ -230,10 +231,10 @@ void forward_experts(struct forward *forward, enum forward_input from, const str
 
     job.tile_rows = forward_tile_rows(forward, (int64_t)n_groups * shape->n_ff_expert,
                                       PRODUCT_PARTS_PER_THREAD);
-    job.n_tiles = round_up(shape->n_ff_expert, job.tile_rows);
+    job.n_tiles = count_steps(shape->n_ff_expert, job.tile_rows);
     thread_pool_run(forward->pool, hidden_part, &job, n_groups * job.n_tiles);
 
     job.tile_rows = forward_tile_rows(forward, shape->n_embd, DOWN_PARTS_PER_THREAD);
-    job.n_tiles = round_up(shape->n_embd, job.tile_rows);
+    job.n_tiles = count_steps(shape->n_embd, job.tile_rows);
     thread_pool_run(forward->pool, down_part, &job, job.n_tiles);
 }
