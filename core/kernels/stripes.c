@@ -271,13 +271,13 @@ void stripes_weave(const struct matrix *w, int i, const void *rows, void *stripe
     const enum tensor_type type = stripe_type(w->type);
     const struct stripe_format *format = stripe_format(type);
     const struct tensor_format *of_file = tensor_format(w->type);
-    size_t n_units = units_in_row(w), most = STRIPE_BUNDLE / of_file->block_len;
+    size_t n_units = units_in_row(w);
     size_t row_bytes = matrix_row_bytes(w);
     uint8_t *head = (uint8_t *)stripes + (size_t)i * stripe_bytes(format, n_units);
     const uint8_t *first = rows, *unit_blocks[STRIPE_ROWS];
     int n_rows = w->n_out - i * STRIPE_ROWS;
     for (size_t unit = 0, end; unit < n_units; unit = end) {
-        end = n_units - unit < most ? n_units : unit + most;
+        end = unit + stripe_bundle_units(of_file->block_len, n_units - unit);
         uint8_t *body = head + (end - unit) * format->head_bytes;
         for (size_t k = unit; k < end; k++) {
             for (int r = 0; r < STRIPE_ROWS; r++)

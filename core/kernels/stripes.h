@@ -57,6 +57,13 @@ static inline size_t stripe_unit_bytes(const struct stripe_format *format)
     return format->head_bytes + format->body_bytes;
 }
 
+/* Units of the next bundle, when n_left of one row are left. */
+static inline size_t stripe_bundle_units(size_t unit_len, size_t n_left)
+{
+    size_t most = STRIPE_BUNDLE / unit_len;
+    return n_left < most ? n_left : most;
+}
+
 static inline size_t stripe_bytes(const struct stripe_format *format, size_t n_units)
 {
     size_t bytes = n_units * stripe_unit_bytes(format);

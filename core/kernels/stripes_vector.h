@@ -111,11 +111,10 @@ SIMD struct traits stripe_traits(enum tensor_type type)
     return traits;
 }
 
-/* Of the next bundle, with so many left. */
 SIMD int bundle_units(struct traits traits, int n_left)
 {
-    const int most = STRIPE_BUNDLE / (32 * traits.n_parts * traits.n_groups);
-    return n_left < most ? n_left : most;
+    const int unit_len = 32 * traits.n_parts * traits.n_groups;
+    return (int)stripe_bundle_units((size_t)unit_len, (size_t)n_left);
 }
 
 SIMD struct u8x64 word(const uint8_t *p, int i)
