@@ -20,3 +20,18 @@ const struct family family_command_r = {
     .bind_layer = bind_layer,
     .run_layer = forward_parallel_layer,
 };
+
+/* Command R7B, Command A and Tiny Aya (Cohere, arXiv 2504.00698): Command R with
+ * a sliding window in three of four layers, which alone rotate. */
+const struct family family_cohere2 = {
+    .architecture = "cohere2",
+    .norm = FAMILY_LAYER_NORM,
+    .positions = FAMILY_ROPE_NEIGHBOURS,
+    .ffn = FAMILY_SILU_GATED,
+    .multiplies_logits = true,
+    .local_period = 4,
+    .rotates_local = true,
+    .needed_keys = {"logit_scale", "attention.sliding_window"},
+    .bind_layer = bind_layer,
+    .run_layer = forward_parallel_layer,
+};

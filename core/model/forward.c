@@ -19,7 +19,7 @@
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
 
-enum { ALIGNMENT = 64, ACTIVATION_GROUP = 32, SUMS_PER_GROUP = 2, STARTS_PER_GROUP = 3 };
+enum { ALIGNMENT = 64 };
 
 /* Hands out pieces of one block. Without a block it only counts: the layout is run twice, first to
  * learn the size. */
@@ -49,7 +49,7 @@ static float *take_floats(struct arena *arena, int n, int width)
 static struct activations take_activations(struct arena *arena, int n, int n_in)
 {
     size_t rows = (size_t)n;
-    size_t n_groups = ((size_t)n_in + ACTIVATION_GROUP - 1) / ACTIVATION_GROUP;
+    size_t n_groups = activation_groups(n_in);
     return (struct activations){
         .n_in = n_in,
         .x = take_floats(arena, n, n_in),
@@ -219,6 +219,19 @@ static bool expert_wants_quantized(const struct expert *expert)
            matmul_wants_quantized(expert->down.type);
 }
 
+static bool expert_reads_floats(const struct expert *expert)
+{
+    return !matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type);
+}
+
+static bool experts_read_floats(const struct model *model)
+{
+    bool reads = false;
+    for (int i = 0; i < model->shape.n_layers * model->shape.n_experts && !reads; i++)
+        reads = expert_reads_floats(&model->experts[i]);
+    return reads;
+}
+
 static bool model_wants_quantized(const struct model *model)
 {
     bool wants = matmul_wants_quantized(model->output.type);
@@ -242,6 +255,7 @@ bool forward_open(struct forward **out, const struct model *model, struct thread
     forward->max_tokens = max_tokens;
     forward->max_logits = max_logits;
     forward->wants_quantized = model_wants_quantized(model);
+    forward->experts.reads_floats = experts_read_floats(model);
     forward->n_ropes = model->shape.rope_local_base > 0 ? 2 : 1;
     if (!reserve(forward, err)) {
         forward_close(&forward);

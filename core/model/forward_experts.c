@@ -23,7 +23,6 @@ struct experts_job {
     const struct activations *in;
     int tile_rows;
     int n_tiles;
-    bool reads_floats; /* some expert has float weights, which meet inputs as they are */
 };
 
 /* A part of the last product is some rows of each expert, which should be long enough to be read
@@ -88,16 +87,6 @@ static void choose_part(void *arg, int part, int n_parts, int thread)
     }
 }
 
-static bool reads_floats(const struct layer *layer, int n_experts)
-{
-    for (int i = 0; i < n_experts; i++) {
-        const struct expert *expert = &layer->experts[i];
-        if (!matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type))
-            return true;
-    }
-    return false;
-}
-
 static int no_padding(int n)
 {
     return n;
@@ -114,24 +103,23 @@ static void route(struct experts_job *job)
                     job->n_tiles * count_steps(forward->n_tokens, matmul_steady_tokens()));
     thread_pool_run(forward->pool, choose_part, job,
                     forward_token_parts(forward, forward->n_tokens));
-    experts_group(&forward->experts.batch, forward->n_tokens, shape->n_experts_used,
-                  shape->n_experts,
-                  forward->n_tokens == 1 || job->reads_floats ? no_padding : matmul_pad_tokens);
+    experts_group(
+        &forward->experts.batch, forward->n_tokens, shape->n_experts_used, shape->n_experts,
+        forward->n_tokens == 1 || forward->experts.reads_floats ? no_padding : matmul_pad_tokens);
 }
 
 /* The slots of one group. */
 static struct activations slots_of(const struct activations *all, const struct experts_group *group)
 {
-    enum { GROUP = 32 };
-    size_t first = (size_t)group->first, n_groups = (size_t)count_steps(all->n_in, GROUP);
+    size_t first = (size_t)group->first, n_groups = activation_groups(all->n_in);
     return (struct activations){
         .n_tokens = group->n_padded,
         .n_in = all->n_in,
         .x = all->x + first * (size_t)all->n_in,
-        .q = all->q + first * n_groups * GROUP,
+        .q = all->q + first * n_groups * ACTIVATION_GROUP,
         .scale = all->scale + first * n_groups,
-        .sum = all->sum + first * n_groups * 2,
-        .start = all->start + first * n_groups * 3,
+        .sum = all->sum + first * n_groups * SUMS_PER_GROUP,
+        .start = all->start + first * n_groups * STARTS_PER_GROUP,
     };
 }
 
@@ -151,7 +139,7 @@ static void gather_part(void *arg, int part, int n_parts, int thread)
     const int *tokens = batch->tokens + group->first;
     struct activations to = input_of(job, group);
     size_t n = (size_t)to.n_in;
-    for (int i = 0; i < to.n_tokens && job->reads_floats; i++)
+    for (int i = 0; i < to.n_tokens && job->forward->experts.reads_floats; i++)
         memcpy(to.x + (size_t)i * n, job->in->x + (size_t)tokens[i] * n, n * sizeof(float));
     if (job->forward->wants_quantized)
         activations_gather(&to, job->in, tokens);
@@ -220,10 +208,7 @@ static void down_part(void *arg, int part, int n_parts, int thread)
 void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
     const struct model_shape *shape = &forward->model->shape;
-    struct experts_job job = {.forward = forward,
-                              .layer = layer,
-                              .in = &forward->inputs[from],
-                              .reads_floats = reads_floats(layer, shape->n_experts)};
+    struct experts_job job = {.forward = forward, .layer = layer, .in = &forward->inputs[from]};
     route(&job);
     int n_groups = forward->experts.batch.n_groups;
     if (forward->n_tokens > 1)

@@ -34,6 +34,13 @@ struct forward_tile {
 };
 enum { FORWARD_MAX_TILE = 16 };
 
+/* How much memory the numbers of one token take, see struct activations. */
+enum { ACTIVATION_GROUP = 32, SUMS_PER_GROUP = 2, STARTS_PER_GROUP = 3 };
+static inline size_t activation_groups(int n_in)
+{
+    return ((size_t)n_in + ACTIVATION_GROUP - 1) / ACTIVATION_GROUP;
+}
+
 struct forward {
     const struct model *model;
     struct thread_pool *pool;
@@ -67,9 +74,9 @@ struct forward {
     float *up;                                   /* [max_tokens, n_ff]; gated families only */
     struct experts_work {
         struct experts_batch batch;
-        float *logits; /* [max_tokens, n_experts] */
-        float
-            *shares; /* [max_tokens], of the feed-forward for all tokens, where a layer weighs it */
+        bool reads_floats; /* some expert has float weights, which meet inputs as they are */
+        float *logits;     /* [max_tokens, n_experts] */
+        float *shares;     /* [max_tokens], of all tokens' feed-forward, where a layer weighs it */
         struct activations input;  /* of all slots, n_embd wide; x for float weights alone */
         struct activations hidden; /* the same, n_ff_expert wide */
         float *up;                 /* [n_slots, n_ff_expert] */

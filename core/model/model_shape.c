@@ -354,6 +354,12 @@ static bool says_nothing(const struct gguf *file, const char *key)
            (gguf_get_bool(file, key, &truth) && !truth);
 }
 
+static void refuse_unless_nothing(struct key_reader *reader, const char *name)
+{
+    if (has_key(reader, name) && !says_nothing(reader->file, full_key(reader, name).text))
+        fail(reader, name, "asks for what sinkd cannot compute in this architecture");
+}
+
 /* Where a model sees pictures, pairs of a head turn by three positions, which are one in text, or
  * by a fourth that text has not. */
 static void check_sections(struct key_reader *reader, const struct family *family)
@@ -364,9 +370,8 @@ static void check_sections(struct key_reader *reader, const struct family *famil
                   gguf_get_array(reader->file, full_key(reader, name).text, &sections) &&
                   sections.type != GGUF_STRING &&
                   (sections.n <= 3 || gguf_array_int(&sections, 3) == 0);
-    if (has_key(reader, name) && !is_one &&
-        !says_nothing(reader->file, full_key(reader, name).text))
-        fail(reader, name, "asks for what sinkd cannot compute in this architecture");
+    if (!is_one)
+        refuse_unless_nothing(reader, name);
 }
 
 /* Keys of relatives of these families that compute something else, with the same tensors. */
@@ -388,11 +393,8 @@ static void check_foreign_keys(struct key_reader *reader, const struct family *f
     };
     bool is_causal = true;
     check_sections(reader, family);
-    for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++) {
-        if (has_key(reader, FOREIGN[i]) &&
-            !says_nothing(reader->file, full_key(reader, FOREIGN[i]).text))
-            fail(reader, FOREIGN[i], "asks for what sinkd cannot compute in this architecture");
-    }
+    for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)
+        refuse_unless_nothing(reader, FOREIGN[i]);
     gguf_get_bool(reader->file, full_key(reader, "attention.causal").text, &is_causal);
     if (!is_causal)
         fail(reader, "attention.causal", "is false: the model reads texts and cannot write any");
