@@ -71,7 +71,7 @@ static void read_place(struct formatting *job, struct place *place)
 {
     size_t n = 0;
     *place = (struct place){.precision = -1};
-    while (next_char(job) != '\0' && strchr("-+ 0#", next_char(job)) != NULL) {
+    while (jinja_is_one_of(next_char(job), "-+ 0#")) {
         if (n < 5)
             place->flags[n++] = next_char(job);
         job->at++;

@@ -32,15 +32,10 @@ static char char_at(const struct jinja_string *text, size_t at)
     return at < text->len ? text->data[at] : '\0';
 }
 
-static bool is_one_of(char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 static char take_one_of(const struct jinja_string *text, size_t *at, const char *set)
 {
     char c = char_at(text, *at);
-    if (!is_one_of(c, set))
+    if (!jinja_is_one_of(c, set))
         return '\0';
     (*at)++;
     return c;
@@ -63,7 +58,7 @@ static size_t take_alignment(struct spec *spec)
     const struct jinja_string *text = spec->text;
     uint32_t point;
     size_t at = text->len > 0 ? jinja_string_point(text, 0, &point) : 0;
-    if (at > 0 && is_one_of(char_at(text, at), "<>=^"))
+    if (at > 0 && jinja_is_one_of(char_at(text, at), "<>=^"))
         spec->fill_end = at;
     else
         at = 0;
@@ -131,7 +126,7 @@ static void group(const struct spec *spec, const char *digits, size_t width, str
 {
     size_t n = strspn(digits, spec->kind == 'x' || spec->kind == 'X' ? "0123456789abcdefABCDEF"
                                                                      : "0123456789");
-    size_t per_group = is_one_of(spec->kind, "boxX") ? 4 : 3, n_rest = strlen(digits) - n;
+    size_t per_group = jinja_is_one_of(spec->kind, "boxX") ? 4 : 3, n_rest = strlen(digits) - n;
     size_t n_all = n;
     while (n_all + (n_all - 1) / per_group + n_rest < width)
         n_all++;
@@ -279,7 +274,8 @@ static bool put_number(struct jinja_run *run, const struct spec *spec, struct ji
     bool is_whole = value.type != JINJA_FLOAT;
     if (spec->kind == 'c' && is_whole)
         return put_character(run, spec, jinja_integer(value), out);
-    if (is_one_of(spec->kind, "eEfFgG%") || (!is_whole && !is_one_of(spec->kind, "bcdosxX")))
+    if (jinja_is_one_of(spec->kind, "eEfFgG%") ||
+        (!is_whole && !jinja_is_one_of(spec->kind, "bcdosxX")))
         return put_real(run, spec, jinja_real(value), out);
     if (!is_whole || spec->kind == 's')
         return jinja_fail(run, "unknown format code '%c' for object of type '%s'", spec->kind,

@@ -30,11 +30,6 @@ static const char NOT_UNDERSTOOD[] = "a format string is not understood";
 static bool format_range(struct formatting *job, const struct jinja_string *format, size_t begin,
                          size_t end, bool is_spec, struct jinja_writer *out);
 
-static bool is_one_of(char c, const char *set)
-{
-    return c != '\0' && strchr(set, c) != NULL;
-}
-
 /* ---- the value ---- */
 
 /* The number that the text is; -1 for another text. */
@@ -81,7 +76,7 @@ static bool take_step(struct formatting *job, const struct jinja_string *format,
     bool is_item = format->data[*at] == '[';
     size_t begin = *at + 1, stop = begin;
     while (stop < end &&
-           (is_item ? format->data[stop] != ']' : !is_one_of(format->data[stop], ".[")))
+           (is_item ? format->data[stop] != ']' : !jinja_is_one_of(format->data[stop], ".[")))
         stop++;
     struct jinja_value object = *value, key;
     int64_t number = is_item ? number_of(format->data + begin, stop - begin) : -1;
@@ -100,7 +95,7 @@ static bool find_value(struct formatting *job, const struct jinja_string *format
     if (!find_argument(job, format->data + begin, field->name_end - begin, out))
         return false;
     for (size_t at = field->name_end; at < field->path_end;) {
-        if (!is_one_of(format->data[at], ".["))
+        if (!jinja_is_one_of(format->data[at], ".["))
             return jinja_fail(job->run, NOT_UNDERSTOOD);
         if (!take_step(job, format, &at, field->path_end, out))
             return false;
@@ -129,10 +124,10 @@ static bool find_field(const struct jinja_string *format, size_t begin, size_t e
 {
     size_t at = begin, depth = 1;
     *out = (struct field){0};
-    while (at < end && !is_one_of(format->data[at], ".[!:}"))
+    while (at < end && !jinja_is_one_of(format->data[at], ".[!:}"))
         at++;
     out->name_end = at;
-    while (at < end && !is_one_of(format->data[at], "!:}")) {
+    while (at < end && !jinja_is_one_of(format->data[at], "!:}")) {
         const char *close =
             format->data[at] == '[' ? memchr(format->data + at, ']', end - at) : NULL;
         at = close != NULL ? (size_t)(close - format->data) : at + 1;
@@ -182,7 +177,7 @@ static bool format_range(struct formatting *job, const struct jinja_string *form
         bool is_double = !is_spec && at + 1 < end && format->data[at + 1] == c;
         if (c != '{' && c != '}') {
             size_t stop = at;
-            while (stop < end && !is_one_of(format->data[stop], "{}"))
+            while (stop < end && !jinja_is_one_of(format->data[stop], "{}"))
                 stop++;
             jinja_write_part(out, format, at, stop);
             at = stop;

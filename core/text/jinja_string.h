@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/text/jinja_value.h"
 
@@ -100,5 +101,11 @@ void jinja_write_part(struct jinja_writer *writer, const struct jinja_string *st
 void jinja_write_instead(struct jinja_writer *writer, const struct jinja_string *string,
                          size_t begin, size_t end, const char *text, size_t len);
 bool jinja_writer_end(struct jinja_writer *writer, struct jinja_value *out);
+
+/* Whether c, which is not NUL, is in `set`. */
+static inline bool jinja_is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
 
 #endif
