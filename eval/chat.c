@@ -163,11 +163,12 @@ static bool open_sampler(const struct chat *chat, struct sampler **out, struct e
  * writes that mark when the next turn begins. */
 static bool answer(struct chat *chat, float *logits, struct err *err)
 {
+    const struct detokenizer_stops none = {0};
     struct detokenizer detokenizer;
     struct sampler *sampler;
     if (!open_sampler(chat, &sampler, err))
         return false;
-    if (!detokenizer_init(&detokenizer, chat->subject.tokenizer, NULL, 0, err)) {
+    if (!detokenizer_init(&detokenizer, chat->subject.tokenizer, &none, err)) {
         sampler_close(&sampler);
         return false;
     }

@@ -114,3 +114,36 @@ bool answer_style_is_thinking(const struct answer_style *style, const char *prom
     size_t n = strlen(style->think_open);
     return len >= n && memcmp(prompt + len - n, style->think_open, n) == 0;
 }
+
+/* What is written as calls of one format. A mark of `noise` is nothing but itself. */
+static int shelter_calls(const struct tool_format *format, struct stop_shelter *out)
+{
+    const char *close = format->words_mark != NULL ? format->words_mark : format->close;
+    int n = 0;
+    if (format->words_mark != NULL)
+        out[n++] = (struct stop_shelter){.open = "", .close = close};
+    if (format->open == NULL)
+        out[n++] = (struct stop_shelter){.open = "{", .is_first = true};
+    else
+        out[n++] = (struct stop_shelter){.open = format->open, .close = close};
+    if (format->other_open != NULL)
+        out[n++] = (struct stop_shelter){.open = format->other_open, .close = close};
+    for (int i = 0; i < 4 && format->noise[i] != NULL; i++)
+        out[n++] = (struct stop_shelter){.open = format->noise[i], .close = ""};
+    return n;
+}
+
+int answer_style_shelters(const struct answer_style *style, bool is_thinking, bool has_calls,
+                          struct stop_shelter out[STOP_SEARCH_MAX_SHELTERS])
+{
+    const struct tool_format *format = style->format;
+    int n = 0;
+    if (style->think_open != NULL)
+        out[n++] = (struct stop_shelter){.open = is_thinking ? "" : style->think_open,
+                                         .close = style->think_close,
+                                         .is_first = true};
+    if (!has_calls)
+        return n;
+    n += shelter_calls(format, out + n);
+    return n + (format->told == NULL ? 0 : shelter_calls(format->told, out + n));
+}

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "core/text/detokenizer.h"
+#include "core/text/stop_search.h"
 
 struct err;
 struct tokenizer;
@@ -30,5 +31,11 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
 
 /* True when a prompt that ends so has begun a thought already. */
 bool answer_style_is_thinking(const struct answer_style *style, const char *prompt, size_t len);
+
+/* Where in an answer stop strings count as nothing, because the client does not see it as content:
+ * in thoughts, one of which the prompt may have begun (`is_thinking`), and where `has_calls` in
+ * calls of tools. Returns how many. */
+int answer_style_shelters(const struct answer_style *style, bool is_thinking, bool has_calls,
+                          struct stop_shelter out[STOP_SEARCH_MAX_SHELTERS]);
 
 #endif

@@ -226,6 +226,23 @@ bool generation_prompt_tokenize(struct generation_prompt *prompt, void (*fn)(voi
 
 /* ---- to the engine ---- */
 
+/* Stop strings are of what the client sees as content, and a call that must be has none. */
+static void shelter_from_stops(const struct generation_prompt *prompt, struct engine_request *out)
+{
+    const struct tool_request *tools = &prompt->request.tools;
+    const struct answer_style *style = prompt->options->style;
+    if (prompt->is_raw)
+        return;
+    if (tools->n > 0 && tools->choice != TOOL_CHOICE_AUTO) {
+        out->shelters[0] = (struct stop_shelter){.open = ""};
+        out->n_shelters = 1;
+        return;
+    }
+    bool is_thinking = prompt->is_thinking && prompt->answer_start.len == 0;
+    bool has_calls = tools->n > 0 || style->format->words_mark != NULL;
+    out->n_shelters = answer_style_shelters(style, is_thinking, has_calls, out->shelters);
+}
+
 /* What was asked for, moved out of it: limits, sampling, stop strings. */
 static void move_settings(struct generation_prompt *prompt)
 {
@@ -238,6 +255,7 @@ static void move_settings(struct generation_prompt *prompt)
     out->sampling = asked->sampling;
     out->stops = asked->stops;
     out->n_stops = asked->n_stops;
+    shelter_from_stops(prompt, out);
     out->biases = asked->biases;
     out->n_biases = asked->n_biases;
     out->grammar = asked->grammar;

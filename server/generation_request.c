@@ -267,9 +267,9 @@ static bool read_stops(const json_t *body, struct generation_request *request,
     if (value == NULL || (json_is_array(value) && json_array_size(value) == 0))
         return true;
     size_t n = json_is_array(value) ? json_array_size(value) : 1;
-    if (n > DETOKENIZER_MAX_STOPS)
+    if (n > STOP_SEARCH_MAX_STOPS)
         return api_error_set(error, 400, "array_above_max_length", "stop",
-                             "There may be at most %d stop sequences.", DETOKENIZER_MAX_STOPS);
+                             "There may be at most %d stop sequences.", STOP_SEARCH_MAX_STOPS);
     request->stops = calloc(n, sizeof *request->stops);
     if (request->stops == NULL)
         return api_error_no_memory(error);

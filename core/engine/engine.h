@@ -98,7 +98,10 @@ struct engine_request {
     const char
         *grammar_start; /* what of it the prompt has said already; a constant; NULL: nothing */
     char **stops;       /* malloc'ed array of malloc'ed strings, each with at least one byte */
-    int n_stops;        /* 0 .. DETOKENIZER_MAX_STOPS */
+    int n_stops;        /* 0 .. STOP_SEARCH_MAX_STOPS */
+    /* Where they count as nothing (stop_search.h); the marks are constants. */
+    struct stop_shelter shelters[STOP_SEARCH_MAX_SHELTERS]; /* [n_shelters] */
+    int n_shelters;
     int32_t shown[DETOKENIZER_MAX_SHOWN]; /* [n_shown] control tokens that read as their names */
     int n_shown;
     bool wants_reports;  /* text events say how likely each token was, and ... */

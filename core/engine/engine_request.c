@@ -38,14 +38,15 @@ bool engine_request_check(const struct engine_request *request, const struct eng
         return err_set(err, ERR_INVALID, "max_tokens must be at least 1");
     if (request->min_tokens < 0 || request->min_tokens > request->max_tokens)
         return err_set(err, ERR_INVALID, "min_tokens must be from 0 to max_tokens");
-    if (request->n_top < 0 || request->n_top > TOKEN_REPORT_MAX_TOP || request->n_shown < 0 ||
+    if (request->n_shelters < 0 || request->n_shelters > STOP_SEARCH_MAX_SHELTERS ||
+        request->n_top < 0 || request->n_top > TOKEN_REPORT_MAX_TOP || request->n_shown < 0 ||
         request->n_shown > DETOKENIZER_MAX_SHOWN || request->n_biases < 0)
         return err_set(err, ERR_INTERNAL, "a list of the request has an impossible length");
     if (request->n_sinks < 0 || request->n_sinks >= info->n_window)
         return err_set(err, ERR_INVALID, "%d sinks leave no room in a window of %d tokens",
                        request->n_sinks, info->n_window);
-    if (request->n_stops < 0 || request->n_stops > DETOKENIZER_MAX_STOPS)
+    if (request->n_stops < 0 || request->n_stops > STOP_SEARCH_MAX_STOPS)
         return err_set(err, ERR_INVALID, "at most %d stop strings are possible",
-                       (int)DETOKENIZER_MAX_STOPS);
+                       (int)STOP_SEARCH_MAX_STOPS);
     return true;
 }

@@ -74,6 +74,8 @@ static bool begin_in(struct session_entry *entry, struct engine_request *request
         .sampling = request->sampling,
         .stops = request->stops,
         .n_stops = request->n_stops,
+        .shelters = request->shelters,
+        .n_shelters = request->n_shelters,
         .shown = request->shown,
         .n_shown = request->n_shown,
         .wants_reports = request->wants_reports,

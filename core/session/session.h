@@ -41,6 +41,8 @@ struct session_turn {
     int min_tokens; /* no end-of-turn token before so many */
     char *const *stops;
     int n_stops;
+    const struct stop_shelter *shelters; /* [n_shelters] where these count as nothing */
+    int n_shelters;
     const int32_t *shown; /* [n_shown] control tokens that read as their names (detokenizer_show) */
     int n_shown;
     bool wants_reports; /* of each token, with the n_top most likely ones (token_report.h) */

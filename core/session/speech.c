@@ -35,8 +35,13 @@ static bool open_parts(struct speech *speech, const struct session_turn *turn, s
     size_t n_vocab = (size_t)tokenizer_n_vocab(tokenizer);
     if (!sampler_open(&speech->sampler, &turn->sampling, (int)n_vocab, err))
         return false;
-    bool is_open = detokenizer_init(&speech->detokenizer, tokenizer,
-                                    (const char *const *)turn->stops, turn->n_stops, err);
+    const struct detokenizer_stops stops = {
+        .texts = (const char *const *)turn->stops,
+        .n = turn->n_stops,
+        .shelters = turn->shelters,
+        .n_shelters = turn->n_shelters,
+    };
+    bool is_open = detokenizer_init(&speech->detokenizer, tokenizer, &stops, err);
     if (is_open && turn->grammar != NULL)
         is_open = grammar_matcher_open(&speech->matcher, turn->grammar, tokenizer,
                                        !turn->ignore_end, err);

@@ -1,6 +1,5 @@
 #include "core/text/detokenizer.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/err.h"
@@ -10,111 +9,47 @@
 static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
 enum { REPLACEMENT_LEN = 3 };
 
-/* borders[i]: the length of the longest proper prefix of the stop string that is also the end of
- * its first i+1 bytes (Knuth, Morris, Pratt 1977). With it a stop string is looked for in constant
- * time per byte, whatever a client sends as one. */
-static void set_borders(struct detokenizer_stop *stop)
-{
-    size_t matched = 0;
-    stop->borders[0] = 0;
-    for (size_t i = 1; i < stop->len; i++) {
-        while (matched > 0 && stop->text[i] != stop->text[matched])
-            matched = stop->borders[matched - 1];
-        matched += stop->text[i] == stop->text[matched];
-        stop->borders[i] = matched;
-    }
-}
-
-static bool stop_init(struct detokenizer_stop *stop, const char *text, struct err *err)
-{
-    stop->len = strlen(text);
-    if (stop->len == 0)
-        return err_set(err, ERR_INVALID, "a stop string is empty");
-    if (!utf8_is_valid(text, stop->len))
-        return err_set(err, ERR_INVALID, "a stop string is not UTF-8");
-    stop->text = strdup(text);
-    stop->borders = malloc(stop->len * sizeof *stop->borders);
-    if (stop->text == NULL || stop->borders == NULL)
-        return err_no_memory(err, "a stop string");
-    set_borders(stop);
-    return true;
-}
-
 bool detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *tokenizer,
-                      const char *const *stops, int n_stops, struct err *err)
+                      const struct detokenizer_stops *stops, struct err *err)
 {
     *detokenizer = (struct detokenizer){.tokenizer = tokenizer};
     buf_init(&detokenizer->held);
-    if (n_stops > DETOKENIZER_MAX_STOPS)
-        return err_set(err, ERR_INVALID, "%d stop strings, at most %d are allowed", n_stops,
-                       DETOKENIZER_MAX_STOPS);
-    for (int i = 0; i < n_stops; i++) {
-        detokenizer->n_stops = i + 1;
-        if (!stop_init(&detokenizer->stops[i], stops[i], err)) {
-            detokenizer_done(detokenizer);
-            return false;
-        }
-    }
-    return true;
+    if (stop_search_init(&detokenizer->search, stops->texts, stops->n, stops->shelters,
+                         stops->n_shelters, err))
+        return true;
+    detokenizer_done(detokenizer);
+    return false;
 }
 
 void detokenizer_done(struct detokenizer *detokenizer)
 {
-    for (int i = 0; i < detokenizer->n_stops; i++) {
-        free(detokenizer->stops[i].text);
-        free(detokenizer->stops[i].borders);
-    }
+    stop_search_done(&detokenizer->search);
     buf_done(&detokenizer->held);
     *detokenizer = (struct detokenizer){0};
-}
-
-/* True when `c` completes this stop string. */
-static bool stop_advance(struct detokenizer_stop *stop, char c)
-{
-    while (stop->matched > 0 && stop->text[stop->matched] != c)
-        stop->matched = stop->borders[stop->matched - 1];
-    stop->matched += stop->text[stop->matched] == c;
-    if (stop->matched < stop->len)
-        return false;
-    stop->matched = stop->borders[stop->len - 1];
-    return true;
 }
 
 /* Whole characters. What cannot be part of a stop string goes to *out at once. */
 static void take_text(struct detokenizer *detokenizer, const char *text, size_t len,
                       struct buf *out)
 {
-    if (detokenizer->n_stops == 0) {
+    struct stop_search *search = &detokenizer->search;
+    if (search->n_stops == 0) {
         buf_append(out, text, len);
         return;
     }
     struct buf *held = &detokenizer->held;
-    size_t longest_match = 0;
-    size_t keep = 0;
-    for (size_t i = 0; i < len && longest_match == 0; i++) {
+    for (size_t i = 0; i < len && search->n_cut == 0; i++) {
         buf_append(held, &text[i], 1);
-        keep = 0;
-        for (int s = 0; s < detokenizer->n_stops; s++) {
-            struct detokenizer_stop *stop = &detokenizer->stops[s];
-            if (stop_advance(stop, text[i]) && stop->len > longest_match)
-                longest_match = stop->len;
-            keep = stop->matched > keep ? stop->matched : keep;
-        }
+        stop_search_push(search, text[i]);
     }
     if (held->failed) {
         out->failed = true;
         return;
     }
-    if (longest_match > 0) {
-        buf_append(out, held->data, held->len - longest_match);
-        buf_clear(held);
-        detokenizer->is_stopped = true;
-        return;
-    }
-    if (held->len > keep) {
-        buf_append(out, held->data, held->len - keep);
-        buf_drop_front(held, held->len - keep);
-    }
+    detokenizer->is_stopped = search->n_cut > 0;
+    size_t n_safe = held->len - (search->n_cut > 0 ? search->n_cut : search->n_keep);
+    buf_append(out, buf_text(held), n_safe);
+    buf_drop_front(held, detokenizer->is_stopped ? held->len : n_safe);
 }
 
 /* Takes the incomplete sequence off the end of what is held back. */
@@ -205,6 +140,9 @@ void detokenizer_flush(struct detokenizer *detokenizer, struct buf *out)
         take_tail(detokenizer, sequence);
         take_text(detokenizer, REPLACEMENT, REPLACEMENT_LEN, out);
     }
-    buf_append(out, buf_text(&detokenizer->held), detokenizer->held.len);
+    if (detokenizer->is_stopped)
+        return;
+    size_t n_cut = stop_search_end(&detokenizer->search);
+    buf_append(out, buf_text(&detokenizer->held), detokenizer->held.len - n_cut);
     buf_clear(&detokenizer->held);
 }

@@ -11,33 +11,35 @@
 #include <stdint.h>
 
 #include "core/base/buf.h"
+#include "core/text/stop_search.h"
 
 struct err;
 struct tokenizer;
 
-enum { DETOKENIZER_MAX_STOPS = 16, DETOKENIZER_MAX_SHOWN = 16 };
+enum { DETOKENIZER_MAX_SHOWN = 16 };
+
+/* Where an answer ends; zeroed: nowhere. */
+struct detokenizer_stops {
+    const char *const *texts; /* [n] */
+    int n;
+    const struct stop_shelter *shelters; /* [n_shelters] */
+    int n_shelters;
+};
 
 struct detokenizer {
     const struct tokenizer *tokenizer;
     struct buf held; /* bytes not yet safe to send: what may begin a stop string, then the tail */
     size_t n_tail;   /* its last bytes: a UTF-8 sequence that is not complete yet */
-    struct detokenizer_stop {
-        char *text; /* owned */
-        size_t len;
-        size_t *borders; /* [len] owned: see set_borders in the .c */
-        size_t matched;  /* bytes of `text` that the end of `held` before the tail equals */
-    } stops[DETOKENIZER_MAX_STOPS];
-    int n_stops;
+    struct stop_search search;
     bool is_stopped; /* a stop string was met; later tokens give nothing */
     int32_t shown[DETOKENIZER_MAX_SHOWN];
     int n_shown;
 };
 
-/* Copies the stop strings (UTF-8, none empty, at most DETOKENIZER_MAX_STOPS). Whichever is complete
- * first in the text wins, and of those that end together the longest, so the answer does not depend
- * on where tokens end. */
+/* Copies the stop strings and their shelters (stop_search.h). The answer does not depend on where
+ * tokens end. */
 bool detokenizer_init(struct detokenizer *detokenizer, const struct tokenizer *tokenizer,
-                      const char *const *stops, int n_stops, struct err *err);
+                      const struct detokenizer_stops *stops, struct err *err);
 void detokenizer_done(struct detokenizer *detokenizer);
 
 /* Control tokens (at most DETOKENIZER_MAX_SHOWN) that from now on read as their names,

@@ -62,6 +62,16 @@ class Formats(unittest.TestCase):
                     self.assertIn(call["function"]["name"], ["weather", "forecast"])
                     self.assertEqual(sorted(json.loads(call["function"]["arguments"])), ["today", "unit"])
 
+    def test_a_stop_string_cuts_no_call(self):
+        with client.Daemon() as daemon:
+            for stop in '"', "e", "{":
+                reply = daemon.chat("Warm?", tools=TOOLS, tool_choice="required", max_tokens=200, stop=stop,
+                                    ignore_eos=False).json
+                (said,) = reply["choices"]
+                self.assertEqual(said["finish_reason"], "tool_calls", said)
+                (call,) = said["message"]["tool_calls"]
+                self.assertEqual(sorted(json.loads(call["function"]["arguments"])), ["today", "unit"])
+
     def test_earlier_calls_are_written_in_the_models_form(self):
         template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}" \
                    "{# tools: <|tool_call|> and a JSON list #}"

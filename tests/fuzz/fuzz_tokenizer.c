@@ -22,10 +22,13 @@ static void check(bool is_true)
 /* What is sent is UTF-8 after every token, and nothing follows a stop string. */
 static void detokenize(const struct tokenizer *tokenizer, const struct token_list *list)
 {
-    const char *const stops[] = {"\n\n", "stop", "a\xC3\xA9"};
+    const char *const texts[] = {"\n\n", "stop", "a\xC3\xA9"};
+    const struct stop_shelter shelters[] = {
+        {"<t>", "</t>", true}, {"{", "}}", false}, {"[s", "", false}};
+    const struct detokenizer_stops stops = {texts, 3, shelters, 3};
     struct detokenizer detokenizer;
     struct buf out;
-    check(detokenizer_init(&detokenizer, tokenizer, stops, 3, NULL));
+    check(detokenizer_init(&detokenizer, tokenizer, &stops, NULL));
     buf_init(&out);
     for (size_t i = 0; i < list->n; i++) {
         size_t len;

@@ -345,8 +345,9 @@ static void recompute_beyond_the_window_reads_only_its_end(void **state)
     session_close(&session);
 
     struct session_turn all = make_turn(0, N_PROMPT, N_SAID);
+    const struct detokenizer_stops none = {0};
     struct detokenizer detokenizer;
-    assert_true(detokenizer_init(&detokenizer, tiny.tokenizer, NULL, 0, NULL));
+    assert_true(detokenizer_init(&detokenizer, tiny.tokenizer, &none, NULL));
     for (int i = 0; i < N_SAID; i++) {
         int32_t id = next_by_definition(&all.prompt);
         assert_true(token_list_push(&all.prompt, id, NULL));

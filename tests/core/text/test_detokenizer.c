@@ -32,8 +32,9 @@ static int close_tokenizer(void **state)
 
 static void init(struct detokenizer *detokenizer, const char *const *stops, int n_stops)
 {
+    const struct detokenizer_stops wanted = {.texts = stops, .n = n_stops};
     struct err err = {0};
-    assert_true(detokenizer_init(detokenizer, tokenizer, stops, n_stops, &err));
+    assert_true(detokenizer_init(detokenizer, tokenizer, &wanted, &err));
 }
 
 static bool push_byte(struct detokenizer *detokenizer, unsigned char byte, struct buf *out)
@@ -223,14 +224,20 @@ static void wrong_stops_are_refused(void **state)
     struct err err = {0};
     const char *empty[] = {"a", ""};
     const char *broken[] = {"\xFF"};
-    const char *many[DETOKENIZER_MAX_STOPS + 1];
-    for (int i = 0; i <= DETOKENIZER_MAX_STOPS; i++)
+    const char *many[STOP_SEARCH_MAX_STOPS + 1];
+    for (int i = 0; i <= STOP_SEARCH_MAX_STOPS; i++)
         many[i] = "x";
-    assert_false(detokenizer_init(&detokenizer, tokenizer, empty, 2, &err));
-    assert_int_equal(err.code, ERR_INVALID);
-    assert_false(detokenizer_init(&detokenizer, tokenizer, broken, 1, &err));
-    assert_false(detokenizer_init(&detokenizer, tokenizer, many, DETOKENIZER_MAX_STOPS + 1, &err));
-    assert_true(detokenizer_init(&detokenizer, tokenizer, many, DETOKENIZER_MAX_STOPS, &err));
+    const struct detokenizer_stops wrong[] = {
+        {.texts = empty, .n = 2},
+        {.texts = broken, .n = 1},
+        {.texts = many, .n = STOP_SEARCH_MAX_STOPS + 1},
+    };
+    for (int i = 0; i < 3; i++) {
+        assert_false(detokenizer_init(&detokenizer, tokenizer, &wrong[i], &err));
+        assert_int_equal(err.code, ERR_INVALID);
+    }
+    const struct detokenizer_stops most = {.texts = many, .n = STOP_SEARCH_MAX_STOPS};
+    assert_true(detokenizer_init(&detokenizer, tokenizer, &most, &err));
     detokenizer_done(&detokenizer);
 }
 
