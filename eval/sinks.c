@@ -59,10 +59,14 @@ static int count_rows(const struct forward_sight *sight)
     return n;
 }
 
-/* scores = softmax over all rows, which lie in the order of the text in a dense cache. */
+/* scores = softmax over all rows, which lie in the order of the text in a dense cache, and the
+ * layer's score without a row. */
 static void attend(const struct forward_sight *sight, int head, double *scores, int n)
 {
-    double max = -INFINITY, sum = 0;
+    double extra = sight->sink_scores == NULL
+                       ? -INFINITY
+                       : (double)sight->sink_scores[sight->first_head + head];
+    double max = extra, sum;
     double *score = scores;
     for (int i = 0; i < sight->n_segments; i++) {
         for (int row = 0; row < sight->rows[i].n_rows; row++)
@@ -70,6 +74,7 @@ static void attend(const struct forward_sight *sight, int head, double *scores, 
     }
     for (int i = 0; i < n; i++)
         max = fmax(max, scores[i]);
+    sum = exp(extra - max);
     for (int i = 0; i < n; i++)
         sum += scores[i] = exp(scores[i] - max);
     for (int i = 0; i < n; i++)

@@ -29,14 +29,23 @@ static bool is_vector(const struct gguf_tensor *tensor)
     return tensor->dims[1] == 1 && tensor->dims[2] == 1 && tensor->dims[3] == 1;
 }
 
+/* Vectors, or one of each expert behind each other. */
+static bool holds_vectors(const struct gguf_tensor *tensor)
+{
+    static const char SUFFIX[] = "_exps.bias";
+    const size_t n = sizeof SUFFIX - 1;
+    return is_vector(tensor) || (tensor->name.len > n &&
+                                 memcmp(tensor->name.data + tensor->name.len - n, SUFFIX, n) == 0);
+}
+
 /* Floats needed to widen every vector that is not F32. */
 static size_t count_widened(const struct gguf *file)
 {
     size_t n = 0;
     for (size_t i = 0; i < gguf_n_tensors(file); i++) {
         const struct gguf_tensor *tensor = gguf_tensor_at(file, i);
-        if (is_vector(tensor) && tensor->type != TENSOR_F32)
-            n += (size_t)tensor->dims[0]; /* the file holds them, so the sum cannot overflow */
+        if (holds_vectors(tensor) && tensor->type != TENSOR_F32) /* the file holds them, so the */
+            n += (size_t)(tensor->dims[0] * tensor->dims[1]);    /* sum cannot overflow */
     }
     return n;
 }
@@ -118,36 +127,43 @@ bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, s
     return bind_matrices(binder, name, (struct matrix){.n_out = n_out, .n_in = n_in}, 1, out, err);
 }
 
-bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
-                          struct err *err)
+/* n_vectors of n floats; *out is the first. */
+static bool bind_vectors(struct binder *binder, const char *name, int n_vectors, int n_each,
+                         const float **out, struct err *err)
 {
     const struct gguf_tensor *tensor = find(binder, name);
-    if (tensor == NULL) {
-        *out = NULL;
-        return true;
-    }
-    if (tensor->dims[0] != n || !is_vector(tensor))
-        return fail_shape(binder, name, tensor, (struct matrix){.n_in = n, .n_out = 1}, 1, err);
+    size_t n = (size_t)n_vectors * (size_t)n_each;
+    if (tensor == NULL)
+        return fail_missing(binder, name, err);
+    if (tensor->dims[0] != n_each || tensor->dims[1] != n_vectors || tensor->dims[2] != 1 ||
+        tensor->dims[3] != 1)
+        return fail_shape(binder, name, tensor, (struct matrix){.n_in = n_each, .n_out = n_vectors},
+                          1, err);
     mark_bound(binder, tensor);
     if (tensor->type == TENSOR_F32) {
         *out = tensor->data;
         return true;
     }
-    if ((size_t)n > binder->n_vectors - binder->n_vectors_put)
+    if (n > binder->n_vectors - binder->n_vectors_put)
         return err_set(err, ERR_INTERNAL, "tensor '%s' was bound twice",
                        full_name(binder, name).text);
     float *widened = binder->vectors + binder->n_vectors_put;
-    dequantize_row((enum tensor_type)tensor->type, tensor->data, widened, (size_t)n);
-    binder->n_vectors_put += (size_t)n;
+    dequantize_row((enum tensor_type)tensor->type, tensor->data, widened, n);
+    binder->n_vectors_put += n;
     *out = widened;
     return true;
 }
 
 bool bind_vector(struct binder *binder, const char *name, int n, const float **out, struct err *err)
 {
-    if (!binder_has(binder, name))
-        return fail_missing(binder, name, err);
-    return bind_optional_vector(binder, name, n, out, err);
+    return bind_vectors(binder, name, 1, n, out, err);
+}
+
+bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
+                          struct err *err)
+{
+    *out = NULL;
+    return !binder_has(binder, name) || bind_vector(binder, name, n, out, err);
 }
 
 static struct matrix slice_rows(const struct matrix *whole, size_t first_row, int n_rows)
@@ -290,6 +306,24 @@ static bool bind_experts(struct binder *binder, struct layer *layer, struct err 
         return false;
     return binder_has(binder, "ffn_gate.0.weight") ? bind_single_experts(binder, layer, one, err)
                                                    : bind_joint_experts(binder, layer, one, err);
+}
+
+bool bind_expert_biases(struct binder *binder, struct layer *layer, struct err *err)
+{
+    const struct model_shape *shape = binder->shape;
+    int n = shape->n_experts, n_embd = shape->n_embd, n_ff = shape->n_ff_expert;
+    const float *gate, *up, *down;
+    if (!bind_vector(binder, "ffn_gate_inp.bias", n, &layer->router_b, err) ||
+        !bind_vectors(binder, "ffn_gate_exps.bias", n, n_ff, &gate, err) ||
+        !bind_vectors(binder, "ffn_up_exps.bias", n, n_ff, &up, err) ||
+        !bind_vectors(binder, "ffn_down_exps.bias", n, n_embd, &down, err))
+        return false;
+    for (int i = 0; i < n; i++) {
+        layer->experts[i].gate_b = gate + (ptrdiff_t)i * n_ff;
+        layer->experts[i].up_b = up + (ptrdiff_t)i * n_ff;
+        layer->experts[i].down_b = down + (ptrdiff_t)i * n_embd;
+    }
+    return true;
 }
 
 bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err)

@@ -19,10 +19,12 @@ enum family_norm { FAMILY_RMS_NORM, FAMILY_LAYER_NORM };
 enum family_positions { FAMILY_ROPE_NEIGHBOURS, FAMILY_ROPE_SPLIT, FAMILY_ALIBI };
 
 enum family_ffn {
-    FAMILY_SILU_GATED, /* down(silu(gate x) * up x) */
-    FAMILY_GELU_GATED, /* down(gelu(gate x) * up x) */
-    FAMILY_GELU,       /* down(gelu(up x)) */
-    FAMILY_RELU2,      /* down(relu(up x)^2) */
+    FAMILY_SILU_GATED,   /* down(silu(gate x) * up x) */
+    FAMILY_GELU_GATED,   /* down(gelu(gate x) * up x) */
+    FAMILY_SILU_CLAMPED, /* down(g sigmoid(1.702 g) * (u + 1)), g = min(gate x, 7), |u| = |up x| <=
+                            7 */
+    FAMILY_GELU,         /* down(gelu(up x)) */
+    FAMILY_RELU2,        /* down(relu(up x)^2) */
 };
 
 /* Whether layers may have experts, and how what a token's experts say is weighed: by a softmax over
@@ -44,6 +46,7 @@ struct family {
     int local_period;
     double local_rope_base; /* of layers with a sliding window; 0: the same as of the others */
     bool local_is_unscaled; /* they rotate as the others would without scaling */
+    bool yarn_is_unrounded; /* what is fast and what is slow may begin between two pairs */
     bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
     /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
@@ -69,6 +72,7 @@ extern const struct family family_gemma;
 extern const struct family family_gemma2;
 extern const struct family family_gemma3;
 extern const struct family family_glm4;
+extern const struct family family_gpt_oss;
 extern const struct family family_gptneox;
 extern const struct family family_granite;
 extern const struct family family_granitemoe;

@@ -76,7 +76,9 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
     arena_take(&one, matmul_scratch_bytes(widest, forward->max_tokens), 1, 1);
     forward->matmul_bytes = one.n_used;
     arena_take(&one, n_queries * sizeof(float),
-               2 * (size_t)shape->head_dim_k + (size_t)shape->head_dim_v, 1);
+               2 * (size_t)shape->head_dim_k + (size_t)shape->head_dim_v +
+                   sizeof(struct attention_state) / sizeof(float),
+               1);
     forward->scratch_bytes = one.n_used;
     forward->scratch = arena_take(arena, (size_t)thread_pool_size(forward->pool), one.n_used, 1);
 }
@@ -170,8 +172,10 @@ static double slowed_share(const struct model_shape *shape, int i)
 {
     if (!shape->yarn.is_used)
         return 1;
-    double fast = fmax(floor(pair_of_turns(shape, shape->yarn.n_fast)), 0);
-    double slow = fmin(ceil(pair_of_turns(shape, shape->yarn.n_slow)), shape->n_rot - 1);
+    double fast = pair_of_turns(shape, shape->yarn.n_fast);
+    double slow = pair_of_turns(shape, shape->yarn.n_slow);
+    fast = fmax(shape->yarn.is_unrounded ? fast : floor(fast), 0);
+    slow = fmin(shape->yarn.is_unrounded ? slow : ceil(slow), shape->n_rot - 1);
     return fmin(fmax((i - fast) / fmax(slow - fast, 1e-3), 0), 1);
 }
 

@@ -45,6 +45,7 @@ struct forward_sight {
     const struct attention_query *query;
     const struct attention_rows *rows; /* [n_segments] in the type of the token's cache */
     int n_segments;
+    const float *sink_scores; /* as in struct layer */
 };
 typedef void forward_observer_fn(void *arg, const struct forward_sight *sight);
 

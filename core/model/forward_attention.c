@@ -177,50 +177,68 @@ static float *output_of(const struct attention_job *job, int t, int stretch)
 static struct attention_state *states_of(const struct attention_job *job, int t, int stretch)
 {
     const struct forward *forward = job->forward;
-    if (job->n_stretches == 1)
-        return NULL;
     return forward->stretch_states +
            (t * job->n_stretches + stretch) * forward->model->shape.n_heads;
+}
+
+/* What is left of a softmax over rows when one more score takes part that brings no value. `out`
+ * are some tokens' heads from first_head on. */
+static void weigh_sink_scores(const struct attention_job *job, const struct attention_query *query,
+                              int first_head, const struct attention_state *states, float *out)
+{
+    const float *scores = job->layer->sink_scores;
+    for (int i = 0; i < query->n_tokens * query->n_heads && scores != NULL; i++) {
+        float score = scores[first_head + i % query->n_heads];
+        float share = states[i].sum / (states[i].sum + expf(score - states[i].max));
+        for (int j = 0; j < query->head_dim_v; j++)
+            out[i * query->head_dim_v + j] *= share;
+    }
 }
 
 static void observe(const struct attention_job *job, int t, int first_head,
                     const struct attention_query *query, const struct forward_rows *rows)
 {
     const struct forward *forward = job->forward;
-    struct forward_sight sight = {forward->layer,  t, first_head, query, rows->segments,
-                                  rows->n_segments};
+    struct forward_sight sight = {
+        forward->layer,         t, first_head, query, rows->segments, rows->n_segments,
+        job->layer->sink_scores};
     if (forward->observer != NULL)
         forward->observer(forward->observer_arg, &sight);
 }
 
+/* `states` has room for those of a query whose rows are not split. */
 static void attend_stretch(const struct attention_job *job, int t, int kv_head, int stretch,
-                           const struct attention_query *query)
+                           const struct attention_query *query, struct attention_state *states)
 {
     const struct forward *forward = job->forward;
     int first_head = kv_head * query->n_heads;
     int n_rows = forward_count_rows(forward, job->layer, t);
-    struct attention_state *states = states_of(job, t, stretch);
+    float *out = output_of(job, t, stretch) + first_head * query->head_dim_v;
     struct forward_rows rows;
+    if (job->n_stretches > 1)
+        states = states_of(job, t, stretch) + first_head;
     forward_find_rows(forward, job->layer, (struct forward_tile){t, 1}, kv_head,
                       thread_pool_part_begin(n_rows, stretch, job->n_stretches),
                       thread_pool_part_begin(n_rows, stretch + 1, job->n_stretches), &rows);
     observe(job, t, first_head, query, &rows);
-    kernels->attention(output_of(job, t, stretch) + first_head * query->head_dim_v,
-                       states == NULL ? NULL : states + first_head, query,
-                       kv_cache_shape(forward->tokens[t].cache)->type, rows.segments,
-                       rows.n_segments);
+    kernels->attention(out, states, query, kv_cache_shape(forward->tokens[t].cache)->type,
+                       rows.segments, rows.n_segments);
+    if (job->n_stretches == 1)
+        weigh_sink_scores(job, query, first_head, states, out);
 }
 
-/* `out` has room for the tile's result, from where it goes to each token's. */
+/* `out` has room for the tile's result, from where it goes to each token's; so has `states`. */
 static void attend_tile(const struct attention_job *job, struct forward_tile tile, int kv_head,
-                        const struct attention_query *query, float *out)
+                        const struct attention_query *query, float *out,
+                        struct attention_state *states)
 {
     const struct forward *forward = job->forward;
     size_t n = (size_t)query->n_heads * (size_t)query->head_dim_v;
     struct forward_rows rows;
     forward_find_rows(forward, job->layer, tile, kv_head, 0, INT_MAX, &rows);
-    kernels->attention(out, NULL, query, kv_cache_shape(forward->tokens[tile.first].cache)->type,
+    kernels->attention(out, states, query, kv_cache_shape(forward->tokens[tile.first].cache)->type,
                        rows.segments, rows.n_segments);
+    weigh_sink_scores(job, query, kv_head * query->n_heads, states, out);
     for (int t = tile.first; t < tile.first + tile.n; t++, out += n)
         memcpy(output_of(job, t, 0) + (size_t)kv_head * n, out, n * sizeof *out);
 }
@@ -249,11 +267,13 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     char *memory = forward_scratch(forward, thread);
     float *scratch = (float *)(void *)(memory + forward->matmul_bytes);
     prepare_queries(job, tile, first_head, scratch, &query);
+    float *out = scratch + (size_t)(2 * tile.n * query.n_heads * query.head_dim);
+    struct attention_state *states =
+        (void *)(out + (size_t)(tile.n * query.n_heads * query.head_dim_v));
     if (tile.n == 1)
-        attend_stretch(job, tile.first, kv_head, stretch, &query);
+        attend_stretch(job, tile.first, kv_head, stretch, &query, states);
     else
-        attend_tile(job, tile, kv_head, &query,
-                    scratch + (size_t)(2 * tile.n * query.n_heads * query.head_dim));
+        attend_tile(job, tile, kv_head, &query, out, states);
 }
 
 /* A whole softmax out of those over stretches: each counts as its sum, all relative to the largest
@@ -274,6 +294,8 @@ static void join_head(const struct attention_job *job, int t, int head)
             y[j] += weight * x[j];
         sum += weight;
     }
+    const float *scores = job->layer->sink_scores;
+    sum += scores == NULL ? 0 : expf(scores[head] - max);
     for (int j = 0; j < n && sum > 0; j++)
         y[j] /= sum;
 }

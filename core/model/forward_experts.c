@@ -48,12 +48,12 @@ static struct activations floats_of(const struct activations *in, int begin, int
 }
 
 /* The product of few tokens with some rows of a small float matrix. */
-static void score(const struct experts_job *job, const struct matrix *w, int begin, int row,
-                  float *out, void *scratch)
+static void score(const struct experts_job *job, const struct matrix *w, const float *bias,
+                  int begin, int row, float *out, void *scratch)
 {
     struct activations tokens =
         floats_of(job->in, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
-    matmul_rows(w, NULL, &tokens, out + (size_t)begin * (size_t)w->n_out, (size_t)w->n_out, row,
+    matmul_rows(w, bias, &tokens, out + (size_t)begin * (size_t)w->n_out, (size_t)w->n_out, row,
                 min_int(row + job->tile_rows, w->n_out), scratch);
 }
 
@@ -64,9 +64,10 @@ static void route_part(void *arg, int part, int n_parts, int thread)
     const struct experts_work *work = &job->forward->experts;
     void *scratch = forward_scratch(job->forward, thread);
     int begin = part / job->n_tiles * matmul_steady_tokens(), tile = part % job->n_tiles;
-    score(job, &job->layer->router, begin, tile * job->tile_rows, work->logits, scratch);
+    score(job, &job->layer->router, job->layer->router_b, begin, tile * job->tile_rows,
+          work->logits, scratch);
     if (tile == 0 && job->layer->share.data != NULL)
-        score(job, &job->layer->share, begin, 0, work->shares, scratch);
+        score(job, &job->layer->share, NULL, begin, 0, work->shares, scratch);
 }
 
 static void choose_part(void *arg, int part, int n_parts, int thread)
@@ -162,8 +163,8 @@ static void hidden_part(void *arg, int part, int n_parts, int thread)
     int begin = part % job->n_tiles * job->tile_rows;
     int end = min_int(begin + job->tile_rows, hidden.n_in);
 
-    matmul_rows(&expert->gate, NULL, &in, hidden.x, n_ff, begin, end, scratch);
-    matmul_rows(&expert->up, NULL, &in, up, n_ff, begin, end, scratch);
+    matmul_rows(&expert->gate, expert->gate_b, &in, hidden.x, n_ff, begin, end, scratch);
+    matmul_rows(&expert->up, expert->up_b, &in, up, n_ff, begin, end, scratch);
     for (int t = 0; t < hidden.n_tokens; t++) {
         float *x = hidden.x + (size_t)t * n_ff;
         forward_activate(forward, x + begin, up + (size_t)t * n_ff + begin, end - begin);
@@ -194,11 +195,15 @@ static void down_part(void *arg, int part, int n_parts, int thread)
         const struct experts_group *group = &work->batch.groups[i];
         const int *tokens = work->batch.tokens + group->first;
         struct activations hidden = slots_of(&work->hidden, group);
-        matmul_rows(&job->layer->experts[group->expert].down, NULL, &hidden, work->said,
-                    (size_t)job->in->n_in, begin, end, forward_scratch(forward, thread));
-        for (int t = 0; t < group->n; t++)
-            kernels->add(column_of(forward->projected, job, tokens[t], begin),
-                         column_of(work->said, job, t, begin), n);
+        const struct expert *expert = &job->layer->experts[group->expert];
+        matmul_rows(&expert->down, NULL, &hidden, work->said, (size_t)job->in->n_in, begin, end,
+                    forward_scratch(forward, thread));
+        for (int t = 0; t < group->n; t++) {
+            float *sum = column_of(forward->projected, job, tokens[t], begin);
+            kernels->add(sum, column_of(work->said, job, t, begin), n);
+            for (int j = 0; j < n && expert->down_b != NULL; j++)
+                sum[j] += work->batch.weights[group->first + t] * expert->down_b[begin + j];
+        }
     }
     for (int t = 0; t < forward->n_tokens; t++)
         forward_add_to_stream(forward, column_of(forward->x, job, t, begin),

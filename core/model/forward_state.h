@@ -90,7 +90,7 @@ struct forward {
     char *scratch; /* [n_threads] of scratch_bytes */
     size_t scratch_bytes;
     size_t matmul_bytes; /* of these, the first ones are matmul's; then a tile's queries, rotated
-                          * twice, and its result */
+                          * twice, its result, and how that was weighed */
 };
 
 /* One product of the batch: y = in W^T + bias. */
@@ -123,8 +123,8 @@ int forward_tile_rows(const struct forward *forward, int64_t n_rows, int parts_p
 enum { PRODUCT_PARTS_PER_THREAD = 16 };
 /* x += y, as much of it as the model adds. */
 void forward_add_to_stream(const struct forward *forward, float *x, float *y, int n);
-/* gate = act(gate) * up, by the family's function. */
-void forward_activate(const struct forward *forward, float *gate, const float *up, int n);
+/* gate = act(gate) * up, by the family's function; up may change. */
+void forward_activate(const struct forward *forward, float *gate, float *up, int n);
 
 /* x += in W^T + bias, or its norm where `post_norm` is not NULL. */
 void forward_add_product(struct forward *forward, const struct activations *in,

@@ -216,9 +216,24 @@ static void finish_ungated(const struct products *products, const struct product
     quantize_hidden(products, row_begin, row_end);
 }
 
-void forward_activate(const struct forward *forward, float *gate, const float *up, int n)
+/* g sigmoid(a g) = silu(a g) / a (gpt-oss's model card, arXiv 2508.10925, section 2.2). */
+static void silu_clamped_mul(float *gate, float *up, int n)
 {
-    if (forward->model->family->ffn == FAMILY_SILU_GATED)
+    const float limit = 7, slope = 1.702F;
+    kernels->clamp(up, n, limit);
+    for (int i = 0; i < n; i++) {
+        gate[i] = slope * (gate[i] > limit ? limit : gate[i]);
+        up[i] = (up[i] + 1) / slope;
+    }
+    kernels->silu_mul(gate, up, n);
+}
+
+void forward_activate(const struct forward *forward, float *gate, float *up, int n)
+{
+    enum family_ffn ffn = forward->model->family->ffn;
+    if (ffn == FAMILY_SILU_CLAMPED)
+        silu_clamped_mul(gate, up, n);
+    else if (ffn == FAMILY_SILU_GATED)
         kernels->silu_mul(gate, up, n);
     else
         kernels->gelu_mul(gate, up, n);

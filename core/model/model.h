@@ -45,9 +45,10 @@ struct model_shape {
     double rope_scale;      /* positions are divided by it; 1 for none */
     int n_context_unscaled; /* n_context before scaling by YaRN or LongRoPE; else the same */
     struct model_yarn {
-        bool is_used;  /* pairs that turn fast keep their positions, the slow ones are scaled */
-        double n_fast; /* turns in the unscaled context from which on a pair is fast */
-        double n_slow; /* and up to which it is slow */
+        bool is_used;      /* pairs that turn fast keep their positions, the slow ones are scaled */
+        double n_fast;     /* turns in the unscaled context from which on a pair is fast */
+        double n_slow;     /* and up to which it is slow */
+        bool is_unrounded; /* else both begin at whole pairs */
     } yarn;
     double rope_magnitude;  /* of rotated heads, beside their own; 1 for none */
     double rope_local_base; /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
@@ -69,6 +70,7 @@ struct model_shape {
 /* One of a layer's feed-forwards, of which each token takes few. */
 struct expert {
     struct matrix gate, up, down; /* gate and up [n_ff_expert, n_embd]; down the other way */
+    const float *gate_b, *up_b, *down_b;
 };
 
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
@@ -82,10 +84,13 @@ struct layer {
     const float *q_norm, *k_norm; /* [head_dim_k], or of all heads; before they are rotated */
     struct matrix out;            /* [n_embd, n_heads * head_dim_v] */
     const float *out_b;
+    const float
+        *sink_scores; /* [n_heads] learned; in the softmax beside those of rows, for nothing */
     const float *ffn_norm, *ffn_norm_b; /* [n_embd] */
     struct matrix gate, up, down;       /* gate and up [n_ff, n_embd]; down [n_embd, n_ff] */
     const float *gate_b, *up_b, *down_b;
-    struct matrix router;   /* [n_experts, n_embd]: whose product chooses experts; never woven */
+    struct matrix router; /* [n_experts, n_embd]: whose product chooses experts; never woven */
+    const float *router_b;
     struct expert *experts; /* [n_experts] */
     struct matrix share;    /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
                                feed-forward for all tokens */

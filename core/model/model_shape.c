@@ -129,12 +129,14 @@ static double yarn_magnitude(double factor, double multiplier)
 }
 
 /* YaRN (arXiv 2309.00071), with the defaults of its authors. */
-static void read_yarn(struct key_reader *reader, struct model_shape *shape)
+static void read_yarn(struct key_reader *reader, const struct family *family,
+                      struct model_shape *shape)
 {
     shape->yarn = (struct model_yarn){
         .is_used = true,
         .n_fast = read_real(reader, "rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
         .n_slow = read_real(reader, "rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
+        .is_unrounded = family->yarn_is_unrounded,
     };
     if (!has_key(reader, "rope.scaling.original_context_length"))
         fail(reader, "rope.scaling.original_context_length", "is missing");
@@ -153,7 +155,8 @@ static void read_yarn(struct key_reader *reader, struct model_shape *shape)
 
 /* Linear scaling and YaRN are numbers here. The scaling of Llama 3 and LongRoPE come as tensors of
  * factors. */
-static void read_rope_scaling(struct key_reader *reader, struct model_shape *shape)
+static void read_rope_scaling(struct key_reader *reader, const struct family *family,
+                              struct model_shape *shape)
 {
     shape->rope_magnitude = 1;
     shape->n_context_unscaled =
@@ -169,7 +172,7 @@ static void read_rope_scaling(struct key_reader *reader, struct model_shape *sha
     if (text_is(type, "none") || is_long_rope)
         shape->rope_scale = 1;
     else if (text_is(type, "yarn"))
-        read_yarn(reader, shape);
+        read_yarn(reader, family, shape);
     else if (!text_is(type, "linear"))
         fail_unsupported(reader, "", gguf_show(type).text);
     shape->rope_magnitude *= read_real(reader, "rope.scaling.attn_factor", 1, 1e-3, 1e3);
@@ -185,7 +188,7 @@ static void read_rope(struct key_reader *reader, const struct family *family,
     double local_base = family->local_is_unscaled ? shape->rope_base : family->local_rope_base;
     if (shape->n_local > 0)
         shape->rope_local_base = read_real(reader, "rope.freq_base_swa", local_base, 1, 1e12);
-    read_rope_scaling(reader, shape);
+    read_rope_scaling(reader, family, shape);
 }
 
 static void read_alibi(struct key_reader *reader, struct model_shape *shape)

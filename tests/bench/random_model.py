@@ -3,8 +3,9 @@
 
     random_model.py SHAPE TYPE OUT.gguf [VOCABULARY.gguf]
                                                SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny; with
-                                                  experts qwen3-30b-a3b, olmoe-1b-7b, tiny-qwen3moe; "SHAPE/N": N layers
-                                               TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M
+                                                  experts qwen3-30b-a3b, olmoe-1b-7b, gpt-oss-20b, tiny-qwen3moe,
+                                                  tiny-gpt-oss; "SHAPE/N": N layers
+                                               TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M, MXFP4 (experts; the rest Q8_0)
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
 another GGUF, or are made up. Only whole words have weights in the output matrix: an answer never
@@ -26,6 +27,8 @@ SHAPES = {
     'tiny': Shape(2, 256, 4, 2, 512, 512),
     'qwen3-30b-a3b': Shape(48, 2048, 32, 4, 768, 32768, 'qwen3moe', 128, 128, 8),
     'olmoe-1b-7b': Shape(16, 2048, 16, 16, 1024, 4096, 'olmoe', 128, 64, 8),
+    'gpt-oss-20b': Shape(24, 2880, 64, 8, 2880, 131072, 'gpt-oss', 64, 32, 4),
+    'tiny-gpt-oss': Shape(2, 256, 4, 2, 256, 4096, 'gpt-oss', 64, 8, 2),
     'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
 MADE_UP_WORDS = 32000 - 259
@@ -50,6 +53,7 @@ TYPES = {
     'Q8_0': (8, 32, 34, scale(0, 0.0003)),
     'Q4_K': (12, 256, 144, scale(0, 0.0001) | scale(2, 0.0007)),
     'Q6_K': (14, 256, 210, scale(208, 0.00002)),
+    'MXFP4': (39, 32, 17, {0: bits(0, 119)}),
 }
 U32, F32_VALUE, STRING, ARRAY, I32 = 4, 6, 8, 9, 5
 VALUE_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -155,7 +159,11 @@ def metadata(shape, name, n_vocab):
     if shape.experts:
         counts.update({'expert_count': shape.experts, 'expert_used_count': shape.used,
                        'expert_feed_forward_length': shape.ff})
-    return [
+    more = [] if shape.arch != 'gpt-oss' else [
+        entry('gpt-oss.attention.sliding_window', U32, 128), entry('gpt-oss.rope.freq_base', F32_VALUE, 150000),
+        entry('gpt-oss.rope.scaling.type', STRING, 'yarn'), entry('gpt-oss.rope.scaling.factor', F32_VALUE, 32),
+        entry('gpt-oss.rope.scaling.original_context_length', U32, 4096)]
+    return more + [
         entry('general.architecture', STRING, shape.arch), entry('general.name', STRING, name),
         entry(shape.arch + '.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
     ] + [entry(shape.arch + '.' + key, U32, value) for key, value in counts.items()]
@@ -165,7 +173,9 @@ def tensors(shape, kind, n_vocab):
     """(name, dims, type): a Q4_K_M file keeps half of its value and down matrices in Q6_K."""
     embd, ff, q, kv = shape.embd, shape.ff, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     of, deep = ('_exps', (shape.experts,)) if shape.experts else ('', ())
-    base = 'Q4_K' if kind == 'Q4_K_M' else kind
+    base = {'Q4_K_M': 'Q4_K', 'MXFP4': 'Q8_0'}.get(kind, kind)
+    experts = 'MXFP4' if kind == 'MXFP4' else base
+    is_gpt_oss = shape.arch == 'gpt-oss'
 
     def finer(i):
         return 'Q6_K' if kind == 'Q4_K_M' and i % 2 == 0 else base
@@ -180,12 +190,19 @@ def tensors(shape, kind, n_vocab):
         yield b + 'attn_k.weight', (embd, kv), base
         yield b + 'attn_v.weight', (embd, kv), finer(i)
         yield b + 'attn_output.weight', (q, embd), base
-        yield b + 'ffn_norm.weight', (embd,), 'F32'
+        yield b + ('post_attention_norm.weight' if is_gpt_oss else 'ffn_norm.weight'), (embd,), 'F32'
         if shape.experts:
             yield b + 'ffn_gate_inp.weight', (embd, shape.experts), 'F32'
-        yield b + 'ffn_gate%s.weight' % of, (embd, ff) + deep, base
-        yield b + 'ffn_up%s.weight' % of, (embd, ff) + deep, base
-        yield b + 'ffn_down%s.weight' % of, (ff, embd) + deep, finer(i)
+        yield b + 'ffn_gate%s.weight' % of, (embd, ff) + deep, experts
+        yield b + 'ffn_up%s.weight' % of, (embd, ff) + deep, experts
+        yield b + 'ffn_down%s.weight' % of, (ff, embd) + deep, experts if kind == 'MXFP4' else finer(i)
+        if is_gpt_oss:
+            yield b + 'attn_sinks.weight', (shape.heads,), 'F32'
+            yield b + 'ffn_gate_inp.bias', (shape.experts,), 'F32'
+            for name, n in (('attn_q', q), ('attn_k', kv), ('attn_v', kv), ('attn_output', embd)):
+                yield b + name + '.bias', (n,), 'F32'
+            for name, n in (('gate', ff), ('up', ff), ('down', embd)):
+                yield b + 'ffn_%s_exps.bias' % name, (n, shape.experts), 'F32'
     yield 'output_norm.weight', (embd,), 'F32'
     yield 'output.weight', (embd, n_vocab), 'Q6_K' if kind == 'Q4_K_M' else base
 
@@ -197,8 +214,10 @@ def n_bytes(dims, kind):
 
 
 def data(rng, name, dims, kind):
+    if name.endswith('.bias'):
+        return bytes(n_bytes(dims, kind))
     if len(dims) == 1:  # feed-forward layers are the louder ones: attention alone would make all tokens alike
-        return struct.pack('<f', 4 if 'ffn' in name else 1) * dims[0]
+        return struct.pack('<f', 4 if 'ffn' in name or 'post' in name else 1) * dims[0]
     _, _, block_bytes, fixed = TYPES[kind]
     raw = bytearray(rng.randbytes(n_bytes(dims, kind)))
     for offset, table in fixed.items():

@@ -8,6 +8,7 @@
 #include "core/model/model.h"
 #include "eval/subject.h"
 #include "tests/support/check.h"
+#include "tests/support/golden.h"
 
 enum { N = 96 };
 
@@ -58,6 +59,24 @@ static void test_shares_add_up(void **state)
     }
 }
 
+/* A score without a row takes a share that is nobody's. */
+static void test_learned_scores_take_their_share(void **state)
+{
+    (void)state;
+    struct golden_subject golden;
+    struct sinks_mass mass;
+    struct err err = {0};
+    golden_open(&golden, "gpt_oss-all"); /* which has no tokenizer */
+    struct subject subject = {
+        .file = golden.file, .model = golden.model, .pool = golden.pool, .forward = golden.forward};
+    if (!sinks_measure(&subject, golden.tokens, N, N, &mass, &err))
+        fail_msg("%s", err.text);
+    for (int i = 0; i < mass.n_layers * subject.model->shape.n_heads; i++)
+        assert_true(mass.head[i] > 0 && mass.head[i] < 1 - 1e-9);
+    sinks_mass_done(&mass);
+    golden_close(&golden);
+}
+
 static void test_threads_do_not_matter(void **state)
 {
     (void)state;
@@ -80,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shares_add_up),
+        cmocka_unit_test(test_learned_scores_take_their_share),
         cmocka_unit_test(test_threads_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
