@@ -23,17 +23,12 @@ struct stream {
 static struct kv_shape kv_shape_of(const struct subject *subject, const struct stream_shape *shape,
                                    int n_slack)
 {
-    const struct model_shape *model = &subject->model->shape;
-    return (struct kv_shape){
-        .n_layers = model->n_layers,
-        .n_kv_heads = model->n_kv_heads,
-        .head_dim_k = model->head_dim_k,
-        .head_dim_v = model->head_dim_v,
-        .type = shape->kv_type,
-        .n_sinks = shape->mode == SESSION_MODE_STREAMING ? shape->n_sinks : 0,
-        .n_window = shape->n_window,
-        .n_slack = n_slack,
-    };
+    struct kv_shape kv = model_kv_shape(subject->model);
+    kv.type = shape->kv_type;
+    kv.n_sinks = shape->mode == SESSION_MODE_STREAMING ? shape->n_sinks : 0;
+    kv.n_window = shape->n_window;
+    kv.n_slack = n_slack;
+    return kv;
 }
 
 bool stream_open(struct stream **out, struct subject *subject, const struct stream_shape *shape,
@@ -220,10 +215,10 @@ static void pad_row(struct stream *stream, int row, uint64_t *state)
     enum { MAX_PIECE = 1024 }; /* no model's head is as wide */
     const struct kv_shape *shape = kv_cache_shape(stream->cache);
     float x[MAX_PIECE];
-    int dim_k = min_int(shape->head_dim_k, MAX_PIECE);
-    int dim_v = min_int(shape->head_dim_v, MAX_PIECE);
     for (int layer = 0; layer < shape->n_layers; layer++) {
-        for (int head = 0; head < shape->n_kv_heads; head++) {
+        struct kv_heads heads = kv_shape_heads(shape, layer);
+        int dim_k = min_int(heads.dim_k, MAX_PIECE), dim_v = min_int(heads.dim_v, MAX_PIECE);
+        for (int head = 0; head < heads.n; head++) {
             make_up(x, dim_k, state);
             kernels->kv_store(kv_cache_k(stream->cache, layer, head, row),
                               kv_cache_k_scale(stream->cache, layer, head, row), x, dim_k,

@@ -91,17 +91,12 @@ static int choose_slack(int n_window, int prefill_chunk)
 
 struct kv_shape engine_info_shape(const struct engine_info *info, const struct model *model)
 {
-    const struct model_shape *shape = &model->shape;
-    return (struct kv_shape){
-        .n_layers = shape->n_layers,
-        .n_kv_heads = shape->n_kv_heads,
-        .head_dim_k = shape->head_dim_k,
-        .head_dim_v = shape->head_dim_v,
-        .type = info->kv_type,
-        .n_sinks = info->n_sinks,
-        .n_window = info->n_window,
-        .n_slack = info->n_slack,
-    };
+    struct kv_shape shape = model_kv_shape(model);
+    shape.type = info->kv_type;
+    shape.n_sinks = info->n_sinks;
+    shape.n_window = info->n_window;
+    shape.n_slack = info->n_slack;
+    return shape;
 }
 
 /* The file's name rather than general.name: the latter is whatever its converter's folder was

@@ -1,5 +1,5 @@
 /* Rows 0 .. S-1 are the sinks, rows S .. S+C-1 the ring, C = R + slack. One block of memory holds
- * all keys, all values, then the scales of both when the type has them; in each, layer by layer,
+ * layer after layer: its keys, its values, then the scales of both when the type has them; in each,
  * head by head, row by row. */
 #include "core/model/kv_cache.h"
 
@@ -10,84 +10,99 @@
 
 #include "core/base/err.h"
 
+/* Where a layer's rows lie. */
+struct kv_layer {
+    size_t n_heads;
+    size_t k_bytes, v_bytes;  /* of one row */
+    char *k, *v;              /* [n_heads, n_rows] of k_bytes, of v_bytes */
+    float *k_scale, *v_scale; /* [n_heads, n_rows]; KV_Q8 only */
+};
+
 struct kv_cache {
     struct kv_shape shape;
     int n_ring;        /* C */
     size_t n_rows;     /* S + C, of one layer and head */
-    size_t k_bytes;    /* of one row */
-    size_t v_bytes;    /* of one row */
     int64_t position;  /* tokens fed */
     int64_t ring_from; /* the ring holds tokens ring_from .. position-1 and no older ones, even
                           after a rewind */
     int64_t furthest;  /* the most tokens that it ever held: memory is touched up to there */
+    char *block;       /* the mapping of n_bytes */
     size_t n_bytes;
-    char *k;        /* [n_layers, n_kv_heads, n_rows] of k_bytes; start of the mapping */
-    char *v;        /* [n_layers, n_kv_heads, n_rows] of v_bytes */
-    float *k_scale; /* [n_layers, n_kv_heads, n_rows]; KV_Q8 only */
-    float *v_scale;
+    struct kv_layer layers[]; /* [n_layers] */
 };
 
-/* Offsets of the parts inside the block; false when a size does not fit. */
-struct kv_layout {
-    size_t n_rows, k_bytes, v_bytes, n_rows_total;
-    size_t v_offset, k_scale_offset, v_scale_offset, n_bytes;
-};
-
-enum { PART_ALIGNMENT = 64 };
-
-/* *offset += n * each, rounded up so that the next part is aligned. */
-static bool append(size_t *offset, size_t n, size_t each)
+struct kv_heads kv_shape_heads(const struct kv_shape *shape, int layer)
 {
-    size_t n_bytes;
-    if (__builtin_mul_overflow(n, each, &n_bytes) ||
-        __builtin_add_overflow(*offset, n_bytes, offset) ||
-        __builtin_add_overflow(*offset, PART_ALIGNMENT - 1, offset))
-        return false;
-    *offset = *offset / PART_ALIGNMENT * PART_ALIGNMENT;
-    return true;
+    if (shape->other_period > 0 && (layer + 1) % shape->other_period == 0)
+        return shape->other;
+    return (struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v};
 }
 
-static bool lay_out(const struct kv_shape *shape, struct kv_layout *out)
+static struct kv_layer layer_of(const struct kv_shape *shape, int layer)
 {
-    struct kv_layout layout = {0};
-    size_t n_scales;
-    /* Rows are counted in int everywhere else. */
-    int64_t n_rows = (int64_t)shape->n_window + shape->n_slack;
-    if (n_rows > INT32_MAX)
-        return false;
-    layout.n_rows = (size_t)n_rows;
-    layout.k_bytes = (size_t)shape->head_dim_k * kv_type_bytes(shape->type);
-    layout.v_bytes = (size_t)shape->head_dim_v * kv_type_bytes(shape->type);
-    if (__builtin_mul_overflow((size_t)shape->n_layers, (size_t)shape->n_kv_heads,
-                               &layout.n_rows_total) ||
-        __builtin_mul_overflow(layout.n_rows_total, layout.n_rows, &layout.n_rows_total))
-        return false;
-    n_scales = shape->type == KV_Q8 ? layout.n_rows_total : 0;
-    if (!append(&layout.n_bytes, layout.n_rows_total, layout.k_bytes))
-        return false;
-    layout.v_offset = layout.n_bytes;
-    if (!append(&layout.n_bytes, layout.n_rows_total, layout.v_bytes))
-        return false;
-    layout.k_scale_offset = layout.n_bytes;
-    if (!append(&layout.n_bytes, n_scales, sizeof(float)))
-        return false;
-    layout.v_scale_offset = layout.n_bytes;
-    if (!append(&layout.n_bytes, n_scales, sizeof(float)))
-        return false;
-    *out = layout;
-    return true;
+    struct kv_heads heads = kv_shape_heads(shape, layer);
+    return (struct kv_layer){
+        .n_heads = (size_t)heads.n,
+        .k_bytes = (size_t)heads.dim_k * kv_type_bytes(shape->type),
+        .v_bytes = (size_t)heads.dim_v * kv_type_bytes(shape->type),
+    };
+}
+
+/* Hands out pieces of a block; without one it only counts. */
+struct kv_arena {
+    char *block;
+    size_t n_used;
+    bool overflowed;
+};
+
+enum { PIECE_ALIGNMENT = 64 };
+
+static void *take(struct kv_arena *arena, size_t n, size_t each)
+{
+    size_t at = arena->n_used, n_bytes;
+    if (__builtin_mul_overflow(n, each, &n_bytes) ||
+        __builtin_add_overflow(n_bytes, PIECE_ALIGNMENT - 1, &n_bytes) ||
+        __builtin_add_overflow(at, n_bytes / PIECE_ALIGNMENT * PIECE_ALIGNMENT, &arena->n_used))
+        arena->overflowed = true;
+    return arena->block == NULL || arena->overflowed ? NULL : arena->block + at;
+}
+
+static struct kv_layer lay_out_layer(const struct kv_shape *shape, int i, struct kv_arena *arena)
+{
+    struct kv_layer layer = layer_of(shape, i);
+    size_t n = 0; /* rows are counted in int everywhere else */
+    int n_rows = 0;
+    arena->overflowed |= __builtin_add_overflow(shape->n_window, shape->n_slack, &n_rows) ||
+                         __builtin_mul_overflow(layer.n_heads, (size_t)n_rows, &n);
+    layer.k = take(arena, n, layer.k_bytes);
+    layer.v = take(arena, n, layer.v_bytes);
+    if (shape->type == KV_Q8) {
+        layer.k_scale = take(arena, n, sizeof(float));
+        layer.v_scale = take(arena, n, sizeof(float));
+    }
+    return layer;
 }
 
 size_t kv_shape_bytes(const struct kv_shape *shape)
 {
-    struct kv_layout layout;
-    return lay_out(shape, &layout) ? layout.n_bytes : SIZE_MAX;
+    struct kv_arena arena = {0};
+    for (int i = 0; i < shape->n_layers && !arena.overflowed; i++)
+        lay_out_layer(shape, i, &arena);
+    return arena.overflowed ? SIZE_MAX : arena.n_used;
+}
+
+static bool has_heads(struct kv_heads heads)
+{
+    return heads.n >= 1 && heads.dim_k >= 1 && heads.dim_v >= 1;
 }
 
 static bool check_shape(const struct kv_shape *shape, struct err *err)
 {
-    if (shape->n_layers < 1 || shape->n_kv_heads < 1 || shape->head_dim_k < 1 ||
-        shape->head_dim_v < 1 || shape->n_slack < 0)
+    bool has_all =
+        shape->n_layers >= 1 && shape->n_slack >= 0 &&
+        has_heads((struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v}) &&
+        (shape->other_period == 0 || has_heads(shape->other));
+    if (!has_all)
         return err_set(err, ERR_INTERNAL, "the cache was asked for without layers, heads or rows");
     if (shape->n_sinks < 0 || shape->n_window <= shape->n_sinks)
         return err_set(err, ERR_INVALID,
@@ -99,39 +114,35 @@ static bool check_shape(const struct kv_shape *shape, struct err *err)
 
 bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct err *err)
 {
-    struct kv_layout layout;
     if (!check_shape(shape, err))
         return false;
-    if (!lay_out(shape, &layout))
+    size_t n_bytes = kv_shape_bytes(shape), n_layers = (size_t)shape->n_layers;
+    if (n_bytes == SIZE_MAX)
         return err_set(err, ERR_LIMIT,
                        "a window of %d tokens is more than this machine can address",
                        shape->n_window);
-    struct kv_cache *cache = calloc(1, sizeof *cache);
+    struct kv_cache *cache = calloc(1, sizeof *cache + n_layers * sizeof cache->layers[0]);
     if (cache == NULL)
         return err_no_memory(err, "a conversation");
     /* NORESERVE: a conversation pays for the rows that it has written, not for its window. */
-    char *block = mmap(NULL, layout.n_bytes, PROT_READ | PROT_WRITE,
+    char *block = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (block == MAP_FAILED) {
         free(cache);
-        return err_set(err, ERR_MEMORY, "cannot reserve %zu bytes for a conversation: %s",
-                       layout.n_bytes, strerror(errno));
+        return err_set(err, ERR_MEMORY, "cannot reserve %zu bytes for a conversation: %s", n_bytes,
+                       strerror(errno));
     }
     *cache = (struct kv_cache){
         .shape = *shape,
         .n_ring = shape->n_window - shape->n_sinks + shape->n_slack,
-        .n_rows = layout.n_rows,
-        .k_bytes = layout.k_bytes,
-        .v_bytes = layout.v_bytes,
+        .n_rows = (size_t)shape->n_window + (size_t)shape->n_slack,
         .ring_from = shape->n_sinks,
-        .n_bytes = layout.n_bytes,
-        .k = block,
-        .v = block + layout.v_offset,
+        .block = block,
+        .n_bytes = n_bytes,
     };
-    if (shape->type == KV_Q8) {
-        cache->k_scale = (float *)(void *)(block + layout.k_scale_offset);
-        cache->v_scale = (float *)(void *)(block + layout.v_scale_offset);
-    }
+    struct kv_arena arena = {.block = block};
+    for (int i = 0; i < shape->n_layers; i++)
+        cache->layers[i] = lay_out_layer(shape, i, &arena);
     *out = cache;
     return true;
 }
@@ -141,7 +152,7 @@ void kv_cache_close(struct kv_cache **cache_ptr)
     struct kv_cache *cache = *cache_ptr;
     if (cache == NULL)
         return;
-    munmap(cache->k, cache->n_bytes);
+    munmap(cache->block, cache->n_bytes);
     free(cache);
     *cache_ptr = NULL;
 }
@@ -271,11 +282,11 @@ static struct kv_stretches live_rows(const struct kv_cache *cache)
     return rows;
 }
 
-/* The same rows of each layer and head. */
-static void copy_rows(struct kv_cache *to, const struct kv_cache *from, size_t first, size_t n)
+/* The same rows of each head. */
+static void copy_rows(const struct kv_layer *to, const struct kv_layer *from, size_t n_rows,
+                      size_t first, size_t n)
 {
-    size_t n_heads = (size_t)from->shape.n_layers * (size_t)from->shape.n_kv_heads;
-    for (size_t i = first; n > 0 && i < n_heads * from->n_rows; i += from->n_rows) {
+    for (size_t i = first; n > 0 && i < from->n_heads * n_rows; i += n_rows) {
         memcpy(to->k + i * to->k_bytes, from->k + i * from->k_bytes, n * from->k_bytes);
         memcpy(to->v + i * to->v_bytes, from->v + i * from->v_bytes, n * from->v_bytes);
         if (from->k_scale != NULL) {
@@ -291,8 +302,11 @@ void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t pos
     kv_cache_set_state(to, &state);
     kv_cache_rewind(to, position); /* what comes later is not worth copying */
     struct kv_stretches rows = live_rows(to);
-    for (int i = 0; i < 3; i++)
-        copy_rows(to, from, rows.of[i].first, rows.of[i].n);
+    for (int layer = 0; layer < from->shape.n_layers; layer++) {
+        for (int i = 0; i < 3; i++)
+            copy_rows(&to->layers[layer], &from->layers[layer], from->n_rows, rows.of[i].first,
+                      rows.of[i].n);
+    }
 }
 
 struct kv_state kv_cache_state(const struct kv_cache *cache)
@@ -338,45 +352,61 @@ static bool walk_part(char *part, size_t row_bytes, const struct kv_stretches *r
     return true;
 }
 
-bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg)
+static bool walk_layer(const struct kv_layer *layer, size_t n_rows, const struct kv_stretches *rows,
+                       kv_cache_bytes_fn *fn, void *arg)
 {
-    struct kv_stretches rows = live_rows(cache);
-    size_t n_heads = (size_t)cache->shape.n_layers * (size_t)cache->shape.n_kv_heads;
-    for (size_t i = 0; i < n_heads * cache->n_rows; i += cache->n_rows) {
-        if (!walk_part(cache->k + i * cache->k_bytes, cache->k_bytes, &rows, fn, arg) ||
-            !walk_part(cache->v + i * cache->v_bytes, cache->v_bytes, &rows, fn, arg))
+    for (size_t i = 0; i < layer->n_heads * n_rows; i += n_rows) {
+        if (!walk_part(layer->k + i * layer->k_bytes, layer->k_bytes, rows, fn, arg) ||
+            !walk_part(layer->v + i * layer->v_bytes, layer->v_bytes, rows, fn, arg))
             return false;
-        if (cache->k_scale != NULL &&
-            (!walk_part((char *)(cache->k_scale + i), sizeof(float), &rows, fn, arg) ||
-             !walk_part((char *)(cache->v_scale + i), sizeof(float), &rows, fn, arg)))
+        if (layer->k_scale != NULL &&
+            (!walk_part((char *)(layer->k_scale + i), sizeof(float), rows, fn, arg) ||
+             !walk_part((char *)(layer->v_scale + i), sizeof(float), rows, fn, arg)))
             return false;
     }
     return true;
 }
 
+bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg)
+{
+    struct kv_stretches rows = live_rows(cache);
+    for (int i = 0; i < cache->shape.n_layers; i++) {
+        if (!walk_layer(&cache->layers[i], cache->n_rows, &rows, fn, arg))
+            return false;
+    }
+    return true;
+}
+
+/* What one row takes in all layers and heads. */
+static uint64_t row_bytes(const struct kv_shape *shape)
+{
+    uint64_t n_bytes = 0, n_scales = shape->type == KV_Q8 ? 2 * sizeof(float) : 0;
+    for (int i = 0; i < shape->n_layers; i++) {
+        struct kv_layer layer = layer_of(shape, i);
+        n_bytes += layer.n_heads * (layer.k_bytes + layer.v_bytes + n_scales);
+    }
+    return n_bytes;
+}
+
 uint64_t kv_cache_live_bytes(const struct kv_cache *cache)
 {
     struct kv_stretches rows = live_rows(cache);
-    uint64_t n_rows = rows.of[0].n + rows.of[1].n + rows.of[2].n;
-    uint64_t n_heads = (uint64_t)cache->shape.n_layers * (uint64_t)cache->shape.n_kv_heads;
-    size_t n_scales = cache->k_scale == NULL ? 0 : 2 * sizeof(float);
-    return n_rows * n_heads * (cache->k_bytes + cache->v_bytes + n_scales);
+    return (rows.of[0].n + rows.of[1].n + rows.of[2].n) * row_bytes(&cache->shape);
 }
 
 uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n)
 {
     enum { PAGE = 4096 };
-    struct kv_layout layout;
-    if (!lay_out(shape, &layout))
+    size_t most = kv_shape_bytes(shape);
+    if (most == SIZE_MAX)
         return UINT64_MAX;
-    if (n >= (int64_t)layout.n_rows)
-        return layout.n_bytes;
-    /* Each head's rows begin and end inside a page. */
-    uint64_t n_heads = (uint64_t)shape->n_layers * (uint64_t)shape->n_kv_heads;
-    uint64_t of_head = (uint64_t)n * (layout.k_bytes + layout.v_bytes) + (n > 0 ? 2 * PAGE : 0);
-    if (shape->type == KV_Q8)
-        of_head += (uint64_t)n * 2 * sizeof(float);
-    return n_heads * of_head < layout.n_bytes ? n_heads * of_head : layout.n_bytes;
+    if (n >= (int64_t)shape->n_window + shape->n_slack)
+        return most;
+    uint64_t n_heads = 0; /* of all layers: each head's rows begin and end inside a page */
+    for (int i = 0; i < shape->n_layers; i++)
+        n_heads += (uint64_t)kv_shape_heads(shape, i).n;
+    uint64_t n_bytes = (uint64_t)n * row_bytes(shape) + (n > 0 ? 2 * PAGE * n_heads : 0);
+    return n_bytes < most ? n_bytes : most;
 }
 
 uint64_t kv_cache_touched_bytes(const struct kv_cache *cache)
@@ -384,28 +414,31 @@ uint64_t kv_cache_touched_bytes(const struct kv_cache *cache)
     return kv_shape_touched_bytes(&cache->shape, cache->furthest);
 }
 
-static size_t row_index(const struct kv_cache *cache, int layer, int head, int row)
+static size_t row_index(const struct kv_cache *cache, int head, int row)
 {
-    size_t head_index = (size_t)layer * (size_t)cache->shape.n_kv_heads + (size_t)head;
-    return head_index * cache->n_rows + (size_t)row;
+    return (size_t)head * cache->n_rows + (size_t)row;
 }
 
 void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row)
 {
-    return cache->k + row_index(cache, layer, head, row) * cache->k_bytes;
+    const struct kv_layer *of = &cache->layers[layer];
+    return of->k + row_index(cache, head, row) * of->k_bytes;
 }
 
 void *kv_cache_v(struct kv_cache *cache, int layer, int head, int row)
 {
-    return cache->v + row_index(cache, layer, head, row) * cache->v_bytes;
+    const struct kv_layer *of = &cache->layers[layer];
+    return of->v + row_index(cache, head, row) * of->v_bytes;
 }
 
 float *kv_cache_k_scale(struct kv_cache *cache, int layer, int head, int row)
 {
-    return cache->k_scale == NULL ? NULL : cache->k_scale + row_index(cache, layer, head, row);
+    float *scales = cache->layers[layer].k_scale;
+    return scales == NULL ? NULL : scales + row_index(cache, head, row);
 }
 
 float *kv_cache_v_scale(struct kv_cache *cache, int layer, int head, int row)
 {
-    return cache->v_scale == NULL ? NULL : cache->v_scale + row_index(cache, layer, head, row);
+    float *scales = cache->layers[layer].v_scale;
+    return scales == NULL ? NULL : scales + row_index(cache, head, row);
 }

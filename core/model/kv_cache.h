@@ -23,11 +23,20 @@
 struct err;
 struct kv_cache;
 
+/* Of one layer. */
+struct kv_heads {
+    int n;
+    int dim_k;
+    int dim_v;
+};
+
 struct kv_shape {
     int n_layers;
     int n_kv_heads;
     int head_dim_k;
     int head_dim_v;
+    int other_period;      /* each other_period-th layer has other heads; 0: none */
+    struct kv_heads other; /* these */
     enum kv_type type;
     int n_sinks;  /* S >= 0 */
     int n_window; /* N = S + R; R >= 1 */
@@ -48,6 +57,7 @@ struct kv_view {
     } segments[3];
 };
 
+struct kv_heads kv_shape_heads(const struct kv_shape *shape, int layer);
 size_t kv_shape_bytes(const struct kv_shape *shape); /* SIZE_MAX when it overflows */
 
 bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct err *err);

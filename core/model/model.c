@@ -214,3 +214,14 @@ void model_close(struct model **model_ptr)
     free(model);
     *model_ptr = NULL;
 }
+
+struct kv_shape model_kv_shape(const struct model *model)
+{
+    const struct model_shape *shape = &model->shape;
+    return (struct kv_shape){
+        .n_layers = shape->n_layers,
+        .n_kv_heads = shape->n_kv_heads,
+        .head_dim_k = shape->head_dim_k,
+        .head_dim_v = shape->head_dim_v,
+    };
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/kernels/matmul.h"
+#include "core/model/kv_cache.h"
 
 struct err;
 struct gguf;
@@ -120,6 +121,9 @@ struct model {
  * sentence naming those supported. */
 bool model_open(struct model **out, const struct gguf *file, struct err *err);
 void model_close(struct model **model);
+
+/* Of its caches, without a type and rows. */
+struct kv_shape model_kv_shape(const struct model *model);
 
 /* Writes the quantized weights a second time, in the order that products on this CPU read
  * (core/kernels/stripes.h), on all threads of the pool; until then products are slow. Then lets go

@@ -90,15 +90,11 @@ static bool open_bench(struct bench *bench, const char *path, int n_threads, str
 
 static bool open_caches(struct bench *bench, int n, int n_window, struct err *err)
 {
-    const struct model_shape *shape = &bench->model->shape;
-    struct kv_shape kv = {.n_layers = shape->n_layers,
-                          .n_kv_heads = shape->n_kv_heads,
-                          .head_dim_k = shape->head_dim_k,
-                          .head_dim_v = shape->head_dim_v,
-                          .type = bench->kv_type,
-                          .n_sinks = 4,
-                          .n_window = n_window,
-                          .n_slack = CHUNK - 1};
+    struct kv_shape kv = model_kv_shape(bench->model);
+    kv.type = bench->kv_type;
+    kv.n_sinks = 4;
+    kv.n_window = n_window;
+    kv.n_slack = CHUNK - 1;
     bool is_open = true;
     for (int i = 0; i < n && is_open; i++)
         is_open = kv_cache_open(&bench->caches[i], &kv, err);

@@ -119,15 +119,11 @@ void golden_close(struct golden_subject *subject)
 struct kv_cache *golden_open_cache(const struct golden_subject *subject,
                                    const struct golden_stream *stream)
 {
-    const struct model_shape *shape = &subject->model->shape;
-    struct kv_shape kv = {.n_layers = shape->n_layers,
-                          .n_kv_heads = shape->n_kv_heads,
-                          .head_dim_k = shape->head_dim_k,
-                          .head_dim_v = shape->head_dim_v,
-                          .type = stream->type,
-                          .n_sinks = stream->n_sinks,
-                          .n_window = stream->n_sinks + stream->n_recent,
-                          .n_slack = stream->chunk - 1};
+    struct kv_shape kv = model_kv_shape(subject->model);
+    kv.type = stream->type;
+    kv.n_sinks = stream->n_sinks;
+    kv.n_window = stream->n_sinks + stream->n_recent;
+    kv.n_slack = stream->chunk - 1;
     struct kv_cache *cache = NULL;
     struct err err = {0};
     if (!kv_cache_open(&cache, &kv, &err))

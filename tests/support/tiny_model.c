@@ -39,15 +39,10 @@ int tiny_model_close(void **state)
 
 struct kv_shape tiny_model_kv_shape(int n_sinks, int n_window, int n_slack)
 {
-    const struct model_shape *shape = &tiny.model->shape;
-    return (struct kv_shape){
-        .n_layers = shape->n_layers,
-        .n_kv_heads = shape->n_kv_heads,
-        .head_dim_k = shape->head_dim_k,
-        .head_dim_v = shape->head_dim_v,
-        .type = KV_F32,
-        .n_sinks = n_sinks,
-        .n_window = n_window,
-        .n_slack = n_slack,
-    };
+    struct kv_shape shape = model_kv_shape(tiny.model);
+    shape.type = KV_F32;
+    shape.n_sinks = n_sinks;
+    shape.n_window = n_window;
+    shape.n_slack = n_slack;
+    return shape;
 }

@@ -81,17 +81,11 @@ static void close_subject(struct subject *subject)
 /* A few tokens in a small cache, and one chosen from what comes out. */
 static void speak(const struct model *model)
 {
-    const struct model_shape *shape = &model->shape;
-    struct kv_shape kv = {
-        .n_layers = shape->n_layers,
-        .n_kv_heads = shape->n_kv_heads,
-        .head_dim_k = shape->head_dim_k,
-        .head_dim_v = shape->head_dim_v,
-        .type = KV_F16,
-        .n_sinks = 1,
-        .n_window = 4,
-        .n_slack = 2,
-    };
+    struct kv_shape kv = model_kv_shape(model);
+    kv.type = KV_F16;
+    kv.n_sinks = 1;
+    kv.n_window = 4;
+    kv.n_slack = 2;
     struct forward *forward = NULL;
     struct kv_cache *cache = NULL;
     struct sampler *sampler = NULL;
@@ -100,9 +94,9 @@ static void speak(const struct model *model)
         !sampler_open(
             &sampler,
             &(struct sampler_settings){.temperature = 1, .top_p = 1, .repetition_penalty = 1},
-            shape->n_vocab, &err))
+            model->shape.n_vocab, &err))
         fail_msg("%s", err.text);
-    int last = shape->n_vocab - 1;
+    int last = model->shape.n_vocab - 1;
     struct forward_token tokens[3] = {{0, cache, false}, {last, cache, false}, {0, cache, true}};
     for (int i = 0; i < 3; i++)
         forward_run(forward, tokens, 3);

@@ -201,12 +201,13 @@ static void write_rows(struct kv_cache *cache, int n_tokens)
     for (int i = 0; i < n_tokens; i++) {
         struct kv_view view = kv_cache_view(cache, i);
         for (int layer = 0; layer < shape->n_layers; layer++) {
-            for (int head = 0; head < shape->n_kv_heads; head++) {
+            struct kv_heads heads = kv_shape_heads(shape, layer);
+            for (int head = 0; head < heads.n; head++) {
                 int mark = (int)view.position * 3 + layer * 5 + head * 7;
                 memset(kv_cache_k(cache, layer, head, view.row), mark,
-                       (size_t)shape->head_dim_k * kv_type_bytes(shape->type));
+                       (size_t)heads.dim_k * kv_type_bytes(shape->type));
                 memset(kv_cache_v(cache, layer, head, view.row), mark + 1,
-                       (size_t)shape->head_dim_v * kv_type_bytes(shape->type));
+                       (size_t)heads.dim_v * kv_type_bytes(shape->type));
                 if (shape->type == KV_Q8) {
                     *kv_cache_k_scale(cache, layer, head, view.row) = (float)mark;
                     *kv_cache_v_scale(cache, layer, head, view.row) = (float)(mark + 1);
@@ -221,11 +222,12 @@ static void assert_same_row(struct kv_cache *a, struct kv_cache *b, int row)
 {
     const struct kv_shape *shape = kv_cache_shape(a);
     for (int layer = 0; layer < shape->n_layers; layer++) {
-        for (int head = 0; head < shape->n_kv_heads; head++) {
+        struct kv_heads heads = kv_shape_heads(shape, layer);
+        for (int head = 0; head < heads.n; head++) {
             assert_memory_equal(kv_cache_k(a, layer, head, row), kv_cache_k(b, layer, head, row),
-                                (size_t)shape->head_dim_k * kv_type_bytes(shape->type));
+                                (size_t)heads.dim_k * kv_type_bytes(shape->type));
             assert_memory_equal(kv_cache_v(a, layer, head, row), kv_cache_v(b, layer, head, row),
-                                (size_t)shape->head_dim_v * kv_type_bytes(shape->type));
+                                (size_t)heads.dim_v * kv_type_bytes(shape->type));
             if (shape->type == KV_Q8) {
                 assert_true(*kv_cache_k_scale(a, layer, head, row) ==
                             *kv_cache_k_scale(b, layer, head, row));
@@ -250,18 +252,26 @@ static void assert_same_sight(struct kv_cache *a, struct kv_cache *b)
     }
 }
 
+/* Four layers, of which each period-th has fewer and longer heads. */
+static struct kv_shape mixed_shape(enum kv_type type, int period)
+{
+    return (struct kv_shape){.n_layers = 4,
+                             .n_kv_heads = 2,
+                             .head_dim_k = 6,
+                             .head_dim_v = 10,
+                             .other_period = period,
+                             .other = {.n = 1, .dim_k = 16, .dim_v = 8},
+                             .type = type,
+                             .n_sinks = 3,
+                             .n_window = 11,
+                             .n_slack = 4};
+}
+
 static void test_a_copy_is_what_the_other_was(void **state)
 {
     (void)state;
     for (int type = KV_F32; type <= KV_Q8; type++) {
-        struct kv_shape shape = {.n_layers = 2,
-                                 .n_kv_heads = 2,
-                                 .head_dim_k = 6,
-                                 .head_dim_v = 10,
-                                 .type = (enum kv_type)type,
-                                 .n_sinks = 3,
-                                 .n_window = 11,
-                                 .n_slack = 4};
+        struct kv_shape shape = mixed_shape((enum kv_type)type, type == KV_F32 ? 0 : 2);
         struct kv_cache *from = NULL, *copy = NULL, *literal = NULL;
         assert_true(kv_cache_open(&from, &shape, NULL) && kv_cache_open(&copy, &shape, NULL));
         for (int64_t t = 1; t <= 40; t++) {
@@ -290,53 +300,77 @@ static void test_a_copy_is_what_the_other_was(void **state)
     }
 }
 
+/* Writes to a row what nobody else writes, or finds it there. */
+static void mark_row(struct kv_cache *cache, int layer, int head, int row, bool writes,
+                     unsigned char mark)
+{
+    const struct kv_shape *shape = kv_cache_shape(cache);
+    struct kv_heads heads = kv_shape_heads(shape, layer);
+    size_t k_bytes = (size_t)heads.dim_k * kv_type_bytes(shape->type);
+    size_t v_bytes = (size_t)heads.dim_v * kv_type_bytes(shape->type);
+    unsigned char *k = kv_cache_k(cache, layer, head, row);
+    unsigned char *v = kv_cache_v(cache, layer, head, row);
+    float *k_scale = kv_cache_k_scale(cache, layer, head, row);
+    float *v_scale = kv_cache_v_scale(cache, layer, head, row);
+    assert_int_equal(k_scale != NULL, shape->type == KV_Q8);
+    assert_int_equal(v_scale != NULL, shape->type == KV_Q8);
+    if (writes) {
+        memset(k, mark, k_bytes);
+        memset(v, mark + 100, v_bytes);
+        if (k_scale != NULL) {
+            *k_scale = (float)mark;
+            *v_scale = (float)(mark + 100);
+        }
+        return;
+    }
+    assert_int_equal(k[0], mark);
+    assert_int_equal(k[k_bytes - 1], mark);
+    assert_int_equal(v[0], mark + 100);
+    assert_int_equal(v[v_bytes - 1], mark + 100);
+    if (k_scale != NULL)
+        assert_true(*k_scale == (float)mark && *v_scale == (float)(mark + 100));
+}
+
 /* Each row of each layer and head is its own memory, inside the block. */
 static void test_rows_do_not_overlap(void **state)
 {
     (void)state;
     for (int type = KV_F32; type <= KV_Q8; type++) {
-        struct kv_shape shape = {.n_layers = 3,
-                                 .n_kv_heads = 2,
-                                 .head_dim_k = 6,
-                                 .head_dim_v = 10,
-                                 .type = (enum kv_type)type,
-                                 .n_sinks = 2,
-                                 .n_window = 9,
-                                 .n_slack = 4};
-        struct kv_cache *cache = NULL;
-        assert_true(kv_cache_open(&cache, &shape, NULL));
-        size_t k_bytes = 6 * kv_type_bytes(shape.type);
-        size_t v_bytes = 10 * kv_type_bytes(shape.type);
-        for (int pass = 0; pass < 2; pass++) {
-            unsigned char mark = 1;
-            for (int i = 0; i < 3 * 2 * 13; i++, mark++) {
-                int layer = i / 26, head = i / 13 % 2, row = i % 13;
-                unsigned char *k = kv_cache_k(cache, layer, head, row);
-                unsigned char *v = kv_cache_v(cache, layer, head, row);
-                float *k_scale = kv_cache_k_scale(cache, layer, head, row);
-                float *v_scale = kv_cache_v_scale(cache, layer, head, row);
-                assert_int_equal(k_scale != NULL, type == KV_Q8);
-                assert_int_equal(v_scale != NULL, type == KV_Q8);
-                if (pass == 0) {
-                    memset(k, mark, k_bytes);
-                    memset(v, mark + 100, v_bytes);
-                    if (type == KV_Q8) {
-                        *k_scale = (float)mark;
-                        *v_scale = (float)(mark + 100);
-                    }
-                    continue;
-                }
-                assert_int_equal(k[0], mark);
-                assert_int_equal(k[k_bytes - 1], mark);
-                assert_int_equal(v[0], mark + 100);
-                assert_int_equal(v[v_bytes - 1], mark + 100);
-                if (type == KV_Q8)
-                    assert_true(*k_scale == (float)mark && *v_scale == (float)(mark + 100));
+        for (int period = 0; period <= 2; period++) {
+            struct kv_shape shape = mixed_shape((enum kv_type)type, period);
+            struct kv_cache *cache = NULL;
+            assert_true(kv_cache_open(&cache, &shape, NULL));
+            for (int pass = 0; pass < 2; pass++) {
+                unsigned char mark = 1;
+                for (int layer = 0; layer < shape.n_layers; layer++)
+                    for (int head = 0; head < kv_shape_heads(&shape, layer).n; head++)
+                        for (int row = 0; row < shape.n_window + shape.n_slack; row++)
+                            mark_row(cache, layer, head, row, pass == 0, mark++);
             }
+            kv_cache_close(&cache);
         }
-        assert_ptr_equal((char *)kv_cache_k(cache, 1, 1, 0) + k_bytes, kv_cache_k(cache, 1, 1, 1));
-        kv_cache_close(&cache);
     }
+}
+
+/* Its layers' bytes, added up. */
+static void test_layers_of_two_kinds(void **state)
+{
+    (void)state;
+    struct kv_shape shape = mixed_shape(KV_F16, 2);
+    assert_int_equal(kv_shape_heads(&shape, 0).dim_k, 6);
+    assert_int_equal(kv_shape_heads(&shape, 1).dim_k, 16);
+    assert_int_equal(kv_shape_heads(&shape, 2).n, 2);
+    assert_int_equal(kv_shape_heads(&shape, 3).n, 1);
+    struct kv_cache *cache = NULL;
+    assert_true(kv_cache_open(&cache, &shape, NULL));
+    write_rows(cache, 5);
+    assert_int_equal(kv_cache_live_bytes(cache), 5 * 2 * (2 * 2 * (6 + 10) + 2 * 1 * (16 + 8)));
+    kv_cache_close(&cache);
+
+    struct err err = {0};
+    shape.other.dim_v = 0;
+    assert_false(kv_cache_open(&cache, &shape, &err));
+    assert_int_equal(err.code, ERR_INTERNAL);
 }
 
 static void test_impossible_shapes(void **state)
@@ -391,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_far_positions),
         cmocka_unit_test(test_a_copy_is_what_the_other_was),
         cmocka_unit_test(test_rows_do_not_overlap),
+        cmocka_unit_test(test_layers_of_two_kinds),
         cmocka_unit_test(test_impossible_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -177,15 +177,11 @@ static void test_experts_and_their_tensors(void **state)
 /* A model that opens must also run: three tokens in a small cache. */
 static void run_tokens(const struct model *model)
 {
-    const struct model_shape *shape = &model->shape;
-    struct kv_shape kv = {.n_layers = shape->n_layers,
-                          .n_kv_heads = shape->n_kv_heads,
-                          .head_dim_k = shape->head_dim_k,
-                          .head_dim_v = shape->head_dim_v,
-                          .type = KV_F16,
-                          .n_sinks = 1,
-                          .n_window = 4,
-                          .n_slack = 2};
+    struct kv_shape kv = model_kv_shape(model);
+    kv.type = KV_F16;
+    kv.n_sinks = 1;
+    kv.n_window = 4;
+    kv.n_slack = 2;
     struct thread_pool *pool = NULL;
     struct forward *forward = NULL;
     struct kv_cache *cache = NULL;
