@@ -381,8 +381,21 @@ bool schema_visit(struct schema_writer *writer, const json_t *schema, struct sch
     return is_good;
 }
 
-bool json_schema_write(const json_t *schema, const char *name, bool is_strict, struct buf *out,
-                       struct err *err)
+static bool write_root_pairs(struct schema_writer *writer, const struct json_schema_pairs *form)
+{
+    int rule;
+    struct buf text;
+    buf_init(&text);
+    bool is_good = schema_count_rule(writer, &rule) &&
+                   schema_write_pairs(writer, writer->root, form, &text) &&
+                   schema_write_rule(writer, rule, &text);
+    buf_done(&text);
+    return is_good;
+}
+
+bool json_schema_write_pairs(const json_t *schema, const char *name,
+                             const struct json_schema_pairs *form, bool is_strict, struct buf *out,
+                             struct err *err)
 {
     struct err reason;
     struct schema_writer writer = {
@@ -396,11 +409,18 @@ bool json_schema_write(const json_t *schema, const char *name, bool is_strict, s
         .texts = calloc((size_t)SCHEMA_MAX_RULES * 2, sizeof *writer.texts),
     };
     struct schema_rule_name root;
-    bool is_good = writer.made != NULL && writer.rules != NULL && writer.texts != NULL
-                       ? schema_visit(&writer, schema, &root)
-                       : err_no_memory(err, "a schema");
+    bool has_memory = writer.made != NULL && writer.rules != NULL && writer.texts != NULL;
+    bool is_good = !has_memory    ? err_no_memory(err, "a schema")
+                   : form != NULL ? write_root_pairs(&writer, form)
+                                  : schema_visit(&writer, schema, &root);
     free(writer.texts);
     json_decref(writer.made);
     free(writer.rules);
     return is_good;
+}
+
+bool json_schema_write(const json_t *schema, const char *name, bool is_strict, struct buf *out,
+                       struct err *err)
+{
+    return json_schema_write_pairs(schema, name, NULL, is_strict, out, err);
 }

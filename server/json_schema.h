@@ -29,6 +29,21 @@ void json_schema_write_common(struct buf *out);
 bool json_schema_write(const json_t *schema, const char *name, bool is_strict, struct buf *out,
                        struct err *err);
 
+/* How a call that is no JSON has each of its parameters, in expressions (GBNF) around name and
+ * value. */
+struct json_schema_pairs {
+    const char *open, *middle, *close;
+    const char *comma;    /* between two; may be empty */
+    const char *text_end; /* strings are bare text, up to this; NULL: as in Python, True included */
+};
+
+/* The same for parameters of which `schema` is the object: declared ones in their order, required
+ * ones at least. Bare text is held to nothing but a list of values.
+ * NULL for `form`: a JSON object, json_schema_write. */
+bool json_schema_write_pairs(const json_t *schema, const char *name,
+                             const struct json_schema_pairs *form, bool is_strict, struct buf *out,
+                             struct err *err);
+
 /* Appends text as a GBNF literal. */
 void json_schema_write_literal(struct buf *out, const char *text, size_t len);
 

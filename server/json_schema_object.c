@@ -96,7 +96,7 @@ static bool add_other_pair(struct schema_writer *writer, const json_t *propertie
     return is_good;
 }
 
-static bool is_required(const json_t *required, const char *name)
+bool schema_is_required(const json_t *required, const char *name)
 {
     for (size_t i = 0; i < json_array_size(required); i++) {
         const char *one = json_string_value(json_array_get(required, i));
@@ -142,7 +142,7 @@ static size_t count_required(const struct object *object)
     json_t *ignored;
     json_object_foreach((json_t *)object->properties, name, ignored)
     {
-        n += is_required(object->required, name);
+        n += schema_is_required(object->required, name);
     }
     return n;
 }
@@ -287,12 +287,6 @@ static bool write_map(struct schema_writer *writer, const struct object *object,
     return true;
 }
 
-/* The declared properties from the last to the first: what may follow once something is there
- * (`after`, with its comma), and while nothing is (`first`). */
-struct tail {
-    struct schema_rule_name after, first;
-};
-
 static bool add_tail_rule(struct schema_writer *writer, const char *comma, const struct buf *pair,
                           const char *next, const char *skipped, struct schema_rule_name *out)
 {
@@ -306,7 +300,18 @@ static bool add_tail_rule(struct schema_writer *writer, const char *comma, const
     return is_good;
 }
 
-static bool begin_tail(struct schema_writer *writer, const struct object *object, struct tail *tail)
+bool schema_prepend(struct schema_writer *writer, const char *comma, const struct buf *pair,
+                    bool may_be_missing, struct schema_tail *tail)
+{
+    const struct schema_tail next = *tail;
+    return add_tail_rule(writer, comma, pair, next.after.text,
+                         may_be_missing ? next.after.text : NULL, &tail->after) &&
+           add_tail_rule(writer, "", pair, next.after.text, may_be_missing ? next.first.text : NULL,
+                         &tail->first);
+}
+
+static bool begin_tail(struct schema_writer *writer, const struct object *object,
+                       struct schema_tail *tail)
 {
     struct buf after, first;
     struct schema_rule_name pair;
@@ -329,24 +334,20 @@ static bool begin_tail(struct schema_writer *writer, const struct object *object
 }
 
 static bool prepend(struct schema_writer *writer, const struct object *object, const char *name,
-                    struct tail *tail)
+                    struct schema_tail *tail)
 {
     struct buf pair;
-    struct tail next = *tail;
-    bool may_be_missing = !is_required(object->required, name);
+    bool may_be_missing = !schema_is_required(object->required, name);
     buf_init(&pair);
     bool is_good = write_pair(writer, name, json_object_get(object->properties, name), &pair) &&
-                   add_tail_rule(writer, SCHEMA_COMMA, &pair, next.after.text,
-                                 may_be_missing ? next.after.text : NULL, &tail->after) &&
-                   add_tail_rule(writer, "", &pair, next.after.text,
-                                 may_be_missing ? next.first.text : NULL, &tail->first);
+                   schema_prepend(writer, SCHEMA_COMMA, &pair, may_be_missing, tail);
     buf_done(&pair);
     return is_good;
 }
 
 static bool write_record(struct schema_writer *writer, const struct object *object, struct buf *out)
 {
-    struct tail tail;
+    struct schema_tail tail;
     size_t n = json_object_size(object->properties), i = 0;
     const char *name;
     json_t *ignored;

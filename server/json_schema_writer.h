@@ -73,6 +73,19 @@ bool schema_write_string(struct schema_writer *writer, const json_t *schema, str
 bool schema_write_number(struct schema_writer *writer, const json_t *schema, bool is_integer,
                          struct buf *out);
 
+/* Members from the last to the first, as rules: what may follow once something is there (`after`,
+ * with its comma), and while nothing is (`first`). */
+struct schema_tail {
+    struct schema_rule_name after, first;
+};
+/* Puts one before them; `comma` and `pair` are expressions. */
+bool schema_prepend(struct schema_writer *writer, const char *comma, const struct buf *pair,
+                    bool may_be_missing, struct schema_tail *tail);
+bool schema_is_required(const json_t *required, const char *name);
+/* All parameters, as an expression. */
+bool schema_write_pairs(struct schema_writer *writer, const json_t *schema,
+                        const struct json_schema_pairs *form, struct buf *out);
+
 /* What stands between two items or properties. */
 #define SCHEMA_COMMA "\",\" json-space "
 /* "(X (, X){..})" for min to max of X, an expression; max < 0: any number. Nothing when max is 0.
