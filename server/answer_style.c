@@ -118,12 +118,14 @@ bool answer_style_is_thinking(const struct answer_style *style, const char *prom
 /* What is written as calls of one format. A mark of `noise` is nothing but itself. */
 static int shelter_calls(const struct tool_format *format, struct stop_shelter *out)
 {
+    static const char *const brackets[] = {"{", "[", NULL};
     const char *close = format->words_mark != NULL ? format->words_mark : format->close;
     int n = 0;
     if (format->words_mark != NULL)
         out[n++] = (struct stop_shelter){.open = "", .close = close};
     if (format->open == NULL)
-        out[n++] = (struct stop_shelter){.open = "{", .is_first = true};
+        for (const char *const *open = brackets; *open != NULL; open++)
+            out[n++] = (struct stop_shelter){.open = *open, .is_first = true};
     else
         out[n++] = (struct stop_shelter){.open = format->open, .close = close};
     if (format->other_open != NULL)

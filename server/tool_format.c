@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "server/json_schema.h"
+
 #define DEEPSEEK(words) "<\xEF\xBD\x9C" words "\xEF\xBD\x9C>"
 #define BLANK "\xE2\x96\x81"
 #define CALLS_BEGIN DEEPSEEK("tool" BLANK "calls" BLANK "begin")
@@ -18,6 +20,35 @@
     .force_middle = "\", \"arguments\": ", .force_end = "}" after
 
 #define JSON_LIST(before, after) JSON_CALL(before "[", "]" after), .next = "}, {\"name\": \""
+
+/* Parameters that are no JSON, with the space around them that models leave or not. */
+static const struct json_schema_pairs python_pairs = {
+    .open = "",
+    .middle = "\"=\"",
+    .close = "",
+    .comma = "\",\" json-space ",
+};
+static const struct json_schema_pairs function_pairs = {
+    .open = "\"<parameter=\"",
+    .middle = "\">\" \"\\n\"?",
+    .close = "\"\\n\"? \"</parameter>\" [ \\n]{0,2}",
+    .comma = "",
+    .text_end = "</parameter>",
+};
+static const struct json_schema_pairs invoke_pairs = {
+    .open = "\"<parameter name=\\\"\"",
+    .middle = "\"\\\">\" \"\\n\"?",
+    .close = "\"\\n\"? \"</parameter>\" [ \\n]{0,2}",
+    .comma = "",
+    .text_end = "</parameter>",
+};
+static const struct json_schema_pairs key_pairs = {
+    .open = "\"<arg_key>\"",
+    .middle = "\"</arg_key>\" [ \\n]{0,2} \"<arg_value>\" \"\\n\"?",
+    .close = "\"\\n\"? \"</arg_value>\" [ \\n]{0,2}",
+    .comma = "",
+    .text_end = "</arg_value>",
+};
 
 static const struct tool_format hermes = {
     .name = "hermes",
@@ -168,8 +199,10 @@ static const struct tool_format seed = {
     .open = "<seed:tool_call>",
     .close = "</seed:tool_call>",
     .syntax = TOOL_SYNTAX_FUNCTION,
+    .pairs = &function_pairs,
     .force_open = "<seed:tool_call>\n<function=",
     .force_middle = ">\n",
+    .force_end = "</function>\n</seed:tool_call>",
     USUAL_IDS,
 };
 
@@ -180,8 +213,10 @@ static const struct tool_format qwen3_coder = {
     .other_open = "<function=",
     .close = "</tool_call>",
     .syntax = TOOL_SYNTAX_FUNCTION,
+    .pairs = &function_pairs,
     .force_open = "<tool_call>\n<function=",
     .force_middle = ">\n",
+    .force_end = "</function>\n</tool_call>",
     USUAL_IDS,
 };
 
@@ -193,6 +228,8 @@ static const struct tool_format minimax = {
     .syntax = TOOL_SYNTAX_INVOKE,
     .force_open = "<minimax:tool_call>\n<invoke name=\"",
     .force_middle = "\">\n",
+    .force_end = "</invoke>\n</minimax:tool_call>",
+    .pairs = &invoke_pairs,
     USUAL_IDS,
 };
 
@@ -204,6 +241,8 @@ static const struct tool_format glm = {
     .syntax = TOOL_SYNTAX_PAIRS,
     .force_open = "<tool_call>",
     .force_middle = "\n",
+    .force_end = "</tool_call>",
+    .pairs = &key_pairs,
     USUAL_IDS,
 };
 
@@ -242,16 +281,60 @@ static const struct tool_format llama3 = {
     .force_middle = "\", \"parameters\": ",
     .force_end = "}",
     USUAL_IDS,
-    .read_head = tool_head_json,
+    .read_head = tool_head_bare,
+};
+
+/* What Llama 3.2 and 4 were taught beside JSON; templates that ask for it show it in one wording.
+ */
+static const struct tool_format pythonic = {
+    .name = "pythonic",
+    .marker = "func_name1(",
+    .other_open = "<|python_start|>",
+    .noise = {"<|python_end|>"},
+    .is_list = true,
+    .syntax = TOOL_SYNTAX_PYTHON,
+    .pairs = &python_pairs,
+    .force_open = "[",
+    .force_middle = "(",
+    .force_end = ")]",
+    .next = "), ",
+    USUAL_IDS,
+    .read_head = tool_head_bare,
+};
+
+static const struct tool_format lfm2 = {
+    .name = "lfm2",
+    .marker = "<|tool_call_start|>",
+    .open = "<|tool_call_start|>",
+    .close = "<|tool_call_end|>",
+    .is_list = true,
+    .syntax = TOOL_SYNTAX_PYTHON,
+    .pairs = &python_pairs,
+    .force_open = "<|tool_call_start|>[",
+    .force_middle = "(",
+    .force_end = ")]<|tool_call_end|>",
+    .next = "), ",
+    USUAL_IDS,
+    .read_head = tool_head_python,
 };
 
 /* The most telling marker first. */
 static const struct tool_format *const formats[] = {
-    &mistral,     &deepseek,         &deepseek_v3_1, &kimi,   &command_r,   &phi4,    &functools,
-    &granite,     &nemotron,         &apriel,        &seed,   &qwen3_coder, &minimax, &glm,
-    &functionary, &functionary_v3_1, &hermes,        &llama3,
+    &pythonic, &lfm2,      &mistral,     &deepseek,         &deepseek_v3_1, &kimi,   &command_r,
+    &phi4,     &functools, &granite,     &nemotron,         &apriel,        &seed,   &qwen3_coder,
+    &minimax,  &glm,       &functionary, &functionary_v3_1, &hermes,        &llama3,
 };
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
+
+/* What templates show that have tools, but no calls. */
+static const struct {
+    const char *text;
+    const struct tool_format *format;
+} hints[] = {
+    {"<|tool_list_start|>", &lfm2},
+    {"List of tools: [", &lfm2},
+    {"<|python_tag|>", &llama3},
+};
 
 static bool contains(const char *text, size_t len, const char *part)
 {
@@ -272,7 +355,11 @@ const struct tool_format *tool_format_detect(const char *template, size_t len)
         if (has_markers(formats[i], template, len))
             return formats[i];
     }
-    return contains(template, len, "<|python_tag|>") ? &llama3 : &hermes;
+    for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
+        if (contains(template, len, hints[i].text))
+            return hints[i].format;
+    }
+    return &hermes;
 }
 
 const struct tool_format *tool_format_find(const char *name)
@@ -284,16 +371,22 @@ const struct tool_format *tool_format_find(const char *name)
     return NULL;
 }
 
+bool tool_format_is_tagged(const struct tool_format *format)
+{
+    return format->syntax != TOOL_SYNTAX_JSON && format->syntax != TOOL_SYNTAX_PYTHON;
+}
+
 struct chat_call_form tool_format_call_form(const struct tool_format *format)
 {
     const struct tool_format *told = format->told == NULL ? format : format->told;
-    if (told->force_end == NULL || told->words_mark != NULL)
+    if (tool_format_is_tagged(told) || told->words_mark != NULL)
         return (struct chat_call_form){0};
     return (struct chat_call_form){
         .open = told->force_open,
         .middle = told->force_middle,
         .end = told->force_end,
         .next = told->next,
+        .is_python = told->syntax == TOOL_SYNTAX_PYTHON,
     };
 }
 

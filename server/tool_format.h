@@ -11,21 +11,24 @@
 #include "core/text/chat_adapt.h"
 #include "server/tool_head.h"
 
-/* How the arguments are written. Those that are no JSON are understood when a call is complete. */
+/* How the arguments are written. Those in tags are understood when a call is complete. */
 enum tool_syntax {
     TOOL_SYNTAX_JSON,
+    TOOL_SYNTAX_PYTHON,   /* name(key="value", key=1) */
     TOOL_SYNTAX_FUNCTION, /* <function=name><parameter=key>value</parameter></function> */
     TOOL_SYNTAX_PAIRS,    /* name<arg_key>key</arg_key><arg_value>value</arg_value> */
     TOOL_SYNTAX_INVOKE,   /* <invoke name="name"><parameter name="key">value</parameter></invoke> */
 };
 
+struct json_schema_pairs;
+
 struct tool_format {
     const char *name; /* "hermes", "mistral" ... for --tool-format and the log */
     /* In a template's text, tells this format; `other_marker` must be there, too, or is NULL. */
     const char *marker, *other_marker;
-    const char *open;  /* what a call begins with; NULL: a '{' as the answer's first character */
-    const char *close; /* what it ends with; NULL: the end of its JSON */
-    const char *fence; /* may stand between the JSON and `close` */
+    const char *open; /* what a call begins with; NULL: a bracket as the answer's first character */
+    const char *close;      /* what it ends with; NULL: the end of its JSON */
+    const char *fence;      /* may stand between the JSON and `close` */
     const char *other_open; /* a second way to begin, or NULL */
     /* What a model may answer in as well: its template shows calls but no tools, and so it is told
      * of these in another format. NULL for none. */
@@ -40,12 +43,16 @@ struct tool_format {
     enum tool_syntax syntax;
     /* What must come first when a call is forced: `force_open` name `force_middle`. */
     const char *force_open, *force_middle;
-    const char *force_end; /* what follows the arguments; NULL: these are no JSON */
-    const char *next;      /* what stands between two calls of a list, with the first one's end */
+    const char *force_end;                 /* what follows the arguments */
+    const struct json_schema_pairs *pairs; /* how a grammar has these; NULL: as a JSON object */
+    const char *next; /* what stands between two calls of a list, with the first one's end */
     const char *call_id_prefix;
     int call_id_digits; /* random hexadecimal ones that follow */
     tool_head_fn *read_head;
 };
+
+/* True for those in tags. */
+bool tool_format_is_tagged(const struct tool_format *format);
 
 /* The format that the template's text shows, hermes for a template without tools or of none; NULL
  * never. */

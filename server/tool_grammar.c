@@ -23,25 +23,28 @@ static const json_t *find_function(const json_t *tools, const char *name)
 }
 
 /* The rule "arguments-i". */
-static bool write_arguments(const json_t *function, size_t i, struct buf *out, struct err *err)
+static bool write_arguments(const json_t *function, const struct tool_format *format, size_t i,
+                            struct buf *out, struct err *err)
 {
     char rule[32];
     snprintf(rule, sizeof rule, "arguments-%zu", i);
     const json_t *schema = json_object_get(function, "parameters");
     bool is_strict = json_is_true(json_object_get(function, "strict"));
-    if (json_object_size(schema) > 0)
-        return json_schema_write(schema, rule, is_strict, out, err);
+    if (json_object_size(schema) > 0 || format->pairs != NULL)
+        return json_schema_write_pairs(schema != NULL ? schema : json_true(), rule, format->pairs,
+                                       is_strict, out, err);
     buf_append_format(out, "%s ::= json-object\n", rule);
     return true;
 }
 
 /* Of each tool. */
-static bool write_all_arguments(const struct tool_request *tools, struct buf *out, struct err *err)
+static bool write_all_arguments(const struct tool_request *tools, const struct tool_format *format,
+                                struct buf *out, struct err *err)
 {
     json_t *list = json_load_text(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
     bool is_good = list != NULL || err_no_memory(err, "the tools");
     for (size_t i = 0; i < tools->n && is_good; i++)
-        is_good = write_arguments(find_function(list, tools->names[i]), i, out, err);
+        is_good = write_arguments(find_function(list, tools->names[i]), format, i, out, err);
     json_decref(list);
     return is_good && (!out->failed || err_no_memory(err, "the grammar of the tools"));
 }
@@ -65,8 +68,6 @@ static void write_choice(const char *name, const struct tool_format *format, siz
 bool tool_grammar_write(const struct tool_request *tools, const struct tool_format *format,
                         struct buf *out, struct err *err)
 {
-    if (format->force_end == NULL)
-        return true;
     buf_append_text(out, "root ::= (");
     for (size_t i = 0; i < tools->n; i++)
         write_choice(tools->n > 1 ? tools->names[i] : NULL, format, i, out);
@@ -74,17 +75,16 @@ bool tool_grammar_write(const struct tool_request *tools, const struct tool_form
     json_schema_write_literal(out, format->force_end, strlen(format->force_end));
     buf_append_char(out, '\n');
     json_schema_write_common(out);
-    return write_all_arguments(tools, out, err);
+    return write_all_arguments(tools, format, out, err);
 }
 
 /* ---- calls that may be ---- */
 
-/* The arguments of a call in XML are no JSON, and those of a list have no end of their own. */
+/* The calls of a list have no end of their own. */
 bool tool_grammar_is_needed(const struct tool_request *tools, const struct tool_format *format)
 {
     return tools->n > 0 && tools->choice == TOOL_CHOICE_AUTO &&
-           (tools->is_single ||
-            (tools->has_strict && format->syntax == TOOL_SYNTAX_JSON && !format->is_list));
+           (tools->is_single || (tools->has_strict && !format->is_list));
 }
 
 /* A literal whose spaces are the model's to choose. */
@@ -142,22 +142,8 @@ static void write_beginning(const struct tool_format *format, const char *mark, 
     write_spaced(out, beginning_after(format, mark));
 }
 
-static void write_xml_call(const struct openings *openings, const char *close, struct buf *out)
-{
-    buf_append_text(out, "call ::= (");
-    for (size_t i = 0; i < openings->n; i++) {
-        buf_append_text(out, i == 0 ? "" : " | ");
-        json_schema_write_literal(out, openings->marks[i], strlen(openings->marks[i]));
-    }
-    buf_append_text(out, ") ");
-    free_text_write(out, &close, 1);
-    buf_append_char(out, ' ');
-    json_schema_write_literal(out, close, strlen(close));
-    buf_append_char(out, '\n');
-}
-
-static void write_json_call(const struct tool_request *tools, const struct tool_format *format,
-                            const struct openings *openings, struct buf *out)
+static void write_call(const struct tool_request *tools, const struct tool_format *format,
+                       const struct openings *openings, struct buf *out)
 {
     buf_append_text(out, "call ::= (");
     for (size_t i = 0; i < openings->n; i++) {
@@ -183,7 +169,7 @@ void tool_grammar_write_words_mark(const struct tool_format *format, struct buf 
     buf_append_char(out, ' ');
 }
 
-/* Where a bare object is a call, other text does not begin with a brace. */
+/* Where a bare object or list is a call, other text does not begin with a bracket. */
 static void write_said(const struct tool_format *format, const struct openings *openings,
                        struct buf *out)
 {
@@ -193,7 +179,7 @@ static void write_said(const struct tool_format *format, const struct openings *
     buf_append_text(out, "said ::= ");
     tool_grammar_write_words_mark(format, out);
     if (format->open == NULL)
-        buf_append_text(out, "[ \\n]* (\"\" | [^ \\n{<] ");
+        buf_append_text(out, "[ \\n]* (\"\" | [^ \\n{\\x5B<] ");
     free_text_write(out, unsaid.marks, unsaid.n);
     buf_append_text(out, format->open == NULL ? ")\n" : "\n");
 }
@@ -222,14 +208,9 @@ bool tool_grammar_write_optional(const struct tool_request *tools, const struct 
 {
     struct openings openings = find_openings(format);
     write_said(format, &openings, out);
-    if (format->syntax != TOOL_SYNTAX_JSON)
-        write_xml_call(&openings, format->close, out);
-    else
-        write_json_call(tools, format, &openings, out);
+    write_call(tools, format, &openings, out);
     buf_append_text(out,
                     tools->is_single ? "calls ::= call\n" : "calls ::= call ([ \\n]{0,2} call)*\n");
     write_first_calls(tools, format, out);
-    if (format->syntax == TOOL_SYNTAX_JSON)
-        return write_all_arguments(tools, out, err);
-    return !out->failed || err_no_memory(err, "the grammar of the tools");
+    return write_all_arguments(tools, format, out, err);
 }

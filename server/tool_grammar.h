@@ -12,8 +12,8 @@ struct tool_format;
 struct tool_request;
 
 /* Appends the grammar of one call of one of the tools, of which there is at least one; its
- * arguments fit the tool's schema. With a single tool its name has been given, too. Nothing for a
- * format that is not JSON. ERR_INVALID when a schema cannot be met. */
+ * arguments fit the tool's schema. With a single tool its name has been given, too. ERR_INVALID
+ * when a schema cannot be met. */
 bool tool_grammar_write(const struct tool_request *tools, const struct tool_format *format,
                         struct buf *out, struct err *err);
 

@@ -211,6 +211,45 @@ enum tool_head tool_head_list(const struct tool_format *format, const char *text
     return is;
 }
 
+/* ---- Python ---- */
+
+/* What tells arguments from a word in brackets: a keyword with '=', or none at all. */
+static enum tool_head see_keyword(struct cursor c)
+{
+    struct tool_call_head keyword;
+    skip_space(&c);
+    if (c.at < c.len && c.text[c.at] == ')')
+        return TOOL_HEAD_YES;
+    enum tool_head is = take_name(&c, &keyword);
+    return is == TOOL_HEAD_YES ? take_spaced(&c, "=") : is;
+}
+
+enum tool_head tool_head_python(const struct tool_format *format, const char *text, size_t len,
+                                struct tool_call_head *out)
+{
+    (void)format;
+    struct cursor c = {text, len, 0};
+    take_spaced(&c, "[");
+    skip_space(&c);
+    enum tool_head is = take_name(&c, out);
+    if (is == TOOL_HEAD_YES)
+        is = take(&c, "(");
+    out->is_wrapped = false;
+    out->is_python = true;
+    out->arguments_begin = c.at;
+    return is == TOOL_HEAD_YES ? see_keyword(c) : is;
+}
+
+enum tool_head tool_head_bare(const struct tool_format *format, const char *text, size_t len,
+                              struct tool_call_head *out)
+{
+    struct cursor c = {text, len, 0};
+    skip_space(&c);
+    bool is_json = c.at < len && text[c.at] == '{';
+    return is_json ? tool_head_json(format, text, len, out)
+                   : tool_head_python(format, text, len, out);
+}
+
 enum tool_head tool_head_fenced(const struct tool_format *format, const char *text, size_t len,
                                 struct tool_call_head *out)
 {

@@ -19,6 +19,7 @@ struct tool_call_head {
     size_t name_begin, name_end;
     size_t arguments_begin; /* of a JSON object: the place of its '{' */
     bool is_wrapped;        /* the arguments are part of a JSON object that goes on after them */
+    bool is_python;         /* they are Python's, and begin behind their '(' */
 };
 
 typedef enum tool_head tool_head_fn(const struct tool_format *format, const char *text, size_t len,
@@ -28,6 +29,10 @@ typedef enum tool_head tool_head_fn(const struct tool_format *format, const char
 tool_head_fn tool_head_json;
 /* [{"name": "f", "arguments": {...}}, ...], or f[ARGS]{ ... */
 tool_head_fn tool_head_list;
+/* [f(a=1), g(b="x")], from the bracket on or from a later name */
+tool_head_fn tool_head_python;
+/* Bare JSON, or the like of Python. */
+tool_head_fn tool_head_bare;
 /* The name, the format's `argument_mark`, { ... */
 tool_head_fn tool_head_named;
 /* The same, or function<mark>f\n```json\n{ ... */

@@ -13,6 +13,7 @@ enum state {
     IN_TEXT,      /* held: space, and what may be the beginning of a mark */
     IN_HEAD,      /* held: a mark and what follows; the name is not known yet */
     IN_ARGUMENTS, /* nothing is held */
+    IN_PYTHON,    /* nothing is held: arguments, not in JSON */
     IN_TAIL,      /* held: the rest of the JSON object around the arguments */
     AFTER_CALL,   /* held: space, and what may be the beginning of a closing mark */
     IN_WHOLE,     /* held: a mark and a call that is understood only when it is complete */
@@ -110,10 +111,10 @@ static enum match take_mark(struct tool_parser *parser, size_t at)
     for (int i = 0; i < 2; i++) {
         enum match is = match(text, len, opens[i]);
         if (is == MATCH_YES) {
-            bool is_json = format->syntax == TOOL_SYNTAX_JSON;
-            bool is_part_of_call = !is_json && opens[i] == format->other_open;
+            bool is_tagged = tool_format_is_tagged(format);
+            bool is_part_of_call = is_tagged && opens[i] == format->other_open;
             parser->body = at + (is_part_of_call ? 0 : strlen(opens[i]));
-            parser->state = is_json ? IN_HEAD : IN_WHOLE;
+            parser->state = is_tagged ? IN_WHOLE : IN_HEAD;
             return MATCH_YES;
         }
         best = is > best ? is : best;
@@ -180,7 +181,8 @@ static void text_byte(struct tool_parser *parser)
         size_t n_space = tool_text_spaces(held->data, held->len);
         if (n_space == held->len)
             return;
-        if (format->open == NULL && !parser->has_text && held->data[n_space] == '{') {
+        bool is_bracket = held->data[n_space] == '{' || held->data[n_space] == '[';
+        if (format->open == NULL && !parser->has_text && is_bracket) {
             parser->body = n_space;
             parser->state = IN_HEAD;
             return;
@@ -249,7 +251,8 @@ static void head_byte(struct tool_parser *parser)
     parser->depth = 0;
     parser->is_in_string = parser->is_escaped = false;
     buf_drop_front(held, parser->body + head.arguments_begin);
-    push_again(parser, IN_ARGUMENTS);
+    tool_python_init(&parser->python);
+    push_again(parser, head.is_python ? IN_PYTHON : IN_ARGUMENTS);
 }
 
 /* Follows the JSON text; true when the object or array that it is in has ended. */
@@ -281,6 +284,26 @@ static void arguments_byte(struct tool_parser *parser, char c)
         return;
     parser->state = parser->is_wrapped ? IN_TAIL : AFTER_CALL;
     parser->depth = 1;
+}
+
+/* What cannot be understood ends the arguments, and is text. */
+static void python_byte(struct tool_parser *parser, char c)
+{
+    struct buf json;
+    buf_init(&json);
+    enum tool_python_result is = tool_python_push(&parser->python, c, &json);
+    if (is == TOOL_PYTHON_FAIL)
+        tool_python_close(&parser->python, &json);
+    if (json.failed)
+        parser->held.failed = true;
+    say(parser, ANSWER_ARGUMENTS, buf_text(&json), json.len);
+    buf_done(&json);
+    if (is == TOOL_PYTHON_FAIL) {
+        push_again(parser, IN_TEXT);
+        return;
+    }
+    buf_clear(&parser->held);
+    parser->state = is == TOOL_PYTHON_END ? AFTER_CALL : IN_PYTHON;
 }
 
 static void tail_byte(struct tool_parser *parser, char c)
@@ -332,6 +355,9 @@ static void push_byte(struct tool_parser *parser, char c)
         break;
     case IN_ARGUMENTS:
         arguments_byte(parser, c);
+        break;
+    case IN_PYTHON:
+        python_byte(parser, c);
         break;
     case IN_TAIL:
         tail_byte(parser, c);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "core/base/buf.h"
+#include "server/tool_python.h"
 
 struct tool_format;
 
@@ -37,7 +38,8 @@ struct tool_parser {
     enum answer_part part; /* what `said` is */
     int depth;             /* of the JSON that is being passed on */
     bool is_in_string, is_escaped, is_wrapped;
-    bool has_text; /* something that is not space has come */
+    struct tool_python python; /* arguments that are being read */
+    bool has_text;             /* something that is not space has come */
     int n_calls;
 };
 

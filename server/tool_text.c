@@ -215,6 +215,7 @@ json_t *tool_text_read(enum tool_syntax syntax, const char *text, size_t len)
                                .value_open = "<arg_value>",
                                .value_end = "</arg_value>"},
     };
-    return syntax == TOOL_SYNTAX_JSON ? read_json(text, len)
-                                      : read_marked(&marks[syntax], text, len);
+    if (syntax == TOOL_SYNTAX_JSON)
+        return read_json(text, len);
+    return syntax == TOOL_SYNTAX_PYTHON ? NULL : read_marked(&marks[syntax], text, len);
 }

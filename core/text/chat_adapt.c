@@ -108,6 +108,22 @@ static bool put_name(struct jinja_run *run, struct jinja_writer *writer, const c
     return true;
 }
 
+/* Arguments of a call in Python. */
+static bool put_keywords(struct jinja_run *run, struct jinja_writer *writer,
+                         struct jinja_value arguments)
+{
+    for (size_t i = 0; i < arguments.dict->n; i++) {
+        const struct jinja_item *item = &arguments.dict->items[i];
+        put(writer, i > 0 ? ", " : "");
+        jinja_write_string(writer, item->key.string);
+        put(writer, "=");
+        if (!(item->value.type == JINJA_STRING ? put_json(run, writer, item->value)
+                                               : jinja_write_repr(run, item->value, writer)))
+            return false;
+    }
+    return true;
+}
+
 static bool put_call(struct jinja_run *run, struct jinja_writer *writer,
                      const struct chat_call_form *form, struct jinja_value function)
 {
@@ -115,6 +131,8 @@ static bool put_call(struct jinja_run *run, struct jinja_writer *writer,
     if (!put_name(run, writer, form->open, get(function, "name")))
         return false;
     put_mark(writer, form->middle);
+    if (form->is_python && arguments.type == JINJA_DICT)
+        return put_keywords(run, writer, arguments);
     if (arguments.type != JINJA_STRING)
         return put_json(run, writer, arguments);
     jinja_write_string(writer, arguments.string);
@@ -186,7 +204,7 @@ static void put_example(struct jinja_writer *writer, const struct chat_call_form
     put(writer, form->open);
     put(writer, "<function-name>");
     put(writer, form->middle);
-    put(writer, "<args-json-object>");
+    put(writer, form->is_python ? "<name>=<value>, ..." : "<args-json-object>");
     put(writer, form->end);
 }
 

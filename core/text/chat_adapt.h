@@ -16,7 +16,8 @@
 struct chat_call_form {
     const char *open, *middle, *end;
     const char
-        *next; /* between the arguments of one and the name of the next; NULL: end and open */
+        *next;      /* between the arguments of one and the name of the next; NULL: end and open */
+    bool is_python; /* arguments are not JSON, but key="value", ... */
 };
 
 struct chat_adaptation {

@@ -50,7 +50,8 @@ class OpenAiClient(unittest.TestCase):
 
 class Formats(unittest.TestCase):
     def test_each_format_forces_its_own_form(self):
-        for name in "hermes", "llama3", "mistral", "granite", "phi4", "kimi", "command-r", "functionary-v3.1":
+        for name in ("hermes", "llama3", "mistral", "granite", "phi4", "kimi", "command-r", "functionary-v3.1",
+                     "pythonic", "lfm2", "qwen3-coder", "minimax", "glm"):
             with self.subTest(name), client.Daemon("--tool-format", name) as daemon:
                 for choice in "required", {"type": "function", "function": {"name": "weather"}}:
                     reply = daemon.chat("Warm?", tools=TOOLS, tool_choice=choice, max_tokens=200,
@@ -60,7 +61,10 @@ class Formats(unittest.TestCase):
                     (call,) = said["message"]["tool_calls"]
                     self.assertIsNone(said["message"]["content"])
                     self.assertIn(call["function"]["name"], ["weather", "forecast"])
-                    self.assertEqual(sorted(json.loads(call["function"]["arguments"])), ["today", "unit"])
+                    arguments = json.loads(call["function"]["arguments"])
+                    self.assertEqual(sorted(arguments), ["today", "unit"])
+                    self.assertIn(arguments["unit"], ["C", "F"])
+                    self.assertIn(arguments["today"], [True, False])
 
     def test_a_stop_string_cuts_no_call(self):
         with client.Daemon() as daemon:

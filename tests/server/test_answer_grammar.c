@@ -117,12 +117,20 @@ static const struct {
     {"apriel", "<tool_calls>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}]</tool_calls>",
      "<tool_calls>[{\"name\":\"g\",\"arguments\":{}}]</tool_calls>", "\n"},
     {"functionary-v3.1", "<function=f>{\"a\": 1}</function>", "<function=g>{}</function>", "\n"},
-    {"seed", "<seed:tool_call>\n<function=f>\n</function>\n</seed:tool_call>",
+    {"seed",
+     "<seed:tool_call>\n<function=f>\n<parameter=a>1</parameter>\n</function>\n</seed:tool_call>",
      "<seed:tool_call><function=g></function></seed:tool_call>", "\n"},
-    {"minimax", "<minimax:tool_call>\n<invoke name=\"f\">\n</invoke>\n</minimax:tool_call>",
-     "<minimax:tool_call></minimax:tool_call>", "\n"},
+    {"minimax",
+     "<minimax:tool_call>\n<invoke name=\"f\">\n<parameter name=\"a\">1</parameter>\n</invoke>\n"
+     "</minimax:tool_call>",
+     "<minimax:tool_call><invoke name=\"g\"><parameter name=\"x\">y z</parameter></invoke>"
+     "</minimax:tool_call>",
+     "\n"},
     {"glm", "<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1</arg_value>\n</tool_call>",
      "<tool_call>g\n</tool_call>", "\n"},
+    {"pythonic", "[f(a=1)]", "<|python_start|>[g(x=[1], y=\"z\")]", "\n"},
+    {"lfm2", "<|tool_call_start|>[f(a=1)]<|tool_call_end|>",
+     "<|tool_call_start|>[g()]<|tool_call_end|>", "\n"},
 };
 enum { N_CALLS = sizeof calls / sizeof calls[0] };
 
@@ -196,6 +204,81 @@ static void strict_arguments_fit_their_schema(void **state)
     tool_request_done(&tools);
 }
 
+/* One tool that must be called: what follows its beginning. */
+static void check_forced(const char *format, const char *arguments, enum grammar_fit expected)
+{
+    static const char BODY[] =
+        "{\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+        "\"f\","
+        "\"parameters\":{\"type\":\"object\",\"properties\":{\"unit\":{\"enum\":[\"C\",\"F\",null]}"
+        ","
+        "\"days\":{\"type\":\"integer\"},\"now\":{\"type\":\"boolean\"},\"at\":{\"anyOf\":[{\"$"
+        "ref\":"
+        "\"#/$defs/"
+        "place\"},{\"type\":\"null\"}]}},\"required\":[\"unit\",\"now\"],\"$defs\":{\"place\":"
+        "{\"type\":\"string\"}}}}}]}";
+    struct tool_request tools;
+    struct api_error error;
+    struct buf gbnf;
+    struct err err;
+    json_t *body = json_loads(BODY, 0, NULL);
+    assert_true(tool_request_read(body, &tools, &error));
+    buf_init(&gbnf);
+    assert_true(tool_grammar_write(&tools, tool_format_find(format), &gbnf, &err));
+    if (grammar_check_text(buf_text(&gbnf), arguments) != expected)
+        fail_msg("%s: %s", format, arguments);
+    buf_done(&gbnf);
+    tool_request_done(&tools);
+    json_decref(body);
+}
+
+static void arguments_in_python_fit_their_schema(void **state)
+{
+    (void)state;
+    check_forced("pythonic", "unit=\"C\", now=True)]", FIT_WHOLE);
+    check_forced("pythonic", "unit=None, days=-3, now=False, at=\"a)\\n\")]", FIT_WHOLE);
+    check_forced("pythonic", "unit=\"F\", now=True, at=None)]", FIT_WHOLE);
+    check_forced("pythonic", "unit=\"K\"", FIT_NOT);
+    check_forced("pythonic", "now=True", FIT_NOT);
+    check_forced("pythonic", "unit=\"C\")", FIT_NOT);
+    check_forced("pythonic", "unit=\"C\", now=true", FIT_NOT);
+    check_forced("pythonic", "unit=\"C\", now=True, x", FIT_NOT);
+    check_forced("pythonic", "unit=\"C\", days=1.5", FIT_NOT);
+    check_forced("pythonic", "unit=\"C\", now=True, at=5", FIT_NOT);
+    check_forced("lfm2", "unit=\"C\", now=True)]<|tool_call_end|>", FIT_WHOLE);
+}
+
+static void arguments_in_tags_fit_their_schema(void **state)
+{
+    (void)state;
+#define P(name, value) "<parameter=" name ">\n" value "\n</parameter>\n"
+#define END "</function>\n</tool_call>"
+    check_forced("qwen3-coder", P("unit", "C") P("now", "true") END, FIT_WHOLE);
+    check_forced("qwen3-coder",
+                 P("unit", "null") P("days", "7") P("now", "false") P("at", "<b>\n1 </para") END,
+                 FIT_WHOLE);
+    check_forced("qwen3-coder", "<parameter=unit>F</parameter><parameter=now>true</parameter>" END,
+                 FIT_WHOLE);
+    check_forced("qwen3-coder", P("unit", "K"), FIT_NOT);
+    check_forced("qwen3-coder", P("unit", "\"C\""), FIT_NOT);
+    check_forced("qwen3-coder", P("unit", "C") P("days", "x"), FIT_NOT);
+    check_forced("qwen3-coder", P("unit", "C") P("now", "True"), FIT_NOT);
+    check_forced("qwen3-coder", P("unit", "C") END, FIT_NOT);
+    check_forced("qwen3-coder", "<parameter=x", FIT_NOT);
+#undef P
+#undef END
+    check_forced(
+        "minimax",
+        "<parameter name=\"unit\">C</parameter>\n<parameter name=\"now\">true</parameter>\n"
+        "</invoke>\n</minimax:tool_call>",
+        FIT_WHOLE);
+    check_forced("glm",
+                 "<arg_key>unit</arg_key>\n<arg_value>C</arg_value>\n<arg_key>now</arg_key>\n"
+                 "<arg_value>true</arg_value>\n</tool_call>",
+                 FIT_WHOLE);
+    check_forced("glm", "<arg_key>unit</arg_key>\n<arg_value>K", FIT_NOT);
+}
+
 static void calls_that_need_no_hold_have_none(void **state)
 {
     (void)state;
@@ -241,6 +324,8 @@ int main(void)
         cmocka_unit_test(one_call_is_one_in_every_format),
         cmocka_unit_test(a_call_may_be_opened_by_the_prompt),
         cmocka_unit_test(strict_arguments_fit_their_schema),
+        cmocka_unit_test(arguments_in_python_fit_their_schema),
+        cmocka_unit_test(arguments_in_tags_fit_their_schema),
         cmocka_unit_test(calls_that_need_no_hold_have_none),
         cmocka_unit_test(a_call_may_stand_for_the_answer),
     };

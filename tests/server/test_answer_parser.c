@@ -256,6 +256,33 @@ static void calls_may_be_opened_by_the_prompt(void **state)
     check(functionary, "", "");
 }
 
+static void calls_in_python(void **state)
+{
+    (void)state;
+    struct answer_parser_options python = with("pythonic");
+    check(python, "[f(city=\"Paris\", n=1), fg()]", "f {\"city\": \"Paris\", \"n\": 1}|fg {}");
+    check(python, "<|python_start|>[f(a=True)]<|python_end|>", "f {\"a\": true}");
+    check(python, " [ f(\n  a = 'x)]'\n) ]\n", "f {\"a\": \"x)]\"}");
+    check(python, "{\"name\": \"f\", \"parameters\": {\"a\": 1}}", "f {\"a\": 1}");
+    check(python, "f(a=1)", "c:f(a=1)");
+    check(python, "[1, 2]", "c:[1, 2]");
+    check(python, "[other(a=1)]", "c:[other(a=1)]");
+    check(python, "[f(a)]", "c:[f(a)]");
+    check(python, "[f](http)", "c:[f](http)");
+    check(python, "[f", "c:[f");
+    check(python, "[f(a=1 2)] so", "f {\"a\": 1}|c:2)] so");
+    check(python, "[f(a=\"cut", "f {\"a\": \"cut");
+    check(with("llama3"), "[f(a=1)]", "f {\"a\": 1}");
+    check(with("llama3"), "[f] and", "c:[f] and");
+    struct answer_parser_options lfm2 = with("lfm2");
+    check(lfm2, "I look.<|tool_call_start|>[g(a=[1]), f(b='')]<|tool_call_end|>Done",
+          "c:I look.|g {\"a\": [1]}|f {\"b\": \"\"}|c:Done");
+    check(lfm2, "<|tool_call_start|>f(a=1)<|tool_call_end|>", "f {\"a\": 1}");
+    check(lfm2, "[f(a=1)]", "c:[f(a=1)]");
+    check(lfm2, "<|tool_call_start|>[no]<|tool_call_end|>",
+          "c:<|tool_call_start|>[no]<|tool_call_end|>");
+}
+
 static void formats_of_elements(void **state)
 {
     (void)state;
@@ -335,6 +362,10 @@ static void formats_are_told_from_the_template(void **state)
          "llama3"},
         {"{% for tool in tools %}<｜tool▁call▁begin｜>\\n```json\\n", "deepseek"},
         {"{% for tool in tools %}<｜tool▁call▁begin｜>", "deepseek-v3.1"},
+        {"[func_name1(params_name1=params_value1)] \"parameters\":", "pythonic"},
+        {"\"List of tools: <|tool_list_start|>[\"", "lfm2"},
+        {"\"<|tool_call_start|>[\"", "lfm2"},
+        {"\"List of tools: [\"", "lfm2"},
     };
     for (size_t i = 1; i < sizeof cases / sizeof cases[0]; i++) {
         const char *text = cases[i].template;
@@ -365,6 +396,7 @@ int main(void)
         cmocka_unit_test(formats_of_lists),
         cmocka_unit_test(formats_of_names),
         cmocka_unit_test(calls_may_be_opened_by_the_prompt),
+        cmocka_unit_test(calls_in_python),
         cmocka_unit_test(formats_of_elements),
         cmocka_unit_test(words_behind_a_mark_come_as_they_are_said),
         cmocka_unit_test(thinking_and_calls_go_together),

@@ -292,8 +292,8 @@ static void calls_are_written_as_the_model_writes_them(void **state)
     talk[1].extra = TWO;
     talk[1].extra_len = strlen(TWO);
     const struct chat_call_form list = {"<|call|>[{\"name\": \"", "\", \"arguments\": ", "}]",
-                                        "}, {\"name\": \""};
-    const struct chat_call_form single = {"<call=", ">", "</call>", NULL};
+                                        "}, {\"name\": \"", false};
+    const struct chat_call_form single = {"<call=", ">", "</call>", NULL, false};
     struct chat_template *template = open_with_calls(JINJA, list);
     check(template, talk, 3, NULL,
           "<user>q<assistant>Well.\n<|call|>[{\"name\": \"f\", \"arguments\": {\"a\": 1}}, "
@@ -316,6 +316,24 @@ static void calls_are_written_as_the_model_writes_them(void **state)
         }
     }
     prompt_done(&out);
+    chat_template_close(&template);
+}
+
+static void calls_in_python_are_written_in_python(void **state)
+{
+    (void)state;
+    static const char JINJA[] = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
+    static const char TWO[] =
+        "{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"a\":\"it's\",\"b\":true,"
+        "\"c\":[null,{\"d\":1}]}}},{\"function\":{\"name\":\"g\",\"arguments\":{}}}]}";
+    struct chat_message talk[] = {said(CHAT_USER, "q"), said(CHAT_ASSISTANT, ""),
+                                  said(CHAT_USER, "r")};
+    talk[1].extra = TWO;
+    talk[1].extra_len = strlen(TWO);
+    const struct chat_call_form python = {"<|call|>[", "(", ")]", "), ", true};
+    struct chat_template *template = open_with_calls(JINJA, python);
+    check(template, talk, 3, NULL,
+          "<user>q<assistant><|call|>[f(a=\"it's\", b=True, c=[None, {'d': 1}]), g()]<user>r");
     chat_template_close(&template);
 }
 
@@ -580,6 +598,7 @@ int main(void)
         cmocka_unit_test(arguments_come_in_either_form),
         cmocka_unit_test(a_call_says_nothing_more),
         cmocka_unit_test(calls_are_written_as_the_model_writes_them),
+        cmocka_unit_test(calls_in_python_are_written_in_python),
         cmocka_unit_test(tools_may_be_a_part_of_the_system_message),
         cmocka_unit_test(a_template_that_needs_tools_gets_a_list_of_none),
         cmocka_unit_test(tools_without_a_form_are_written_as_text),

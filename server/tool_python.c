@@ -1,0 +1,358 @@
+#include "server/tool_python.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/buf.h"
+#include "server/json_load.h"
+
+enum state {
+    AT_ITEM,   /* a name, a key or a value may begin, or the bracket close */
+    IN_NAME,   /* of an argument */
+    AT_EQUALS, /* behind it */
+    AT_VALUE,  /* of an argument or a key */
+    IN_STRING,
+    IN_ESCAPE,
+    IN_WORD,
+    BEHIND_KEY,
+    BEHIND_VALUE,
+};
+
+void tool_python_init(struct tool_python *python)
+{
+    *python = (struct tool_python){.state = AT_ITEM, .open = {'('}, .depth = 1};
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+static bool is_word_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '+' || c == '.' || (unsigned char)c >= 0x80;
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static bool is_call(const struct tool_python *python)
+{
+    return python->depth == 1;
+}
+
+/* ---- what is written ---- */
+
+static void write_text(const char *text, size_t len, struct buf *out)
+{
+    json_t *string = json_stringn(text, len);
+    char *json = string == NULL ? NULL : json_dumps(string, JSON_ENCODE_ANY);
+    buf_append_text(out, json == NULL ? "\"\"" : json);
+    free(json);
+    json_decref(string);
+}
+
+static bool is_json(const char *word, size_t len)
+{
+    json_t *value = json_load_text(word, len, JSON_DECODE_ANY, NULL);
+    bool is_scalar = value != NULL && !json_is_string(value);
+    json_decref(value);
+    return is_scalar;
+}
+
+/* Python's numbers that JSON does not know: 1_000, +5, .5, 5. */
+static size_t mend_number(const char *word, size_t len, char *out)
+{
+    size_t n = 0;
+    bool is_bare = true;
+    for (size_t i = 0; i < len; i++) {
+        char c = word[i];
+        bool is_digit = c >= '0' && c <= '9';
+        if (c == '_' || (c == '+' && i == 0))
+            continue;
+        if (c == '.' && is_bare)
+            out[n++] = '0';
+        out[n++] = c;
+        if (c == '.' && (i + 1 == len || word[i + 1] < '0' || word[i + 1] > '9'))
+            out[n++] = '0';
+        is_bare = !is_digit && (is_bare || c == '.');
+    }
+    return n;
+}
+
+static void write_word(const char *word, size_t len, bool is_key, struct buf *out)
+{
+    static const char *const words[][2] = {{"True", "true"}, {"False", "false"}, {"None", "null"}};
+    char number[TOOL_PYTHON_MAX_WORD * 2];
+    size_t n_number = mend_number(word, len, number);
+    for (size_t i = 0; i < 3 && !is_key; i++) {
+        if (strlen(words[i][0]) == len && memcmp(words[i][0], word, len) == 0) {
+            buf_append_text(out, words[i][1]);
+            return;
+        }
+    }
+    if (!is_key && is_json(word, len))
+        buf_append(out, word, len);
+    else if (!is_key && is_json(number, n_number))
+        buf_append(out, number, n_number);
+    else
+        write_text(word, len, out);
+}
+
+/* ---- strings ---- */
+
+static void write_char(char c, struct buf *out)
+{
+    if (c == '"' || c == '\\')
+        buf_append_format(out, "\\%c", c);
+    else if ((unsigned char)c < 0x20)
+        buf_append_format(out, "\\u%04x", (unsigned)(unsigned char)c);
+    else
+        buf_append_char(out, c);
+}
+
+/* Of an escape that is not known Python keeps both characters. */
+static void write_escape(char c, struct buf *out)
+{
+    switch (c) {
+    case 'n':
+    case 't':
+    case 'r':
+    case 'b':
+    case 'f':
+    case '"':
+    case '\\':
+    case '/':
+        buf_append_format(out, "\\%c", c);
+        break;
+    case '\'':
+        buf_append_char(out, c);
+        break;
+    case '0':
+    case 'a':
+    case 'v':
+        buf_append_text(out, c == '0' ? "\\u0000" : c == 'a' ? "\\u0007" : "\\u000b");
+        break;
+    case '\n':
+        break;
+    default:
+        buf_append_text(out, "\\\\");
+        write_char(c, out);
+    }
+}
+
+static void end_value(struct tool_python *python)
+{
+    python->state = python->is_key ? BEHIND_KEY : BEHIND_VALUE;
+}
+
+static void string_byte(struct tool_python *python, char c, struct buf *out)
+{
+    if (c == python->quote) {
+        buf_append_char(out, '"');
+        end_value(python);
+    } else if (c == '\\') {
+        python->state = IN_ESCAPE;
+    } else {
+        write_char(c, out);
+    }
+}
+
+/* \xHH and \uHHHH: complete with their digits, and no escapes without them. */
+static void escape_byte(struct tool_python *python, char c, struct buf *out)
+{
+    int n_wanted = python->n_word == 0 ? 0 : python->word[0] == 'x' ? 2 : 4;
+    if (n_wanted == 0 && c != 'x' && c != 'u') {
+        write_escape(c, out);
+        python->state = IN_STRING;
+        return;
+    }
+    if (n_wanted > 0 && !is_hex(c)) {
+        buf_append_text(out, "\\\\");
+        buf_append(out, python->word, (size_t)python->n_word);
+        python->n_word = 0;
+        python->state = IN_STRING;
+        string_byte(python, c, out);
+        return;
+    }
+    python->word[python->n_word++] = c;
+    if (n_wanted == 0 || python->n_word < 1 + n_wanted)
+        return;
+    buf_append_text(out, n_wanted == 2 ? "\\u00" : "\\u");
+    buf_append(out, python->word + 1, (size_t)n_wanted);
+    python->n_word = 0;
+    python->state = IN_STRING;
+}
+
+/* ---- items ---- */
+
+static void begin_item(struct tool_python *python, struct buf *out)
+{
+    if (python->has_items)
+        buf_append_text(out, ", ");
+    else if (is_call(python))
+        buf_append_char(out, '{');
+    python->has_items = true;
+}
+
+static bool take_word_char(struct tool_python *python, char c)
+{
+    if (!is_word_char(c) || python->n_word == TOOL_PYTHON_MAX_WORD)
+        return false;
+    python->word[python->n_word++] = c;
+    return true;
+}
+
+static void end_name(struct tool_python *python, struct buf *out)
+{
+    begin_item(python, out);
+    write_text(python->word, (size_t)python->n_word, out);
+    buf_append_text(out, ": ");
+    python->n_word = 0;
+    python->is_key = false;
+    python->state = AT_VALUE;
+}
+
+static void end_word(struct tool_python *python, struct buf *out)
+{
+    write_word(python->word, (size_t)python->n_word, python->is_key, out);
+    python->n_word = 0;
+    end_value(python);
+}
+
+static char closer_of(char bracket)
+{
+    return bracket == '(' ? ')' : bracket == '[' ? ']' : '}';
+}
+
+static void close_bracket(struct tool_python *python, struct buf *out)
+{
+    char bracket = python->open[--python->depth];
+    if (python->depth == 0)
+        buf_append_text(out, python->has_items ? "}" : "{}");
+    else
+        buf_append_char(out, bracket == '{' ? '}' : ']');
+    python->has_items = true;
+    python->state = BEHIND_VALUE;
+}
+
+static bool begin_value(struct tool_python *python, char c, struct buf *out)
+{
+    bool is_bracket = c == '[' || c == '(' || c == '{';
+    bool is_string = c == '"' || c == '\'';
+    if ((!is_bracket && !is_string && !is_word_char(c)) ||
+        (is_bracket && (python->is_key || python->depth == TOOL_PYTHON_MAX_DEPTH)))
+        return false;
+    if (python->state == AT_ITEM)
+        begin_item(python, out);
+    if (is_bracket) {
+        python->open[python->depth++] = c;
+        python->has_items = false;
+        python->state = AT_ITEM;
+        buf_append_char(out, c == '{' ? '{' : '[');
+    } else if (is_string) {
+        python->quote = c;
+        python->state = IN_STRING;
+        buf_append_char(out, '"');
+    } else {
+        python->state = IN_WORD;
+        take_word_char(python, c);
+    }
+    return true;
+}
+
+static bool begin_in_bracket(struct tool_python *python, char c, struct buf *out)
+{
+    python->is_key = python->open[python->depth - 1] == '{';
+    if (!is_call(python))
+        return begin_value(python, c, out);
+    python->state = IN_NAME;
+    return take_word_char(python, c);
+}
+
+/* Between items; `is_behind` one. */
+static bool bracket_byte(struct tool_python *python, char c, bool is_behind, struct buf *out)
+{
+    if (c == closer_of(python->open[python->depth - 1])) {
+        close_bracket(python, out);
+        return true;
+    }
+    if (!is_behind)
+        return begin_in_bracket(python, c, out);
+    python->state = AT_ITEM;
+    return c == ',';
+}
+
+static bool name_byte(struct tool_python *python, char c, struct buf *out)
+{
+    if (c == '=')
+        end_name(python, out);
+    else if (is_space(c))
+        python->state = AT_EQUALS;
+    else
+        return python->state == IN_NAME && take_word_char(python, c);
+    return true;
+}
+
+static bool push(struct tool_python *python, char c, struct buf *out)
+{
+    if (python->state == IN_WORD) {
+        if (is_word_char(c))
+            return take_word_char(python, c);
+        end_word(python, out);
+    }
+    bool is_between = python->state != IN_STRING && python->state != IN_ESCAPE;
+    if (is_between && is_space(c) && python->state != IN_NAME)
+        return true;
+    switch ((enum state)python->state) {
+    case AT_ITEM:
+        return bracket_byte(python, c, false, out);
+    case BEHIND_VALUE:
+        return bracket_byte(python, c, true, out);
+    case IN_NAME:
+    case AT_EQUALS:
+        return name_byte(python, c, out);
+    case AT_VALUE:
+        return begin_value(python, c, out);
+    case BEHIND_KEY:
+        buf_append_text(out, c == ':' ? ": " : "");
+        python->state = c == ':' ? AT_VALUE : BEHIND_KEY;
+        python->is_key = false;
+        return c == ':';
+    case IN_STRING:
+        string_byte(python, c, out);
+        return true;
+    default:
+        escape_byte(python, c, out);
+        return true;
+    }
+}
+
+enum tool_python_result tool_python_push(struct tool_python *python, char c, struct buf *out)
+{
+    if (!push(python, c, out))
+        return TOOL_PYTHON_FAIL;
+    return python->depth == 0 ? TOOL_PYTHON_END : TOOL_PYTHON_MORE;
+}
+
+void tool_python_close(struct tool_python *python, struct buf *out)
+{
+    bool is_string = python->state == IN_STRING || python->state == IN_ESCAPE;
+    bool needs_value = python->state == AT_VALUE;
+    if (is_string) {
+        buf_append_char(out, '"');
+        end_value(python);
+    }
+    if (python->state == IN_WORD)
+        end_word(python, out);
+    if (python->state == BEHIND_KEY)
+        buf_append_text(out, ": ");
+    if (python->state == BEHIND_KEY || needs_value)
+        buf_append_text(out, "null");
+    while (python->depth > 0)
+        close_bracket(python, out);
+}

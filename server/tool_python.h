@@ -1,0 +1,42 @@
+/* tool_python.h - arguments of a call as Python writes them, city="Paris", days=[1, 2], to a JSON
+ * object, byte by byte.
+ *
+ * True, False and None and their JSON forms, numbers, strings in either quotes, lists, tuples and
+ * dictionaries; any other word becomes a string. Pure; fuzzed with answers. Owner: a tool_parser
+ * (embedded). Thread: the owner's. */
+#ifndef SERVER_TOOL_PYTHON_H
+#define SERVER_TOOL_PYTHON_H
+
+#include <stdbool.h>
+
+struct buf;
+
+enum { TOOL_PYTHON_MAX_DEPTH = 64, TOOL_PYTHON_MAX_WORD = 128 };
+
+enum tool_python_result {
+    TOOL_PYTHON_MORE,
+    TOOL_PYTHON_END,  /* the byte was the closing parenthesis; the object is complete */
+    TOOL_PYTHON_FAIL, /* the byte cannot stand here */
+};
+
+struct tool_python {
+    int state;                        /* enum state in the .c */
+    char open[TOOL_PYTHON_MAX_DEPTH]; /* of what is open, the bracket in Python: '(' is the call */
+    int depth;
+    bool has_items; /* the innermost one has some */
+    bool is_key;    /* what is being read is a dictionary's key */
+    char quote;
+    char word[TOOL_PYTHON_MAX_WORD]; /* a name, a word or a string's escape, not complete yet */
+    int n_word;
+};
+
+/* Behind the opening parenthesis. */
+void tool_python_init(struct tool_python *python);
+
+/* Appends to `out` what is known of the object. */
+enum tool_python_result tool_python_push(struct tool_python *python, char c, struct buf *out);
+
+/* After a failure: appends what makes it an object of what was understood. */
+void tool_python_close(struct tool_python *python, struct buf *out);
+
+#endif
