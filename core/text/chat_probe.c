@@ -13,6 +13,7 @@
 #define TOOL "zq7tool"
 #define VALUE "zq7value"
 #define RESULT "zq7result"
+#define THOUGHT "zq7thought"
 
 static const char TOOLS[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"" TOOL "\",\"description\":\"d\","
@@ -152,6 +153,23 @@ static void probe_calls(struct probe *probe)
     probe->chat->needs.writes_results = !renders_calls(probe) || !shows(probe, RESULT);
 }
 
+/* Beside a call, because thoughts of other answers are often left out. */
+static void probe_thoughts(struct probe *probe)
+{
+    struct chat_message messages[] = {message(CHAT_USER, SAID, NULL),
+                                      message(CHAT_ASSISTANT, "", CALL),
+                                      message(CHAT_TOOL, RESULT, ANSWER)};
+    struct chat_shape *shape = &probe->chat->shape;
+    messages[1].reasoning = THOUGHT;
+    messages[1].reasoning_len = strlen(THOUGHT);
+    for (int i = 0; i < 2; i++) {
+        shape->has_thinking = i == 1;
+        if (renders(probe, messages, 3, true, NULL) && shows(probe, THOUGHT))
+            return;
+    }
+    shape->has_thinking = false;
+}
+
 bool chat_probe(struct chat_jinja *chat, const struct chat_specials *specials, struct err *err)
 {
     struct probe probe = {.chat = chat, .specials = specials};
@@ -161,6 +179,7 @@ bool chat_probe(struct chat_jinja *chat, const struct chat_specials *specials, s
         probe_system(&probe);
         probe_tools(&probe);
         probe_calls(&probe);
+        probe_thoughts(&probe);
     }
     prompt_done(&probe.prompt);
     return is_good;

@@ -164,12 +164,26 @@ static bool shape_content(struct jinja_run *run, struct jinja_dict *message,
     return !shape->has_parts || make_parts(run, message, *content);
 }
 
+/* Under the other name, too. gpt-oss's template takes one of both beside a call, and says either in
+ * the place of thoughts. */
+static bool shape_thoughts(struct jinja_run *run, struct jinja_dict *message)
+{
+    const struct jinja_value *thoughts = jinja_dict_get_text(message, "reasoning_content");
+    const struct jinja_value *calls = jinja_dict_get_text(message, "tool_calls");
+    if (thoughts == NULL || !jinja_is_true(*thoughts))
+        return true;
+    return jinja_dict_set_text(run, message, "thinking", *thoughts) &&
+           (calls == NULL || !jinja_is_true(*calls) ||
+            set_text(run, message, "content", "", 0, JINJA_CONTROL));
+}
+
 bool chat_values_shape(struct jinja_run *run, struct jinja_value messages,
                        const struct chat_shape *shape)
 {
     for (size_t i = 0; i < messages.list->n; i++) {
         struct jinja_dict *message = messages.list->items[i].dict;
         if (!shape_content(run, message, shape) || !shape_calls(run, message, shape) ||
+            (shape->has_thinking && !shape_thoughts(run, message)) ||
             (shape->has_short_ids && !shape_id(run, message, "tool_call_id")))
             return false;
     }

@@ -18,6 +18,7 @@ struct chat_shape {
     bool has_empty_content;  /* beside tool calls: "", not none */
     bool has_empty_tools;    /* where there are none: a list */
     bool has_short_ids;      /* of tool calls: nine letters or digits */
+    bool has_thinking;       /* thoughts are "thinking"; beside them a call has no content */
 };
 
 /* The list of messages as dicts. With `tracks_last` the last message's content, or else its

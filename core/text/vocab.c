@@ -316,6 +316,26 @@ static bool index_tokens(struct vocab *vocab, struct err *err)
     return true;
 }
 
+static int32_t find_control(const struct vocab *vocab, const char *name)
+{
+    for (int i = 0; i < vocab->n; i++) {
+        const struct vocab_token *token = &vocab->tokens[i];
+        if (token->kind == TOKEN_CONTROL && token->name_len == strlen(name) &&
+            memcmp(token->name, name, token->name_len) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* Where turns have an end of their own this one ends a message, of which they have several
+ * (gpt-oss). */
+static void spare_inner_end(struct vocab *vocab)
+{
+    int32_t inner = find_control(vocab, "<|end|>");
+    if (inner >= 0 && inner != vocab->eos && find_control(vocab, "<|return|>") >= 0)
+        vocab->tokens[inner].is_end = false;
+}
+
 bool vocab_init(struct vocab *vocab, const struct gguf *file, bool is_spm, struct err *err)
 {
     struct lists lists;
@@ -325,6 +345,7 @@ bool vocab_init(struct vocab *vocab, const struct gguf *file, bool is_spm, struc
         return false;
     }
     read_ids(vocab, file);
+    spare_inner_end(vocab);
     if (!index_tokens(vocab, err)) {
         vocab_done(vocab);
         return false;

@@ -280,6 +280,28 @@ static void a_call_says_nothing_more(void **state)
 }
 
 /* What a template has no form for is written in the model's own, whose marks are control tokens. */
+/* gpt-oss's template says one of both before a call, and refuses to choose. */
+static void thoughts_have_the_name_that_a_template_knows(void **state)
+{
+    (void)state;
+    static const char TEXT[] =
+        "{% for m in messages %}{% if m.tool_calls %}"
+        "{% if m.content and m.thinking %}{{ raise_exception('both') }}{% endif %}"
+        "{% if m.thinking or m.content %}<a>{{ m.thinking or m.content }}{% endif %}"
+        "<call>{{ m.tool_calls[0].function.name }}{{ m.tool_calls[0].function.arguments | tojson }}"
+        "{% else %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}";
+    struct chat_template *template = open_text(TEXT);
+    struct chat_message messages[] = {said(CHAT_USER, "Hi"), called(), said(CHAT_TOOL, "21")};
+    check(template, messages, 3, NULL, "<user>Hi<call>f{\"a\": 1}<tool>21");
+    messages[1].content = "Let me see.";
+    messages[1].len = strlen(messages[1].content);
+    check(template, messages, 3, NULL, "<user>Hi<a>Let me see.<call>f{\"a\": 1}<tool>21");
+    messages[1].reasoning = "I should.";
+    messages[1].reasoning_len = strlen(messages[1].reasoning);
+    check(template, messages, 3, NULL, "<user>Hi<a>I should.<call>f{\"a\": 1}<tool>21");
+    chat_template_close(&template);
+}
+
 static void calls_are_written_as_the_model_writes_them(void **state)
 {
     (void)state;
@@ -597,6 +619,7 @@ int main(void)
         cmocka_unit_test(calls_come_in_the_form_that_a_template_wants),
         cmocka_unit_test(arguments_come_in_either_form),
         cmocka_unit_test(a_call_says_nothing_more),
+        cmocka_unit_test(thoughts_have_the_name_that_a_template_knows),
         cmocka_unit_test(calls_are_written_as_the_model_writes_them),
         cmocka_unit_test(calls_in_python_are_written_in_python),
         cmocka_unit_test(tools_may_be_a_part_of_the_system_message),

@@ -222,6 +222,30 @@ static void ends_of_turns(void **state)
     tokenizer_close(&tokenizer);
 }
 
+/* A message's end is a turn's only where turns have no other. */
+static void ends_of_messages_within_a_turn(void **state)
+{
+    (void)state;
+    static const char *const ENDS[] = {"<|end|>", "<|call|>", "<|return|>"};
+    for (int n = 1; n <= 3; n++) {
+        struct small_vocab vocab;
+        struct err err = {0};
+        struct gguf_builder builder;
+        small_vocab_spm(&vocab);
+        int32_t first = (int32_t)vocab.n;
+        for (int i = 0; i < n; i++)
+            small_vocab_add(&vocab, ENDS[i], 0, 3);
+        gguf_builder_init(&builder);
+        small_vocab_put(&vocab, &builder);
+        struct tokenizer *tokenizer = small_vocab_finish(&builder, &err);
+        assert_non_null(tokenizer);
+        assert_int_equal(tokenizer_is_end(tokenizer, first), n < 3);
+        for (int i = 1; i < n; i++)
+            assert_true(tokenizer_is_end(tokenizer, first + i));
+        tokenizer_close(&tokenizer);
+    }
+}
+
 static void pieces_and_names(void **state)
 {
     (void)state;
@@ -273,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_control_token_is_not_the_unknown_one),
         cmocka_unit_test(a_token_of_ten_megabytes),
         cmocka_unit_test(ends_of_turns),
+        cmocka_unit_test(ends_of_messages_within_a_turn),
         cmocka_unit_test(pieces_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
