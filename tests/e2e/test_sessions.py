@@ -3,11 +3,14 @@
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import unittest
 
 import client
 
+RANDOM_MODEL = os.path.join(client.ROOT, "tests/bench/random_model.py")
 WINDOW = 64
 CHAT = "/v1/chat/completions"
 
@@ -131,22 +134,43 @@ class StateDir(unittest.TestCase):
             self.read[name] = reply.json["usage"]["prompt_tokens"]
             messages.append({"role": "assistant", "content": answer_of(reply)})
 
-    def test_more_conversations_than_memory_then_a_restart(self):
+    def check_all_outlive(self, names, kv_memory, *flags, model=client.TINY_MODEL):
+        """Returns what was said."""
         self.read = {}
-        names = ["unnamed"] + [f"c{i}" for i in range(11)]
         histories = {name: [] for name in names}
-        flags = "--state-dir", self.dir, "--kv-memory", "600K"  # two sessions of twelve
-        with client.Daemon(*flags) as daemon:
+        small = "--state-dir", self.dir, "--kv-memory", kv_memory, *flags
+        with client.Daemon(*small, model=model) as daemon:
             self.talk(daemon, histories, "Hello there, how are you?", ["new"])
             self.talk(daemon, histories, "Tell me more", ["append"])
-        with client.Daemon(*flags) as daemon:
+            self.assertGreater(daemon.metrics()["sinkd_sessions_restored_total"], 0)
+        with client.Daemon(*small, model=model) as daemon:
             self.talk(daemon, histories, "And after the restart", ["append"])
-            metrics = daemon.get("/metrics").body.decode()
-            self.assertIn("sinkd_sessions_lost_total 0\n", metrics)
+            self.assertEqual(daemon.metrics()["sinkd_sessions_lost_total"], 0)
+        return histories
+
+    def test_more_conversations_than_memory_then_a_restart(self):
+        names = ["unnamed"] + [f"c{i}" for i in range(11)]
+        histories = self.check_all_outlive(names, "600K")  # two sessions of twelve
         with client.Daemon() as oracle:  # one after the other, all in memory
             for name, messages in histories.items():
                 reply = oracle.chat(messages[:5], name, max_tokens=8)
                 self.assertEqual(answer_of(reply), messages[5]["content"])
+
+    def test_mixtures_of_experts_outlive_memory_and_the_daemon(self):
+        models = ("tiny-qwen3moe", "f16"), ("tiny-gpt-oss", "q8")
+        for shape, kv_type in models[:1] if client.SHORT else models:
+            with self.subTest(shape):
+                model = os.path.join(self.dir, shape + ".gguf")
+                subprocess.run([sys.executable, RANDOM_MODEL, shape, "Q8_0", model], check=True)
+                flags = "--window", "48", "--kv-type", kv_type, "--draft", "0"
+                names = [f"{shape}-{i}" for i in range(4)]
+                histories = self.check_all_outlive(names, "300K", *flags, model=model)
+                with client.Daemon(*flags, model=model) as oracle:  # the same turns, all in memory
+                    in_memory = {name: [] for name in names}
+                    self.read = {}
+                    for text in [message["content"] for message in histories[names[0]][::2]]:
+                        self.talk(oracle, in_memory, text, ["new", "append"])
+                self.assertEqual(histories, in_memory)
 
     def test_damaged_and_missing_files_cost_only_time(self):
         messages = [{"role": "user", "content": "Hello there, how are you?"}]
