@@ -179,9 +179,9 @@ static struct matrix slice_rows(const struct matrix *whole, size_t first_row, in
 static bool bind_fused_qkv(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    int n_q = shape->n_heads * shape->head_dim_k;
-    int n_k = shape->n_kv_heads * shape->head_dim_k;
-    int n_v = shape->n_kv_heads * shape->head_dim_v;
+    struct kv_heads heads = layer->heads;
+    int n_q = shape->n_heads * heads.dim_k, n_k = heads.n * heads.dim_k,
+        n_v = heads.n * heads.dim_v;
     struct matrix whole;
     const float *bias;
     if (!bind_matrix(binder, "attn_qkv.weight", n_q + n_k + n_v, shape->n_embd, &whole, err) ||
@@ -201,9 +201,9 @@ static bool bind_fused_qkv(struct binder *binder, struct layer *layer, struct er
 static bool bind_split_qkv(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    int n_q = shape->n_heads * shape->head_dim_k;
-    int n_k = shape->n_kv_heads * shape->head_dim_k;
-    int n_v = shape->n_kv_heads * shape->head_dim_v;
+    struct kv_heads heads = layer->heads;
+    int n_q = shape->n_heads * heads.dim_k, n_k = heads.n * heads.dim_k,
+        n_v = heads.n * heads.dim_v;
     return bind_matrix(binder, "attn_q.weight", n_q, shape->n_embd, &layer->q, err) &&
            bind_matrix(binder, "attn_k.weight", n_k, shape->n_embd, &layer->k, err) &&
            bind_matrix(binder, "attn_v.weight", n_v, shape->n_embd, &layer->v, err) &&
@@ -219,14 +219,14 @@ bool bind_attention(struct binder *binder, struct layer *layer, struct err *err)
     if (is_fused ? !bind_fused_qkv(binder, layer, err) : !bind_split_qkv(binder, layer, err))
         return false;
     return bind_matrix(binder, "attn_output.weight", shape->n_embd,
-                       shape->n_heads * shape->head_dim_v, &layer->out, err) &&
+                       shape->n_heads * layer->heads.dim_v, &layer->out, err) &&
            bind_optional_vector(binder, "attn_output.bias", shape->n_embd, &layer->out_b, err);
 }
 
 static bool bind_down(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    return bind_matrix(binder, "ffn_down.weight", shape->n_embd, shape->n_ff, &layer->down, err) &&
+    return bind_matrix(binder, "ffn_down.weight", shape->n_embd, layer->n_ff, &layer->down, err) &&
            bind_optional_vector(binder, "ffn_down.bias", shape->n_embd, &layer->down_b, err);
 }
 
@@ -234,10 +234,10 @@ static bool bind_fused_gate(struct binder *binder, struct layer *layer, struct e
 {
     const struct model_shape *shape = binder->shape;
     struct matrix whole;
-    if (!bind_matrix(binder, "ffn_up.weight", 2 * shape->n_ff, shape->n_embd, &whole, err))
+    if (!bind_matrix(binder, "ffn_up.weight", 2 * layer->n_ff, shape->n_embd, &whole, err))
         return false;
-    layer->gate = slice_rows(&whole, 0, shape->n_ff);
-    layer->up = slice_rows(&whole, (size_t)shape->n_ff, shape->n_ff);
+    layer->gate = slice_rows(&whole, 0, layer->n_ff);
+    layer->up = slice_rows(&whole, (size_t)layer->n_ff, layer->n_ff);
     return bind_down(binder, layer, err);
 }
 
@@ -282,13 +282,13 @@ static bool bind_single_experts(struct binder *binder, struct layer *layer, stru
 static bool bind_shared_expert(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    if (shape->n_ff == 0)
+    if (layer->n_ff == 0)
         return true;
-    return bind_matrix(binder, "ffn_gate_shexp.weight", shape->n_ff, shape->n_embd, &layer->gate,
+    return bind_matrix(binder, "ffn_gate_shexp.weight", layer->n_ff, shape->n_embd, &layer->gate,
                        err) &&
-           bind_matrix(binder, "ffn_up_shexp.weight", shape->n_ff, shape->n_embd, &layer->up,
+           bind_matrix(binder, "ffn_up_shexp.weight", layer->n_ff, shape->n_embd, &layer->up,
                        err) &&
-           bind_matrix(binder, "ffn_down_shexp.weight", shape->n_embd, shape->n_ff, &layer->down,
+           bind_matrix(binder, "ffn_down_shexp.weight", shape->n_embd, layer->n_ff, &layer->down,
                        err);
 }
 
@@ -329,20 +329,20 @@ bool bind_expert_biases(struct binder *binder, struct layer *layer, struct err *
 bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    if (shape->n_experts > 0)
+    if (layer->experts != NULL)
         return bind_experts(binder, layer, err);
     if (!binder_has(binder, "ffn_gate.weight"))
         return bind_fused_gate(binder, layer, err);
-    return bind_matrix(binder, "ffn_gate.weight", shape->n_ff, shape->n_embd, &layer->gate, err) &&
-           bind_optional_vector(binder, "ffn_gate.bias", shape->n_ff, &layer->gate_b, err) &&
+    return bind_matrix(binder, "ffn_gate.weight", layer->n_ff, shape->n_embd, &layer->gate, err) &&
+           bind_optional_vector(binder, "ffn_gate.bias", layer->n_ff, &layer->gate_b, err) &&
            bind_plain_ffn(binder, layer, err);
 }
 
 bool bind_plain_ffn(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    return bind_matrix(binder, "ffn_up.weight", shape->n_ff, shape->n_embd, &layer->up, err) &&
-           bind_optional_vector(binder, "ffn_up.bias", shape->n_ff, &layer->up_b, err) &&
+    return bind_matrix(binder, "ffn_up.weight", layer->n_ff, shape->n_embd, &layer->up, err) &&
+           bind_optional_vector(binder, "ffn_up.bias", layer->n_ff, &layer->up_b, err) &&
            bind_down(binder, layer, err);
 }
 
@@ -358,7 +358,7 @@ bool bind_norm(struct binder *binder, const char *name, const float **out_weight
 
 bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err)
 {
-    int head_dim = binder->shape->head_dim_k;
+    int head_dim = layer->heads.dim_k;
     return bind_vector(binder, "attn_q_norm.weight", head_dim, &layer->q_norm, err) &&
            bind_vector(binder, "attn_k_norm.weight", head_dim, &layer->k_norm, err);
 }
@@ -366,8 +366,7 @@ bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err
 bool bind_norms_of_all_heads(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
-    int n_q = shape->n_heads * shape->head_dim_k;
-    int n_k = shape->n_kv_heads * shape->head_dim_k;
+    int n_q = shape->n_heads * layer->heads.dim_k, n_k = layer->heads.n * layer->heads.dim_k;
     return bind_vector(binder, "attn_q_norm.weight", n_q, &layer->q_norm, err) &&
            bind_vector(binder, "attn_k_norm.weight", n_k, &layer->k_norm, err);
 }

@@ -44,11 +44,14 @@ struct family {
     /* Each local_period-th layer sees all that the cache holds, the others a sliding window; 0: all
      * layers see all, and a sliding window in the file limits the context. */
     int local_period;
+    bool has_local_heads;   /* layers with a sliding window may have heads of another shape, and the
+                               last layers keys and values of earlier ones */
     double local_rope_base; /* of layers with a sliding window; 0: the same as of the others */
     bool local_is_unscaled; /* they rotate as the others would without scaling */
     bool yarn_is_unrounded; /* what is fast and what is slow may begin between two pairs */
     bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
+    bool scores_are_unscaled;
     /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
      * file says so; 0: none does. */
     int n_layers_scaled_by_width;

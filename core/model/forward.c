@@ -65,18 +65,40 @@ static int max_int(int a, int b)
     return a > b ? a : b;
 }
 
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int widest_ff(const struct model_shape *shape)
+{
+    return max_int(shape->n_ff, shape->n_ff_shared);
+}
+
+/* Room for those of any layer. */
+static struct kv_heads most_heads(const struct model_shape *shape)
+{
+    return (struct kv_heads){
+        .n = max_int(shape->n_kv_heads, shape->local_heads.n),
+        .dim_k = max_int(shape->head_dim_k, shape->local_heads.dim_k),
+        .dim_v = max_int(shape->head_dim_v, shape->local_heads.dim_v),
+    };
+}
+
 static void lay_out_scratch(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
-    int widest = max_int(shape->n_embd, shape->n_heads * shape->head_dim_v);
-    widest = max_int(widest, max_int(shape->n_ff, shape->n_ff_expert));
+    struct kv_heads most = most_heads(shape);
+    int widest = max_int(shape->n_embd, shape->n_heads * most.dim_v);
+    widest = max_int(widest, max_int(widest_ff(shape), shape->n_ff_expert));
     /* Of a tile, see choose_tile; one token may have more. */
-    size_t n_queries = (size_t)max_int(shape->n_heads / shape->n_kv_heads, ATTENTION_PASS_QUERIES);
+    size_t n_queries = (size_t)max_int(
+        shape->n_heads / min_int(shape->n_kv_heads, shape->local_heads.n), ATTENTION_PASS_QUERIES);
     struct arena one = {0};
     arena_take(&one, matmul_scratch_bytes(widest, forward->max_tokens), 1, 1);
     forward->matmul_bytes = one.n_used;
     arena_take(&one, n_queries * sizeof(float),
-               2 * (size_t)shape->head_dim_k + (size_t)shape->head_dim_v +
+               2 * (size_t)most.dim_k + (size_t)most.dim_v +
                    sizeof(struct attention_state) / sizeof(float),
                1);
     forward->scratch_bytes = one.n_used;
@@ -111,11 +133,12 @@ static void lay_out(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
     int n = forward->max_tokens;
-    int n_pairs = shape->n_rot / 2;
+    struct kv_heads most = most_heads(shape);
     forward->views = arena_take(arena, (size_t)n, 1, sizeof forward->views[0]);
     forward->tiles = arena_take(arena, (size_t)n, 1, sizeof forward->tiles[0]);
     for (int i = 0; i < forward->n_ropes; i++) {
         struct rope *rope = &forward->ropes[i];
+        int n_pairs = rope->n_pairs;
         rope->frequencies = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
         if (i == MODEL_ROPE && forward->model->rope_factors_long != NULL)
             rope->frequencies_long = arena_take(arena, 1, (size_t)n_pairs, sizeof(double));
@@ -127,16 +150,16 @@ static void lay_out(struct forward *forward, struct arena *arena)
     forward->x = take_floats(arena, n, shape->n_embd);
     for (int i = 0; i < FORWARD_N_INPUTS; i++)
         forward->inputs[i] = take_activations(arena, n, shape->n_embd);
-    forward->q = take_floats(arena, n, shape->n_heads * shape->head_dim_k);
-    forward->k = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_k);
-    forward->v = take_floats(arena, n, shape->n_kv_heads * shape->head_dim_v);
-    forward->heads = take_activations(arena, n, shape->n_heads * shape->head_dim_v);
+    forward->q = take_floats(arena, n, shape->n_heads * most.dim_k);
+    forward->k = take_floats(arena, n, most.n * most.dim_k);
+    forward->v = take_floats(arena, n, most.n * most.dim_v);
+    forward->heads = take_activations(arena, n, shape->n_heads * most.dim_v);
     int n_stretches = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
-    forward->stretches = take_floats(arena, n_stretches, shape->n_heads * shape->head_dim_v);
+    forward->stretches = take_floats(arena, n_stretches, shape->n_heads * most.dim_v);
     forward->stretch_states = arena_take(arena, (size_t)n_stretches, (size_t)shape->n_heads,
                                          sizeof forward->stretch_states[0]);
-    forward->hidden = take_activations(arena, n, shape->n_ff);
-    forward->up = take_floats(arena, n, shape->n_ff);
+    forward->hidden = take_activations(arena, n, widest_ff(shape));
+    forward->up = take_floats(arena, n, widest_ff(shape));
     lay_out_experts(forward, arena);
     forward->projected = take_floats(arena, n, shape->n_embd);
     forward->last = take_activations(arena, forward->max_logits, shape->n_embd);
@@ -201,9 +224,10 @@ static void fill_frequencies(struct forward *forward)
         if (model->rope_factors_long != NULL)
             forward->ropes[MODEL_ROPE].frequencies_long[i] =
                 divide(scaled, model->rope_factors_long, i);
-        if (shape->rope_local_base > 0)
-            forward->ropes[MODEL_ROPE_LOCAL].frequencies[i] = pow(shape->rope_local_base, exponent);
     }
+    const struct rope *local = &forward->ropes[MODEL_ROPE_LOCAL];
+    for (int i = 0; i < local->n_pairs; i++)
+        local->frequencies[i] = pow(shape->rope_local_base, -1.0 * i / local->n_pairs);
 }
 
 static bool layer_wants_quantized(const struct layer *layer)
@@ -225,6 +249,8 @@ static bool expert_wants_quantized(const struct expert *expert)
 
 static bool expert_reads_floats(const struct expert *expert)
 {
+    if (expert->gate.data == NULL) /* its layer has none */
+        return false;
     return !matmul_wants_quantized(expert->gate.type) || !matmul_wants_quantized(expert->up.type);
 }
 
@@ -261,6 +287,9 @@ bool forward_open(struct forward **out, const struct model *model, struct thread
     forward->wants_quantized = model_wants_quantized(model);
     forward->experts.reads_floats = experts_read_floats(model);
     forward->n_ropes = model->shape.rope_local_base > 0 ? 2 : 1;
+    forward->ropes[MODEL_ROPE].n_pairs = model->shape.n_rot / 2;
+    if (forward->n_ropes > MODEL_ROPE_LOCAL)
+        forward->ropes[MODEL_ROPE_LOCAL].n_pairs = model->shape.n_rot_local / 2;
     if (!reserve(forward, err)) {
         forward_close(&forward);
         return false;
@@ -282,21 +311,21 @@ void forward_close(struct forward **forward_ptr)
 
 /* So many tokens of a prompt that their queries fill what the kernel does in one pass, but not so
  * many that threads would go without work. */
-static int choose_tile(const struct forward *forward)
+static int choose_tile(const struct forward *forward, int n_kv_heads)
 {
     const struct model_shape *shape = &forward->model->shape;
     int n_wanted = FORWARD_PARTS_PER_THREAD * thread_pool_size(forward->pool);
-    int n = ATTENTION_PASS_QUERIES / (shape->n_heads / shape->n_kv_heads);
+    int n = ATTENTION_PASS_QUERIES / (shape->n_heads / n_kv_heads);
     n = n < FORWARD_MAX_TILE ? n : FORWARD_MAX_TILE;
-    while (n > 1 && forward->n_tokens / n * shape->n_kv_heads < n_wanted)
+    while (n > 1 && forward->n_tokens / n * n_kv_heads < n_wanted)
         n /= 2;
     return n > 1 && forward->observer == NULL ? n : 1;
 }
 
-static void find_tiles(struct forward *forward)
+void forward_find_tiles(struct forward *forward, int n_kv_heads)
 {
     const struct forward_token *tokens = forward->tokens;
-    int most = choose_tile(forward);
+    int most = choose_tile(forward, n_kv_heads);
     forward->n_tiles = 0;
     for (int t = 0, n; t < forward->n_tokens; t += n) {
         n = 1;
@@ -320,7 +349,6 @@ static void begin_batch(struct forward *forward, const struct forward_token *tok
         ahead = continues ? ahead + 1 : 0;
         forward->views[t] = kv_cache_view(tokens[t].cache, ahead);
     }
-    find_tiles(forward);
 }
 
 static void advance_caches(const struct forward *forward)
@@ -343,7 +371,7 @@ static void fill_rotation(const struct forward *forward, const struct rope *rope
                           const struct rotations *rotations, int t, int64_t position)
 {
     const double *frequencies = frequencies_for(forward, rope, t);
-    int n_pairs = forward->model->shape.n_rot / 2;
+    int n_pairs = rope->n_pairs;
     float *cos_row = rotations->cos + (size_t)t * (size_t)n_pairs;
     float *sin_row = rotations->sin + (size_t)t * (size_t)n_pairs;
     for (int i = 0; i < n_pairs; i++) {

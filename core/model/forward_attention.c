@@ -28,6 +28,11 @@ static void finish_clamp(const struct products *products, const struct product *
                        limit);
 }
 
+static bool has_own_keys(const struct layer *layer)
+{
+    return layer->k.data != NULL;
+}
+
 static void project_qkv(struct forward *forward, const struct activations *in,
                         const struct layer *layer)
 {
@@ -38,17 +43,18 @@ static void project_qkv(struct forward *forward, const struct activations *in,
         .list = {{.w = &layer->q, .bias = layer->q_b, .y = forward->q},
                  {.w = &layer->k, .bias = layer->k_b, .y = forward->k},
                  {.w = &layer->v, .bias = layer->v_b, .y = forward->v}},
-        .n_list = 3,
+        .n_list = !has_own_keys(layer)    ? 1
+                  : layer->v.data == NULL ? 2
+                                          : 3,
     };
     forward_multiply(&products);
 }
 
-/* y = one head of token t, rotated; y may be x. */
-static void rotate(const struct forward *forward, const struct rotations *by, int t, float *y,
-                   const float *x)
+/* y = one head of dim entries of token t, rotated; y may be x. */
+static void rotate(const struct forward *forward, int n_pairs, const struct rotations *by, int t,
+                   float *y, const float *x, int dim)
 {
-    const struct model_shape *shape = &forward->model->shape;
-    int n_pairs = shape->n_rot / 2;
+    int n_rot = 2 * n_pairs;
     const float *cos_row = by->cos + (size_t)t * (size_t)n_pairs;
     const float *sin_row = by->sin + (size_t)t * (size_t)n_pairs;
     if (forward->model->family->positions == FAMILY_ROPE_NEIGHBOURS)
@@ -56,63 +62,74 @@ static void rotate(const struct forward *forward, const struct rotations *by, in
     else
         kernels->rope_split(y, x, cos_row, sin_row, n_pairs);
     if (y != x)
-        memcpy(y + shape->n_rot, x + shape->n_rot,
-               (size_t)(shape->head_dim_k - shape->n_rot) * sizeof(float));
+        memcpy(y + n_rot, x + n_rot, (size_t)(dim - n_rot) * sizeof(float));
 }
 
 static void store_head(const struct attention_job *job, int t, int head)
 {
     const struct forward *forward = job->forward;
-    const struct model_shape *shape = &forward->model->shape;
+    struct kv_heads heads = job->layer->heads;
     struct kv_cache *cache = forward->tokens[t].cache;
     enum kv_type type = kv_cache_shape(cache)->type;
-    int row = forward->views[t].row;
-    size_t index = (size_t)t * (size_t)shape->n_kv_heads + (size_t)head;
-    float *k = forward->k + index * (size_t)shape->head_dim_k;
-    const float *v = forward->v + index * (size_t)shape->head_dim_v;
-    if (job->layer->rope != MODEL_ROPE_NONE)
-        rotate(forward, &forward->ropes[job->layer->rope].ring, t, k, k);
-    kernels->kv_store(kv_cache_k(cache, forward->layer, head, row),
-                      kv_cache_k_scale(cache, forward->layer, head, row), k, shape->head_dim_k,
-                      type);
-    kernels->kv_store(kv_cache_v(cache, forward->layer, head, row),
-                      kv_cache_v_scale(cache, forward->layer, head, row), v, shape->head_dim_v,
-                      type);
+    int row = forward->views[t].row, layer = job->layer->cache_layer;
+    size_t index = (size_t)t * (size_t)heads.n + (size_t)head;
+    float *k = forward->k + index * (size_t)heads.dim_k;
+    const float *v = forward->v + index * (size_t)heads.dim_v;
+    if (job->layer->rope != MODEL_ROPE_NONE) {
+        const struct rope *rope = &forward->ropes[job->layer->rope];
+        rotate(forward, rope->n_pairs, &rope->ring, t, k, k, heads.dim_k);
+    }
+    kernels->kv_store(kv_cache_k(cache, layer, head, row),
+                      kv_cache_k_scale(cache, layer, head, row), k, heads.dim_k, type);
+    kernels->kv_store(kv_cache_v(cache, layer, head, row),
+                      kv_cache_v_scale(cache, layer, head, row), v, heads.dim_v, type);
 }
 
-static void norm_heads(const struct forward *forward, float *x, const float *w, int n_heads)
+static void norm_heads(const struct forward *forward, float *x, const float *w, int n_heads,
+                       int dim)
 {
-    const struct model_shape *shape = &forward->model->shape;
-    int n_all = n_heads * shape->head_dim_k;
-    int n = forward->model->family->norms_all_heads ? n_all : shape->head_dim_k;
+    int n_all = n_heads * dim;
+    int n = forward->model->family->norms_all_heads ? n_all : dim;
     for (int at = 0; at < n_all && w != NULL; at += n)
-        kernels->rms_norm(x + at, x + at, w, n, shape->norm_eps);
+        kernels->rms_norm(x + at, x + at, w, n, forward->model->shape.norm_eps);
 }
 
 /* Longer queries, so that attention stays as sharp among many tokens as among few (Llama 4). By the
  * index in the cache: there never are more tokens to choose from. */
-static void warm_query(const struct forward *forward, int t, float *q)
+static void warm_query(const struct forward *forward, int t, float *q, int n)
 {
     const struct model_shape *shape = &forward->model->shape;
     if (!(shape->temperature_scale > 0))
         return;
     int n_begun = (int)(forward->views[t].in_cache / shape->n_context_unscaled);
     float scale = (float)(1 + (double)shape->temperature_scale * log1p(n_begun));
-    for (int i = 0; i < shape->n_heads * shape->head_dim_k; i++)
+    for (int i = 0; i < n; i++)
         q[i] *= scale;
+}
+
+/* Of k and v, of which v may be k before its norm. */
+static void norm_kv(const struct attention_job *job, int t)
+{
+    const struct layer *layer = job->layer;
+    struct kv_heads heads = layer->heads;
+    float *k = job->forward->k + (size_t)t * (size_t)(heads.n * heads.dim_k);
+    float *v = job->forward->v + (size_t)t * (size_t)(heads.n * heads.dim_v);
+    if (layer->v.data == NULL)
+        memcpy(v, k, (size_t)(heads.n * heads.dim_v) * sizeof *v);
+    norm_heads(job->forward, k, layer->k_norm, heads.n, heads.dim_k);
+    norm_heads(job->forward, v, layer->v_norm, heads.n, heads.dim_v);
 }
 
 /* Once for each token, before its rows are split: several parts may read one query. */
 static void norm_token(const struct attention_job *job, int t)
 {
     const struct forward *forward = job->forward;
-    const struct model_shape *shape = &forward->model->shape;
-    size_t dim = (size_t)shape->head_dim_k;
-    float *q = forward->q + (size_t)t * (size_t)shape->n_heads * dim;
-    norm_heads(forward, q, job->layer->q_norm, shape->n_heads);
-    norm_heads(forward, forward->k + (size_t)t * (size_t)shape->n_kv_heads * dim,
-               job->layer->k_norm, shape->n_kv_heads);
-    warm_query(forward, t, q);
+    int n_heads = forward->model->shape.n_heads, dim = job->layer->heads.dim_k;
+    float *q = forward->q + (size_t)t * (size_t)(n_heads * dim);
+    norm_heads(forward, q, job->layer->q_norm, n_heads, dim);
+    warm_query(forward, t, q, n_heads * dim);
+    if (has_own_keys(job->layer))
+        norm_kv(job, t);
 }
 
 static void store_part(void *arg, int part, int n_parts, int thread)
@@ -123,14 +140,14 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     int end = thread_pool_part_begin(n_tokens, part + 1, n_parts);
     for (int t = thread_pool_part_begin(n_tokens, part, n_parts); t < end; t++) {
         norm_token(job, t);
-        for (int head = 0; head < job->forward->model->shape.n_kv_heads; head++)
+        for (int head = 0; head < job->layer->heads.n && has_own_keys(job->layer); head++)
             store_head(job, t, head);
     }
 }
 
-static int group_size(const struct forward *forward)
+static int group_size(const struct attention_job *job)
 {
-    return forward->model->shape.n_heads / forward->model->shape.n_kv_heads;
+    return job->forward->model->shape.n_heads / job->layer->heads.n;
 }
 
 /* The query heads of one group of a tile's tokens, one group after the other; `scratch` has room
@@ -139,23 +156,22 @@ static void prepare_queries(const struct attention_job *job, struct forward_tile
                             int first_head, float *scratch, struct attention_query *query)
 {
     const struct forward *forward = job->forward;
-    const struct model_shape *shape = &forward->model->shape;
-    size_t dim = (size_t)shape->head_dim_k, group = (size_t)query->n_heads * dim;
+    size_t n_heads = (size_t)forward->model->shape.n_heads;
+    size_t dim = (size_t)query->head_dim, group = (size_t)query->n_heads * dim;
     bool has_sink = forward_needs_sink_query(forward, job->layer, tile);
     float *ring = scratch, *sink = scratch + (size_t)tile.n * group;
     query->q_ring = ring;
     query->q_sink = has_sink ? sink : ring;
     for (int t = tile.first; t < tile.first + tile.n; t++) {
-        const float *q =
-            forward->q + ((size_t)t * (size_t)shape->n_heads + (size_t)first_head) * dim;
+        const float *q = forward->q + ((size_t)t * n_heads + (size_t)first_head) * dim;
         if (job->layer->rope == MODEL_ROPE_NONE)
             memcpy(ring, q, group * sizeof *q);
         for (int i = 0; i < query->n_heads && job->layer->rope != MODEL_ROPE_NONE; i++) {
             size_t at = (size_t)i * dim;
             const struct rope *rope = &forward->ropes[job->layer->rope];
-            rotate(forward, &rope->ring, t, ring + at, q + at);
+            rotate(forward, rope->n_pairs, &rope->ring, t, ring + at, q + at, query->head_dim);
             if (has_sink)
-                rotate(forward, &rope->sink, t, sink + at, q + at);
+                rotate(forward, rope->n_pairs, &rope->sink, t, sink + at, q + at, query->head_dim);
         }
         ring += group;
         sink += group;
@@ -248,21 +264,21 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
     (void)n_parts;
     const struct attention_job *job = arg;
     const struct forward *forward = job->forward;
-    const struct model_shape *shape = &forward->model->shape;
+    struct kv_heads heads = job->layer->heads;
     int stretch = part % job->n_stretches;
-    int kv_head = part / job->n_stretches % shape->n_kv_heads;
-    struct forward_tile tile = forward->tiles[part / job->n_stretches / shape->n_kv_heads];
+    int kv_head = part / job->n_stretches % heads.n;
+    struct forward_tile tile = forward->tiles[part / job->n_stretches / heads.n];
 
-    int first_head = kv_head * group_size(forward);
+    int first_head = kv_head * group_size(job);
     const float *slopes = forward->model->alibi_slopes;
     struct attention_query query = {
         .slopes = slopes == NULL ? NULL : slopes + first_head,
         .n_tokens = tile.n,
-        .n_heads = group_size(forward),
-        .head_dim = shape->head_dim_k,
-        .head_dim_v = shape->head_dim_v,
-        .scale = shape->attention_scale,
-        .soft_cap = shape->score_soft_cap,
+        .n_heads = group_size(job),
+        .head_dim = heads.dim_k,
+        .head_dim_v = heads.dim_v,
+        .scale = forward->model->shape.attention_scale,
+        .soft_cap = forward->model->shape.score_soft_cap,
     };
     char *memory = forward_scratch(forward, thread);
     float *scratch = (float *)(void *)(memory + forward->matmul_bytes);
@@ -280,7 +296,7 @@ static void attend_part(void *arg, int part, int n_parts, int thread)
  * of their maxima (arXiv 2205.14135, section 3.1). */
 static void join_head(const struct attention_job *job, int t, int head)
 {
-    int n = job->forward->model->shape.head_dim_v;
+    int n = job->layer->heads.dim_v;
     float *y = job->forward->heads.x + (size_t)t * (size_t)job->forward->heads.n_in + head * n;
     float max = -INFINITY, sum = 0;
     for (int i = 0; i < job->n_stretches; i++)
@@ -305,19 +321,20 @@ static void join_part(void *arg, int part, int n_parts, int thread)
     (void)n_parts;
     (void)thread;
     const struct attention_job *job = arg;
-    int n_kv_heads = job->forward->model->shape.n_kv_heads;
-    int first = part % n_kv_heads * group_size(job->forward);
-    for (int i = 0; i < group_size(job->forward); i++)
+    int n_kv_heads = job->layer->heads.n;
+    int first = part % n_kv_heads * group_size(job);
+    for (int i = 0; i < group_size(job); i++)
         join_head(job, part / n_kv_heads, first + i);
 }
 
 /* Rows are split when there are too few (tile, KV head) pairs for the threads, or so few that some
- * thread would have a whole one more than others; tiles are of one token then, see choose_tile. */
+ * thread would have a whole one more than others; tiles are of one token then, see
+ * forward_find_tiles. */
 static int choose_stretches(const struct attention_job *job)
 {
     const struct forward *forward = job->forward;
     int n_threads = thread_pool_size(forward->pool);
-    int n_pairs = forward->n_tiles * forward->model->shape.n_kv_heads;
+    int n_pairs = forward->n_tiles * job->layer->heads.n;
     int n_room = FORWARD_PARTS_PER_THREAD * n_threads; /* for stretches of all tokens */
     if (n_threads == 1 || n_pairs >= n_room || forward->observer != NULL)
         return 1;
@@ -340,7 +357,9 @@ static int choose_stretches(const struct attention_job *job)
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer)
 {
     struct attention_job job = {.forward = forward, .layer = layer};
-    int n_pairs = forward->n_tiles * forward->model->shape.n_kv_heads;
+    forward_find_tiles(forward, layer->heads.n);
+    forward->heads.n_in = forward->model->shape.n_heads * layer->heads.dim_v;
+    int n_pairs = forward->n_tiles * layer->heads.n;
     project_qkv(forward, &forward->inputs[from], layer);
     thread_pool_run(forward->pool, store_part, &job,
                     forward_token_parts(forward, forward->n_tokens));

@@ -81,11 +81,11 @@ static void add_token(const struct forward *forward, const struct layer *layer,
 }
 
 /* From rows of the cache to those of a piece. */
-static void finish_piece(const struct forward *forward, struct forward_tile tile, int kv_head,
-                         const struct piece *piece, struct attention_sight *sights,
-                         struct attention_rows *out)
+static void finish_piece(const struct forward *forward, const struct layer *of,
+                         struct forward_tile tile, int kv_head, const struct piece *piece,
+                         struct attention_sight *sights, struct attention_rows *out)
 {
-    int layer = forward->layer, row = piece->begin;
+    int layer = of->cache_layer, row = piece->begin;
     struct kv_cache *cache = forward->tokens[tile.first].cache;
     for (int i = 0; i < tile.n; i++) {
         sights[i].begin -= row;
@@ -114,5 +114,5 @@ void forward_find_rows(const struct forward *forward, const struct layer *layer,
     for (int i = 0; i < tile.n; i++)
         add_token(forward, layer, tile, i, begin, end, has_sink_query, out, pieces);
     for (int i = 0; i < out->n_segments; i++)
-        finish_piece(forward, tile, kv_head, &pieces[i], out->sights[i], &out->segments[i]);
+        finish_piece(forward, layer, tile, kv_head, &pieces[i], out->sights[i], &out->segments[i]);
 }

@@ -13,14 +13,15 @@
 /* More parts than threads, so that a core that is slowed down by a neighbour does less. */
 enum { FORWARD_PARTS_PER_THREAD = 4 };
 
-/* Rotations of each token of the batch by one kind of position; [max_tokens, n_rot / 2]. */
+/* Rotations of each token of the batch by one kind of position; [max_tokens, n_pairs]. */
 struct rotations {
     float *cos;
     float *sin;
 };
 
 struct rope {
-    double *frequencies;      /* [n_rot / 2] radians per position */
+    int n_pairs;              /* of a head's first entries */
+    double *frequencies;      /* [n_pairs] radians per position */
     double *frequencies_long; /* the same, for caches with a long window; NULL: no difference */
     double magnitude;         /* cos and sin are longer by it than those of an angle */
     struct rotations ring;    /* at the absolute position: keys, and queries against the ring */
@@ -53,7 +54,7 @@ struct forward {
     const struct forward_token *tokens;
     int n_tokens;
     struct kv_view *views;      /* [max_tokens] */
-    struct forward_tile *tiles; /* [n_tiles] */
+    struct forward_tile *tiles; /* [n_tiles], of the layer at hand */
     int n_tiles;
     struct rope ropes[MODEL_N_ROPES];
     int n_ropes; /* of these, in use */
@@ -64,14 +65,14 @@ struct forward {
 
     float *x;                                    /* [max_tokens, n_embd] residual stream */
     struct activations inputs[FORWARD_N_INPUTS]; /* n_embd wide */
-    float *q;                                    /* [max_tokens, n_heads * head_dim_k] */
-    float *k;                                    /* [max_tokens, n_kv_heads * head_dim_k] */
-    float *v;                                    /* [max_tokens, n_kv_heads * head_dim_v] */
-    struct activations heads;                    /* n_heads * head_dim_v wide: attention's result */
-    float *stretches;                            /* the same, of stretches of rows; see */
-    struct attention_state *stretch_states;      /* [n_heads]     forward_attention.c */
-    struct activations hidden;                   /* n_ff wide */
-    float *up;                                   /* [max_tokens, n_ff]; gated families only */
+    float *q;                                    /* [max_tokens, n_heads * heads.dim_k] */
+    float *k;                                    /* [max_tokens, heads.n * heads.dim_k] */
+    float *v;                                    /* [max_tokens, heads.n * heads.dim_v] */
+    struct activations heads;               /* n_heads * heads.dim_v wide: attention's result */
+    float *stretches;                       /* the same, of stretches of rows; see */
+    struct attention_state *stretch_states; /* [n_heads]     forward_attention.c */
+    struct activations hidden;              /* as wide as the layer's gate or up */
+    float *up;                              /* [max_tokens, n_ff]; gated families only */
     struct experts_work {
         struct experts_batch batch;
         bool reads_floats; /* some expert has float weights, which meet inputs as they are */
@@ -139,6 +140,9 @@ void *forward_scratch(const struct forward *forward, int thread);
 /* y = norm of one token's row, by the family's norm. */
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
                       const float *b);
+
+/* Cuts the batch into tiles for a layer with so many KV heads. */
+void forward_find_tiles(struct forward *forward, int n_kv_heads);
 
 /* How many parts to split the batch's tokens into. */
 int forward_token_parts(const struct forward *forward, int n_tokens);

@@ -271,6 +271,7 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
                   .y = forward->hidden.x}},
         .n_list = 1,
     };
+    forward->hidden.n_in = layer->n_ff;
     forward_multiply(&products);
     forward_add_product(forward, &forward->hidden, &layer->down, layer->down_b,
                         layer->post_ffn_norm);

@@ -9,6 +9,7 @@
 #include "core/gguf/gguf.h"
 #include "core/model/binder.h"
 #include "core/model/family.h"
+#include "core/model/key_reader.h"
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
@@ -101,15 +102,29 @@ static bool bind_globals(struct model *model, struct binder *binder, struct err 
     return bind_optional_vector(binder, "output.bias", shape->n_vocab, &model->output_b, err);
 }
 
+static struct kv_heads global_heads(const struct model_shape *shape)
+{
+    return (struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v};
+}
+
+/* A layer without keys and values of its own has those of the last of its kind that has. */
+static int find_cache_layer(const struct model_shape *shape, int i, bool is_local)
+{
+    int n_own = shape->n_layers - shape->n_shared_kv;
+    return i < n_own ? i : is_local ? n_own - 2 : n_own - 1;
+}
+
 /* What layer i sees, and how it rotates: periods count from layer 1. */
 static void describe_layer(const struct model *model, int i, struct layer *layer)
 {
     const struct model_shape *shape = &model->shape;
     int unrotated_period = model->family->unrotated_period;
-    bool is_local = shape->n_local > 0 && (i + 1) % shape->local_period != 0;
+    bool is_local = model_shape_is_local(shape, i);
     bool is_unrotated = shape->n_rot == 0 ||
                         (unrotated_period > 0 && (i + 1) % unrotated_period == 0) ||
                         (model->family->rotates_local && shape->n_local > 0 && !is_local);
+    layer->heads = is_local ? shape->local_heads : global_heads(shape);
+    layer->cache_layer = find_cache_layer(shape, i, is_local);
     layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
     layer->rope = is_unrotated                             ? MODEL_ROPE_NONE
                   : is_local && shape->rope_local_base > 0 ? MODEL_ROPE_LOCAL
@@ -118,10 +133,13 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
 
 static bool bind_layers(struct model *model, struct binder *binder, struct err *err)
 {
+    struct key_reader reader = {
+        .file = binder->file, .architecture = model->shape.architecture, .err = err};
     size_t n_experts = (size_t)model->shape.n_experts;
     for (int i = 0; i < model->shape.n_layers; i++) {
         describe_layer(model, i, &model->layers[i]);
-        if (model->experts != NULL)
+        model->layers[i].n_ff = model_shape_n_ff(&reader, &model->shape, i);
+        if (model_shape_has_experts(&model->shape, i))
             model->layers[i].experts = model->experts + (size_t)i * n_experts;
         binder->layer = i;
         if (!model->family->bind_layer(binder, &model->layers[i], err))
@@ -130,10 +148,13 @@ static bool bind_layers(struct model *model, struct binder *binder, struct err *
     return binder_check_all_bound(binder, err);
 }
 
+/* Proportional RoPE has this factor for the pairs that it leaves as they are. */
+static const float NOT_AT_ALL = 1e30F;
+
 static bool check_rope_factors(const float *factors, int n, struct err *err)
 {
     for (int i = 0; factors != NULL && i < n; i++) {
-        if (!(factors[i] >= 1e-6F && factors[i] <= 1e6F))
+        if (!(factors[i] >= 1e-6F && factors[i] <= NOT_AT_ALL))
             return err_set(
                 err, ERR_FORMAT,
                 "rope_freqs.weight or rope_factors_*.weight holds a factor out of range");
@@ -218,10 +239,13 @@ void model_close(struct model **model_ptr)
 struct kv_shape model_kv_shape(const struct model *model)
 {
     const struct model_shape *shape = &model->shape;
+    struct kv_heads local = shape->local_heads;
     return (struct kv_shape){
-        .n_layers = shape->n_layers,
-        .n_kv_heads = shape->n_kv_heads,
-        .head_dim_k = shape->head_dim_k,
-        .head_dim_v = shape->head_dim_v,
+        .n_layers = shape->n_layers - shape->n_shared_kv,
+        .n_kv_heads = local.n,
+        .head_dim_k = local.dim_k,
+        .head_dim_v = local.dim_v,
+        .other_period = model->family->has_local_heads ? shape->local_period : 0,
+        .other = global_heads(shape),
     };
 }

@@ -34,13 +34,19 @@ struct model_shape {
     int n_kv_heads;
     int head_dim_k; /* of q and k */
     int head_dim_v;
-    int n_ff;      /* of a feed-forward for all tokens; 0 where layers have none beside experts */
-    int n_experts; /* of each layer; 0 for none */
+    struct kv_heads local_heads; /* of layers with a sliding window, the same or not */
+    int n_shared_kv;    /* the last so many layers read the keys and values of earlier ones */
+    int n_ff;           /* of the widest feed-forward in layers without experts, or of an expert */
+    int n_ff_shared;    /* of that for all tokens in layers with experts; 0 for none */
+    int n_dense;        /* the first so many layers have no experts, and of the others */
+    int expert_period;  /* each expert_period-th one has */
+    int n_experts;      /* of each layer; 0 for none */
     int n_experts_used; /* of these, by each token */
     int n_ff_expert;
     int n_vocab;
-    int n_context; /* tokens that the model was trained to see at once */
-    int n_rot;     /* leading entries of a head that are rotated; even; 0 with ALiBi */
+    int n_context;   /* tokens that the model was trained to see at once */
+    int n_rot;       /* leading entries of a head that are rotated; even; 0 with ALiBi */
+    int n_rot_local; /* by MODEL_ROPE_LOCAL */
     float norm_eps;
     double rope_base;
     double rope_scale;      /* positions are divided by it; 1 for none */
@@ -78,11 +84,16 @@ struct expert {
 struct layer {
     enum model_rope rope;
     int reach; /* distance to the furthest row that its queries see; INT32_MAX: no limit */
+    struct kv_heads heads;
+    int cache_layer;                          /* where in a cache its keys and values are */
+    int n_ff;                                 /* of its feed-forward for all tokens; 0 for none */
     const float *attn_norm, *attn_norm_b;     /* [n_embd] */
     const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
-    struct matrix q, k, v;                    /* [heads * head_dim, n_embd]; slices when fused */
+    struct matrix q, k, v; /* [heads * head_dim, n_embd]; slices when fused. Without k the layer
+                              reads another's keys and values; without v, its own v are its k */
     const float *q_b, *k_b, *v_b;
-    const float *q_norm, *k_norm; /* [head_dim_k], or of all heads; before they are rotated */
+    const float *q_norm, *k_norm; /* [dim_k], or of all heads; before they are rotated */
+    const float *v_norm;          /* [dim_v] */
     struct matrix out;            /* [n_embd, n_heads * head_dim_v] */
     const float *out_b;
     const float

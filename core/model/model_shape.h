@@ -8,7 +8,16 @@
 #include "core/model/family.h"
 #include "core/model/model.h"
 
+struct key_reader;
+
 bool model_shape_read(struct model_shape *out, const struct gguf *file, const struct family *family,
                       struct err *err);
+
+/* Whether layer i has a sliding window. */
+bool model_shape_is_local(const struct model_shape *shape, int i);
+/* Whether layer i has experts. */
+bool model_shape_has_experts(const struct model_shape *shape, int i);
+/* The length of layer i's feed-forward for all tokens; 0 for none. */
+int model_shape_n_ff(struct key_reader *reader, const struct model_shape *shape, int i);
 
 #endif

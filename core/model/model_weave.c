@@ -22,10 +22,13 @@ static int matrix_count(const struct model *model)
     return model->shape.n_layers * count_in_layer(model) + 1;
 }
 
-static struct matrix *matrix_of_layer(struct layer *layer, int i)
+/* Layers without experts have those of a layer with them, all without data. */
+static struct matrix *matrix_of_layer(struct model *model, int layer_index, int i)
 {
+    struct layer *layer = &model->layers[layer_index];
     if (i >= SHARED_IN_LAYER) {
-        struct expert *expert = &layer->experts[(i - SHARED_IN_LAYER) / IN_EXPERT];
+        struct expert *expert = &model->experts[layer_index * model->shape.n_experts +
+                                                (i - SHARED_IN_LAYER) / IN_EXPERT];
         struct matrix *const own[IN_EXPERT] = {&expert->gate, &expert->up, &expert->down};
         return own[(i - SHARED_IN_LAYER) % IN_EXPERT];
     }
@@ -38,7 +41,7 @@ static struct matrix *matrix_at(struct model *model, int i)
 {
     if (i == matrix_count(model) - 1)
         return &model->output;
-    return matrix_of_layer(&model->layers[i / count_in_layer(model)], i % count_in_layer(model));
+    return matrix_of_layer(model, i / count_in_layer(model), i % count_in_layer(model));
 }
 
 static bool is_woven(const struct matrix *w)
