@@ -255,6 +255,17 @@ void http_exchange_add_header(struct http_exchange *exchange, const char *name, 
         exchange->headers[exchange->n_headers++] = (struct reply_header){name, copy};
 }
 
+void http_exchange_allow_origin(struct http_exchange *exchange)
+{
+    const char *origin = http_exchange_header(exchange, "Origin");
+    if (origin == NULL)
+        return;
+    http_exchange_add_header(exchange, "Access-Control-Allow-Origin", origin);
+    http_exchange_add_header(exchange, "Vary", "Origin");
+    http_exchange_add_header(exchange, "Access-Control-Expose-Headers",
+                             "X-Request-Id, X-Conversation-Id, X-Sinkd-Session, Retry-After");
+}
+
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
                          struct buf *body)
 {

@@ -55,6 +55,8 @@ void http_exchange_on_pressure(struct http_exchange *exchange, void (*fn)(void *
                                void *arg);
 
 void http_exchange_add_header(struct http_exchange *exchange, const char *name, const char *value);
+/* Lets the page that asks, if one does, read the reply and what it is told in headers. */
+void http_exchange_allow_origin(struct http_exchange *exchange);
 
 /* The whole reply; takes the bytes of `body` and leaves it empty. Of a body that lacks memory (here
  * and in the calls below, before a byte is sent) it is the server's 503 for that. */

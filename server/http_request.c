@@ -46,9 +46,8 @@ static bool check_head(struct http_exchange *exchange, const char *version, stru
     if (http_policy_check(policy, &head, error))
         return true;
     /* A page that may call may also read why it was refused. */
-    const char *origin = http_exchange_header(exchange, "Origin");
-    if (origin != NULL && http_policy_allows_origin(policy, &head))
-        http_exchange_add_header(exchange, "Access-Control-Allow-Origin", origin);
+    if (http_policy_allows_origin(policy, &head))
+        http_exchange_allow_origin(exchange);
     return false;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "core/base/err.h"
@@ -54,12 +55,49 @@ bool network_options_open_auth(const struct options *options, const struct liste
     return auth_open(out, key_file, err);
 }
 
+/* Browsers send origins without a slash or the usual port, so that an origin with these, which
+ * people copy from an address, would never be met. */
+static void trim_origin(char *origin)
+{
+    size_t len = strlen(origin);
+    if (len > 0 && origin[len - 1] == '/')
+        origin[--len] = '\0';
+    const char *usual_port = strncasecmp(origin, "https://", 8) == 0  ? ":443"
+                             : strncasecmp(origin, "http://", 7) == 0 ? ":80"
+                                                                      : NULL;
+    size_t n = usual_port == NULL ? 0 : strlen(usual_port);
+    if (n > 0 && len > n && strcmp(origin + len - n, usual_port) == 0)
+        origin[len - n] = '\0';
+}
+
+static bool is_origin(const char *text)
+{
+    const char *mark = strstr(text, "://");
+    return strcmp(text, "*") == 0 || strcmp(text, "null") == 0 ||
+           (mark != NULL && mark > text && mark[3] != '\0' && strpbrk(mark + 3, "/?#@*") == NULL);
+}
+
+static bool read_origins(struct text_list *list, const char *text, struct err *err)
+{
+    if (!text_list_read(list, text, err))
+        return false;
+    for (int i = 0; i < list->n; i++) {
+        trim_origin(list->text + (list->items[i] - list->text));
+        if (!is_origin(list->items[i]))
+            return err_set(err, ERR_INVALID,
+                           "\"%.100s\" is no origin; write https://chat.example.org, with the "
+                           "port where it is not the usual one, or * for all",
+                           list->items[i]);
+    }
+    return true;
+}
+
 bool network_options_read_lists(const struct options *options, struct network_lists *lists,
                                 struct err *err)
 {
     if (!text_list_read(&lists->allowed_hosts, options->allowed_host, err))
         return err_prefix(err, "--allowed-host");
-    if (!text_list_read(&lists->cors_origins, options->cors_origin, err))
+    if (!read_origins(&lists->cors_origins, options->cors_origin, err))
         return err_prefix(err, "--cors-origin");
     return text_list_read(&lists->conversation_headers, options->conversation_headers, err) ||
            err_prefix(err, "--conversation-headers");

@@ -141,18 +141,6 @@ static bool find(const struct routes *routes, const struct http_exchange *exchan
 
 /* ---- before the body ---- */
 
-/* Only allowed origins come this far (http_policy). */
-static void add_cors_headers(struct http_exchange *exchange)
-{
-    const char *origin = http_exchange_header(exchange, "Origin");
-    if (origin == NULL)
-        return;
-    http_exchange_add_header(exchange, "Access-Control-Allow-Origin", origin);
-    http_exchange_add_header(exchange, "Vary", "Origin");
-    http_exchange_add_header(exchange, "Access-Control-Expose-Headers",
-                             "X-Request-Id, X-Conversation-Id, X-Sinkd-Session, Retry-After");
-}
-
 static void answer_options(struct http_exchange *exchange)
 {
     static const char methods[] = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
@@ -206,7 +194,7 @@ static bool check_draining(const struct routes *routes, const struct route *rout
 void routes_on_head(void *routes_arg, struct http_exchange *exchange)
 {
     const struct routes *routes = routes_arg;
-    add_cors_headers(exchange);
+    http_exchange_allow_origin(exchange); /* only those that may call come this far */
     if (strcmp(http_exchange_method(exchange), "OPTIONS") == 0) {
         answer_options(exchange);
         return;

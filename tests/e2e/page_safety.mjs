@@ -1,11 +1,13 @@
-// page_safety.mjs CHROMIUM BASE_URL KEYED_URL KEY - what the chat page must never do, and pages of
-// other origins; test_page.py judges what it prints.
+// page_safety.mjs CHROMIUM BASE_URL KEYED_URL KEY FOLDER PID - what the chat page must never do, and pages of
+// other origins; test_page.py judges what it prints. The keyed daemon is PID and reads FOLDER's sinkd.ini and
+// keys again when it is told to.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
 import http from "node:http";
 import { openBrowser, Visitor } from "./browser.mjs";
 import { main, test } from "./cases.mjs";
 
-const [chromium, base, keyed, key] = process.argv.slice(2);
+const [chromium, base, keyed, key, folder, pid] = process.argv.slice(2);
 const browser = await openBrowser(chromium);
 
 const ATTACKS = [
@@ -283,6 +285,44 @@ test("a page of another local origin streams with its key, a foreign one does no
     assert.equal((await streamFrom(page, keyed, "wrong")).status, 401);
     await page.goto(`http://front.example:${port}/`);
     assert.deepEqual(await streamFrom(page, keyed, key), { error: "TypeError" });
+    await page.close();
+  });
+});
+
+// What the page reads once it reads what is expected of it; the daemon says nothing of a reload to clients.
+async function streamUntil(isReady, ...from) {
+  for (let i = 0; ; i++) {
+    const seen = await streamFrom(...from);
+    if (isReady(seen) || i === 200) return seen;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+test("origins and keys may change while the daemon runs", async () => {
+  const change = (name, text) => {
+    writeFileSync(`${folder}/${name}`, text);
+    process.kill(Number(pid), "SIGHUP");
+  };
+  await withFrontEnd(async (port) => {
+    const page = await browser.newPage();
+    await page.goto(`http://front.example:${port}/`);
+    assert.equal((await streamFrom(page, keyed, key)).error, "TypeError");
+    const config = `api-key-file = ${folder}/keys\n`;
+    change("sinkd.ini", `${config}cors-origin = http://front.example:${port}/\n`);
+    const seen = await streamUntil((seen) => seen.status, page, keyed, key);
+    assert.equal(seen.status, 200);
+    assert.match(seen.requestId, /^req_/);
+    assert.match(seen.text, /data: \[DONE\]\n\n$/);
+
+    change("keys", "front: another-key-9876543210\n");
+    const refused = await streamUntil((seen) => seen.status !== 200, page, keyed, key);
+    assert.equal(refused.status, 401);
+    assert.equal(JSON.parse(refused.text).error.code, "invalid_api_key");
+    assert.equal((await streamFrom(page, keyed, "another-key-9876543210")).status, 200);
+
+    change("sinkd.ini", config);
+    const gone = await streamUntil((seen) => seen.error, page, keyed, "another-key-9876543210");
+    assert.equal(gone.error, "TypeError");
     await page.close();
   });
 });

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """The chat page in headless Chromium, and what the daemon says around it."""
+import os
 import re
+import tempfile
 import unittest
 
 import client
@@ -26,9 +28,13 @@ class Page(unittest.TestCase):
 
     def test_it_is_safe(self):
         chromium = browser()
-        with client.key_file(KEY) as keys, client.Daemon() as daemon, \
-                client.Daemon("--api-key-file", keys.name) as keyed:
-            client.run_cases(self, "page_safety.mjs", chromium, daemon.url, keyed.url, KEY)
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in ("keys", KEY + "\n"), ("sinkd.ini", f"api-key-file = {folder}/keys\n"):
+                with open(os.path.join(folder, name), "w") as file:
+                    file.write(text)
+            with client.Daemon() as daemon, client.Daemon("--config", folder + "/sinkd.ini") as keyed:
+                client.run_cases(self, "page_safety.mjs", chromium, daemon.url, keyed.url, KEY, folder,
+                                 str(keyed.process.pid))
 
 
 class Delivery(unittest.TestCase):
