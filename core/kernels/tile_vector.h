@@ -109,17 +109,26 @@ SIMD void block_next_group(struct block *x, int T)
     x->start += 3 * T;
 }
 
+/* Units of 8 bits that meet one token are fetched by a loop, each as a whole and from nearer: what
+ * the loop itself costs keeps a CPU from running so far ahead that its own reads stand in the way
+ * of fetches. A tenth to a fifth less time; wherever there is more to do, more time. */
+SIMD bool is_fetched_whole(struct traits traits, int T)
+{
+    return T == 1 && traits.n_bits == 8;
+}
+
 /* One part of a unit of a stripe. */
 SIMD void tile_part(enum tensor_type type, int T, const uint8_t *body, int part,
                     const struct unit_scales *scales, struct block *x, struct f32x16 *acc)
 {
     const struct traits traits = stripe_traits(type);
+    const int n_lines = is_fetched_whole(traits, T) ? 0 : traits.n_bits;
 #pragma GCC unroll 16
     for (int g = 0; g < traits.n_groups; g++) {
         const int group = part * traits.n_groups + g;
 #pragma GCC unroll 8
-        for (int i = 0; i < traits.n_bits; i++)
-            prefetch(body + WEIGHTS_AHEAD + 64 * (group * traits.n_bits + i), 64);
+        for (int i = 0; i < n_lines; i++)
+            prefetch(body + WEIGHTS_AHEAD + 64 * (group * n_lines + i), 64);
 #pragma GCC unroll 16
         for (int half = 0; half < traits.n_scales; half++) {
             const int i = group * traits.n_scales + half;
@@ -143,6 +152,8 @@ SIMD void tile_stripe(enum tensor_type type, int T, const uint8_t *stripe, struc
         prefetch(head + WEIGHTS_AHEAD, (size_t)n * format->head_bytes / 64 * 64);
         for (int i = 0; i < n; i++, head += format->head_bytes, body += format->body_bytes) {
             struct unit_scales scales;
+            if (is_fetched_whole(traits, T))
+                prefetch(body + UNITS_AHEAD, format->body_bytes);
             read_scales(type, head, &scales);
             for (int part = 0; part < traits.n_parts; part++)
                 tile_part(type, T, body, part, &scales, &x, acc);
