@@ -141,7 +141,8 @@ static bool find_begin_after(const struct feed *feed, const struct boundary *bou
             n_after = 0;
     }
     prompt_done(&other);
-    *out_begin = whole->len - n_after;
+    if (n_after > 0)
+        *out_begin = whole->len - n_after;
     return n_after > 0;
 }
 

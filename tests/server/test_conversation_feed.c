@@ -362,6 +362,50 @@ static void what_is_fed_does_not_depend_on_a_restart(void **state)
     assert_true(n_rebuilt >= 16);
 }
 
+/* Where a result may follow nothing but a call, what follows the answer is not found by other words
+ * in its place. */
+static void what_follows_no_other_words_is_read_again(void **state)
+{
+    (void)state;
+    static const char JINJA[] =
+        "{% for m in messages %}{% if m.role == 'tool' %}"
+        "{% if not loop.previtem.tool_calls %}{{ raise_exception('no call') }}{% endif %}"
+        "<r>{{ m.content }}{% elif m.tool_calls %}{% set f = m.tool_calls[0].function %}"
+        "<a>{{ f.name }} {{ f.arguments | tojson }}<|call|>"
+        "{% else %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<a>{% endif %}";
+    static const char RAW[] = "<t>I should.</t>f json {\"x\":1}";
+    static const char CALL[] = "{\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{"
+                               "\"name\":\"f\",\"arguments\":{\"x\":1}}}]}";
+    const struct chat_message call = {
+        .role = CHAT_ASSISTANT, .content = "", .extra = CALL, .extra_len = strlen(CALL)};
+    const struct chat_message messages[] = {
+        talk_message('u', "Hi"), call, {.role = CHAT_TOOL, .content = "21", .len = 2}};
+    struct chat_template *template = open_jinja(JINJA);
+    struct conversations *all = open_with(template);
+    struct conversation_ask ask = {.id = "x", .messages = messages, .n_messages = 1};
+    struct conversation_plan plan;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    conversations_take_session(all, &plan);
+    struct engine_usage usage = {.position = talk_n_fed(&plan) + (int64_t)strlen(RAW),
+                                 .n_text_kept = strlen(RAW)};
+    struct conversation_result result = {.usage = &usage,
+                                         .n_fed = talk_n_fed(&plan),
+                                         .last_token = 77,
+                                         .answer = call,
+                                         .raw = RAW,
+                                         .n_raw = strlen(RAW)};
+    conversations_end(all, &plan, &result);
+    ask.n_messages = 3;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    conversations_take_session(all, &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_string_equal(talk_fed(&plan), "<user>Hi<a>f {\"x\": 1}<|call|><r>21<a>");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+    chat_template_close(&template);
+}
+
 /* The client hears why, and nothing is remembered. */
 static void messages_that_the_template_refuses(void **state)
 {
@@ -397,6 +441,7 @@ int main(void)
         cmocka_unit_test(template_that_trims_is_followed),
         cmocka_unit_test(midnight_changes_nothing_that_was_read),
         cmocka_unit_test(what_is_fed_does_not_depend_on_a_restart),
+        cmocka_unit_test(what_follows_no_other_words_is_read_again),
         cmocka_unit_test(messages_that_the_template_refuses),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);
