@@ -4,6 +4,7 @@
 
 #include "core/base/buf.h"
 #include "server/free_text.h"
+#include "server/harmony_grammar.h"
 #include "server/json_schema.h"
 #include "server/tool_format.h"
 #include "server/tool_grammar.h"
@@ -55,6 +56,8 @@ static void write_beginnings(const struct answer_frame *frame, struct buf *out)
 bool answer_grammar_write(const struct answer_frame *frame, struct buf *out, struct err *err)
 {
     const struct tool_format *calls = frame->tools == NULL ? NULL : frame->calls;
+    if (frame->has_channels)
+        return harmony_grammar_write(frame, out, err);
     write_root(frame, out);
     buf_append_text(out, "body ::= ");
     if (calls == NULL) {
@@ -74,6 +77,8 @@ bool answer_grammar_write(const struct answer_frame *frame, struct buf *out, str
 
 bool answer_grammar_write_calls(const struct answer_frame *frame, struct buf *out, struct err *err)
 {
+    if (frame->has_channels)
+        return harmony_grammar_write_calls(frame, out, err);
     write_root(frame, out);
     buf_append_text(out, "body ::= said calls? | first-calls\n");
     return tool_grammar_write_optional(frame->tools, frame->calls, out, err);

@@ -15,6 +15,7 @@ struct answer_frame {
     const char *think_open, *think_close; /* marks around thoughts, which may come first; or NULL */
     const struct tool_request *tools;     /* that may be called; NULL for none */
     const struct tool_format *calls;      /* how; with tools only */
+    bool has_channels;                    /* all of it is in Harmony */
 };
 
 /* Appends "root" and all that it needs but the rule "answer", which is the caller's to write, and

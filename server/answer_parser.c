@@ -12,6 +12,7 @@ enum state {
     AT_START,   /* nothing but space yet: thinking may begin */
     IN_THOUGHT, /* ... it has */
     IN_ANSWER,
+    IN_CHANNELS, /* another parser has it all */
 };
 
 static struct answer_call *add_call(struct answer_parser *parser)
@@ -70,11 +71,18 @@ void answer_parser_init(struct answer_parser *parser, const struct answer_parser
     *parser = (struct answer_parser){
         .options = *options,
         .tools = {.format = options->format, .is_tool = is_tool, .emit = on_part, .arg = parser},
+        .harmony = {.keeps_thoughts = options->think_open == NULL,
+                    .has_tools = options->format != NULL,
+                    .emit = on_part,
+                    .arg = parser},
     };
     tool_parser_init(&parser->tools);
+    harmony_parser_init(&parser->harmony, options->is_continued);
     bool may_think = options->think_open != NULL;
     parser->has_thought = may_think && options->is_thinking;
     parser->state = !may_think ? IN_ANSWER : options->is_thinking ? IN_THOUGHT : AT_START;
+    if (options->has_channels)
+        parser->state = IN_CHANNELS;
 }
 
 void answer_parser_done(struct answer_parser *parser)
@@ -89,6 +97,7 @@ void answer_parser_done(struct answer_parser *parser)
     buf_done(&answer->content);
     buf_done(&parser->held);
     tool_parser_done(&parser->tools);
+    harmony_parser_done(&parser->harmony);
     *parser = (struct answer_parser){0};
 }
 
@@ -161,6 +170,10 @@ void answer_parser_push(struct answer_parser *parser, const char *text, size_t l
 {
     if (len == 0)
         return;
+    if (parser->state == IN_CHANNELS) {
+        harmony_parser_push(&parser->harmony, text, len);
+        return;
+    }
     buf_append(&parser->held, text, len);
     if (parser->held.failed)
         return;
@@ -180,7 +193,9 @@ void answer_parser_end(struct answer_parser *parser)
         emit(parser, ANSWER_REASONING, held->data, held->len);
     else if (parser->state == AT_START && held->len > 0)
         tool_parser_push(&parser->tools, held->data, held->len);
-    bool failed = held->failed;
+    else if (parser->state == IN_CHANNELS)
+        harmony_parser_end(&parser->harmony);
+    bool failed = held->failed || parser->harmony.held.failed;
     buf_clear(held);
     tool_parser_end(&parser->tools);
     said->failed = said->failed || failed || tool_parser_failed(&parser->tools) ||
@@ -192,5 +207,6 @@ void answer_parser_end(struct answer_parser *parser)
 
 bool answer_parser_is_thinking(const struct answer_parser *parser)
 {
-    return parser->state != IN_ANSWER;
+    return parser->state == IN_CHANNELS ? harmony_parser_is_thinking(&parser->harmony)
+                                        : parser->state != IN_ANSWER;
 }

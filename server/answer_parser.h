@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "core/base/buf.h"
+#include "server/harmony_parser.h"
 #include "server/tool_parser.h"
 
 enum { ANSWER_CALL_ID_SIZE = 32 };
@@ -42,6 +43,8 @@ struct answer_parser_options {
     const char *think_open, *think_close; /* the marks around thinking; NULL: none is expected */
     bool is_thinking;                     /* the prompt's end has opened it already */
     const struct tool_format *format;     /* NULL: no tools */
+    bool has_channels; /* all is in Harmony; its thoughts are content where none are expected */
+    bool is_continued; /* the prompt's end is the content's beginning */
     /* True for the name of a tool; may be NULL. */
     bool (*is_tool)(void *arg, const char *name, size_t len);
     answer_delta_fn *emit;
@@ -54,6 +57,7 @@ struct answer_parser {
     bool has_thought;
     struct buf held; /* space, and what may be the beginning of a mark */
     struct tool_parser tools;
+    struct harmony_parser harmony;
     struct answer answer;
 };
 

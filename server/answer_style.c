@@ -5,6 +5,7 @@
 #include "core/base/buf.h"
 #include "core/base/err.h"
 #include "core/text/tokenizer.h"
+#include "server/harmony_parser.h"
 #include "server/tool_format.h"
 #include "server/tool_text.h"
 
@@ -94,10 +95,16 @@ bool answer_style_init(struct answer_style *style, const char *jinja, size_t len
                                                      : tool_format_find(tool_format);
     if (style->format == NULL)
         return fail_unknown(tool_format, err);
-    if (splits_thoughts)
+    if (splits_thoughts && style->format->has_channels) {
+        style->think_open = HARMONY_ANALYSIS;
+        style->think_close = HARMONY_END;
+    } else if (splits_thoughts) {
         find_thoughts(style, jinja, len, tokenizer);
+    }
     show(style, tokenizer, style->think_open);
     show(style, tokenizer, style->think_close);
+    for (int i = 0; i < HARMONY_N_MARKS && style->format->has_channels; i++)
+        show(style, tokenizer, harmony_marks[i]);
     style->n_think = style->n_shown;
     show_format(style, tokenizer, style->format);
     if (style->format->told != NULL)
@@ -135,11 +142,21 @@ static int shelter_calls(const struct tool_format *format, struct stop_shelter *
     return n;
 }
 
+/* Only what the last channel says is content for sure. */
+static int shelter_channels(struct stop_shelter *out)
+{
+    out[0] = (struct stop_shelter){.open = "", .close = HARMONY_FINAL};
+    out[1] = (struct stop_shelter){.open = HARMONY_END, .close = HARMONY_FINAL};
+    return 2;
+}
+
 int answer_style_shelters(const struct answer_style *style, bool is_thinking, bool has_calls,
                           struct stop_shelter out[STOP_SEARCH_MAX_SHELTERS])
 {
     const struct tool_format *format = style->format;
     int n = 0;
+    if (format->has_channels)
+        return shelter_channels(out);
     if (style->think_open != NULL)
         out[n++] = (struct stop_shelter){.open = is_thinking ? "" : style->think_open,
                                          .close = style->think_close,

@@ -8,6 +8,7 @@
 #include "server/conversation.h"
 #include "server/conversation_search.h"
 #include "server/conversations.h"
+#include "server/message_extra.h"
 
 bool conversation_can_return(const struct conversation *one, const struct boundary *boundary)
 {
@@ -20,14 +21,16 @@ struct feed {
     const struct conversation *one;
     const struct chat_template *template;
     const struct chat_render_options *options;
+    const char *call_end; /* as in the ask */
     struct conversation_plan *plan;
 };
 
 /* The first messages of the conversation as it will stand: log[0 .. n_base), then the added. With
- * `stand_in` message `replaced` says that instead. */
+ * `stand_in` that message is in the place of message `replaced`. */
 static bool render_with(const struct feed *feed, size_t n_messages, size_t replaced,
-                        const char *stand_in, const struct chat_render_options *options,
-                        struct prompt *out, struct err *err)
+                        const struct chat_message *stand_in,
+                        const struct chat_render_options *options, struct prompt *out,
+                        struct err *err)
 {
     const struct conversation_plan *plan = feed->plan;
     struct chat_message *messages = calloc(n_messages + 1, sizeof *messages);
@@ -37,8 +40,7 @@ static bool render_with(const struct feed *feed, size_t n_messages, size_t repla
         messages[i] = i < plan->n_base ? message_log_view(&feed->one->log, i)
                                        : message_log_view(&plan->added, i - plan->n_base);
     if (stand_in != NULL)
-        messages[replaced] = (struct chat_message){
-            .role = CHAT_ASSISTANT, .content = stand_in, .len = strlen(stand_in)};
+        messages[replaced] = *stand_in;
     bool is_rendered =
         chat_template_render(feed->template, messages, n_messages, options, out, err);
     free(messages);
@@ -113,13 +115,45 @@ static bool begins_as_rendered(const struct feed *feed, size_t n_messages,
     return is_same;
 }
 
+#define STAND_IN "Qx7vK2sinkdJ9wZ4answerR5tB8"
+
+/* What is to be found in the place of message `answer`: other words, or, where a result must follow
+ * a call, the same calls with other arguments. *out_calls is to be freed. */
+static struct chat_message make_stand_in(const struct feed *feed, size_t answer, char **out_calls)
+{
+    const struct logged_message *message = &feed->one->log.items[answer];
+    *out_calls = feed->call_end == NULL || message->extra == NULL
+                     ? NULL
+                     : message_extra_with_arguments(message->extra, message->extra_len, STAND_IN);
+    if (*out_calls == NULL)
+        return (struct chat_message){
+            .role = CHAT_ASSISTANT, .content = STAND_IN, .len = sizeof STAND_IN - 1};
+    return (struct chat_message){.role = CHAT_ASSISTANT,
+                                 .content = "",
+                                 .extra = *out_calls,
+                                 .extra_len = strlen(*out_calls)};
+}
+
+/* What follows the stand-in; NULL where it is not found. Arguments that are a text may be quoted.
+ */
+static const char *find_after(const struct feed *feed, const struct buf *other, bool is_call)
+{
+    const char *after = memmem(buf_text(other), other->len, STAND_IN, sizeof STAND_IN - 1);
+    if (after == NULL)
+        return NULL;
+    after += sizeof STAND_IN - 1;
+    if (!is_call)
+        return after;
+    after += *after == '"';
+    return strncmp(after, feed->call_end, strlen(feed->call_end)) == 0 ? after : NULL;
+}
+
 /* The session holds a whole answer in the model's own words, which the rendering does not repeat:
  * it had thoughts, or calls that the template writes in its own way. What follows the answer is
  * found by rendering another one in its place. */
 static bool find_begin_after(const struct feed *feed, const struct boundary *boundary,
                              size_t n_messages, size_t *out_begin)
 {
-    static const char stand_in[] = "Qx7vK2sinkdJ9wZ4answerR5tB8";
     const struct buf *whole = &feed->plan->prompt.text;
     struct chat_render_options history = *feed->options;
     history.add_generation_prompt = false;
@@ -129,12 +163,14 @@ static bool find_begin_after(const struct feed *feed, const struct boundary *bou
         return false;
     struct prompt other;
     prompt_init(&other);
-    const char *found = NULL;
-    if (render_with(feed, n_messages, answer, stand_in, feed->options, &other, NULL))
-        found = memmem(buf_text(&other.text), other.text.len, stand_in, sizeof stand_in - 1);
+    char *calls;
+    const struct chat_message stand_in = make_stand_in(feed, answer, &calls);
+    const char *after = NULL;
+    if (render_with(feed, n_messages, answer, &stand_in, feed->options, &other, NULL))
+        after = find_after(feed, &other.text, calls != NULL);
+    free(calls);
     size_t n_after = 0;
-    if (found != NULL) {
-        const char *after = found + sizeof stand_in - 1;
+    if (after != NULL) {
         n_after = (size_t)(other.text.data + other.text.len - after);
         if (n_after > whole->len - n_before ||
             memcmp(whole->data + whole->len - n_after, after, n_after) != 0)
@@ -281,7 +317,7 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
     options.now = one->begun;
-    struct feed feed = {one, template, &options, plan};
+    struct feed feed = {one, template, &options, ask->call_end, plan};
     plan->rendered_with = hash_text(hash_text(CHECKSUM_HASH, options.tools, options.tools_len),
                                     options.kwargs, options.kwargs_len);
     const char *start = ask->answer_start == NULL ? "" : ask->answer_start;

@@ -60,6 +60,8 @@ struct conversation_ask {
     struct chat_render_options render; /* tools and variables, borrowed during the call. The time is
                                           the conversation's own */
     const char *answer_start; /* what the caller will append to the prompt; NULL for nothing */
+    const char *call_end; /* what a template that has results of calls behind these alone writes at
+                             once behind arguments; the model never says it itself. NULL: none */
 };
 
 /* One turn from conversations_begin to one of its ends. */

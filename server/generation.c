@@ -96,6 +96,11 @@ static void open_parser(struct generation *one)
         options.think_close = style->think_close;
         options.is_thinking = prompt->is_thinking;
     }
+    if (!prompt->is_raw && style->format->has_channels) {
+        options.think_open = style->think_open;
+        options.has_channels = true;
+        options.is_continued = prompt->plan.is_continuation;
+    }
     bool has_calls = prompt->request.tools.n > 0 || style->format->words_mark != NULL;
     if (!prompt->is_raw && has_calls)
         options.format = style->format;

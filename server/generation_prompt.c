@@ -7,6 +7,7 @@
 #include "server/event_loop.h"
 #include "server/generation.h"
 #include "server/generations.h"
+#include "server/harmony_parser.h"
 #include "server/metrics.h"
 #include "server/prompt_cut.h"
 #include "server/tool_format.h"
@@ -100,6 +101,7 @@ static enum conversations_status find_by_messages(struct generation_prompt *prom
                 .kwargs_len = kwargs == NULL ? 0 : strlen(kwargs),
             },
         .answer_start = buf_text(&prompt->answer_start),
+        .call_end = prompt->options->style->format->turn_end,
     };
     enum conversations_status status =
         conversations_begin(prompt->options->conversations, &ask, &prompt->plan, err);
@@ -120,6 +122,9 @@ static void begin_answer(struct generation_prompt *prompt)
     prompt->is_thinking = is_thinking;
     if (is_thinking && !has_start)
         prompt->outgoing.grammar_start = style->think_open;
+    if (style->format->has_channels && prompt->plan.is_continuation &&
+        prompt->request.grammar_has_thought)
+        prompt->outgoing.grammar_start = HARMONY_FINAL HARMONY_MESSAGE;
     if (!has_start)
         return;
     if (is_thinking) {
@@ -231,7 +236,8 @@ static void shelter_from_stops(const struct generation_prompt *prompt, struct en
 {
     const struct tool_request *tools = &prompt->request.tools;
     const struct answer_style *style = prompt->options->style;
-    if (prompt->is_raw)
+    bool is_all_content = style->format->has_channels && prompt->plan.is_continuation;
+    if (prompt->is_raw || is_all_content)
         return;
     if (tools->n > 0 && tools->choice != TOOL_CHOICE_AUTO) {
         out->shelters[0] = (struct stop_shelter){.open = ""};

@@ -15,6 +15,7 @@
 #include "server/json_fields.h"
 #include "server/output_format.h"
 #include "server/random_id.h"
+#include "server/tool_format.h"
 #include "server/tool_grammar.h"
 
 enum {
@@ -289,6 +290,7 @@ static struct answer_frame frame_of(const struct generation_defaults *defaults,
         frame.think_open = defaults->think_open;
         frame.think_close = defaults->think_close;
     }
+    frame.has_channels = defaults->tool_format != NULL && defaults->tool_format->has_channels;
     if (request->tools.n > 0 && defaults->tool_format != NULL) {
         frame.tools = &request->tools;
         frame.calls = defaults->tool_format;

@@ -38,6 +38,20 @@ static char *dump(const json_t *extra)
     return json_dumps(extra, JSON_COMPACT | JSON_PRESERVE_ORDER);
 }
 
+char *message_extra_with_arguments(const char *extra, size_t len, const char *arguments)
+{
+    json_t *root = json_load_text(extra, len, JSON_ALLOW_NUL, NULL);
+    json_t *calls = json_object_get(root, "tool_calls");
+    bool is_good = json_array_size(calls) > 0;
+    for (size_t i = 0; i < json_array_size(calls) && is_good; i++) {
+        json_t *function = json_object_get(json_array_get(calls, i), "function");
+        is_good = json_object_set_new(function, "arguments", json_string(arguments)) == 0;
+    }
+    char *text = is_good ? dump(root) : NULL;
+    json_decref(root);
+    return text;
+}
+
 /* ---- of a request ---- */
 
 /* Where a call is in the request, for the errors about it. */

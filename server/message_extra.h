@@ -24,6 +24,10 @@ bool message_extra_read(const json_t *message, size_t i, bool is_assistant, bool
 json_t *message_extra_call(const char *id, const char *name, size_t name_len, const char *arguments,
                            size_t arguments_len);
 
+/* The same calls with this text for the arguments of each: malloc'ed; NULL when there are none, or
+ * no memory. */
+char *message_extra_with_arguments(const char *extra, size_t len, const char *arguments);
+
 /* Of an answer: malloc'ed; NULL when it calls no tool, or there is no memory (*out_failed). */
 char *message_extra_of_answer(const struct answer *answer, bool *out_failed);
 

@@ -318,11 +318,23 @@ static const struct tool_format lfm2 = {
     .read_head = tool_head_python,
 };
 
+static const struct tool_format harmony = {
+    .name = "harmony",
+    .marker = "<|channel|>",
+    .other_marker = "<|message|>",
+    .turn_end = "<|call|>",
+    .has_channels = true,
+    .force_open = "<|channel|>commentary to=functions.",
+    .force_middle = " <|constrain|>json<|message|>",
+    .force_end = "",
+    USUAL_IDS,
+};
+
 /* The most telling marker first. */
 static const struct tool_format *const formats[] = {
     &pythonic, &lfm2,      &mistral,     &deepseek,         &deepseek_v3_1, &kimi,   &command_r,
     &phi4,     &functools, &granite,     &nemotron,         &apriel,        &seed,   &qwen3_coder,
-    &minimax,  &glm,       &functionary, &functionary_v3_1, &hermes,        &llama3,
+    &minimax,  &glm,       &functionary, &functionary_v3_1, &hermes,        &llama3, &harmony,
 };
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -349,6 +361,8 @@ static bool has_markers(const struct tool_format *format, const char *template, 
 
 const struct tool_format *tool_format_detect(const char *template, size_t len)
 {
+    if (has_markers(&harmony, template, len)) /* whose words are messages, too */
+        return &harmony;
     if (!tool_format_template_has_tools(template, len))
         return &hermes;
     for (size_t i = 0; i < N_FORMATS; i++) {

@@ -39,6 +39,8 @@ struct tool_format {
     /* Not NULL: prompts end with `open`, and what comes is a call or, behind this mark, words. */
     const char *words_mark;
     const char *noise[4]; /* marks around all calls, that say nothing */
+    const char *turn_end; /* what ends a turn at once behind arguments, or NULL */
+    bool has_channels;    /* calls, thoughts and words are messages of Harmony */
     bool is_list;         /* one `open`, then calls separated by commas, in brackets or not */
     enum tool_syntax syntax;
     /* What must come first when a call is forced: `force_open` name `force_middle`. */

@@ -37,9 +37,9 @@ static bool write_arguments(const json_t *function, const struct tool_format *fo
     return true;
 }
 
-/* Of each tool. */
-static bool write_all_arguments(const struct tool_request *tools, const struct tool_format *format,
-                                struct buf *out, struct err *err)
+bool tool_grammar_write_arguments(const struct tool_request *tools,
+                                  const struct tool_format *format, struct buf *out,
+                                  struct err *err)
 {
     json_t *list = json_load_text(tools->json, tools->json_len, JSON_ALLOW_NUL, NULL);
     bool is_good = list != NULL || err_no_memory(err, "the tools");
@@ -75,7 +75,7 @@ bool tool_grammar_write(const struct tool_request *tools, const struct tool_form
     json_schema_write_literal(out, format->force_end, strlen(format->force_end));
     buf_append_char(out, '\n');
     json_schema_write_common(out);
-    return write_all_arguments(tools, format, out, err);
+    return tool_grammar_write_arguments(tools, format, out, err);
 }
 
 /* ---- calls that may be ---- */
@@ -212,5 +212,5 @@ bool tool_grammar_write_optional(const struct tool_request *tools, const struct 
     buf_append_text(out,
                     tools->is_single ? "calls ::= call\n" : "calls ::= call ([ \\n]{0,2} call)*\n");
     write_first_calls(tools, format, out);
-    return write_all_arguments(tools, format, out, err);
+    return tool_grammar_write_arguments(tools, format, out, err);
 }

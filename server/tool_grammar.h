@@ -24,6 +24,11 @@ bool tool_grammar_is_needed(const struct tool_request *tools, const struct tool_
 /* What words begin with where a call could come first; nothing in most formats. */
 void tool_grammar_write_words_mark(const struct tool_format *format, struct buf *out);
 
+/* Appends of each tool the rule "arguments-I". */
+bool tool_grammar_write_arguments(const struct tool_request *tools,
+                                  const struct tool_format *format, struct buf *out,
+                                  struct err *err);
+
 /* Appends three rules for an answer that may have calls: "said", text in which none begins,
  * "calls", which may follow it, and "first-calls", for the beginning of an answer. They use the
  * common rules of json_schema.h. */

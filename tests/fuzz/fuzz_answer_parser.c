@@ -30,6 +30,7 @@ static void run(const struct tool_format *format, const char *text, size_t len, 
         .think_open = "<think>",
         .think_close = "</think>",
         .format = format,
+        .has_channels = format->has_channels,
         .emit = on_delta,
         .arg = &n_said,
     };

@@ -189,6 +189,53 @@ static void a_call_may_be_opened_by_the_prompt(void **state)
     tool_request_done(&tools);
 }
 
+#define ANALYSIS "<|channel|>analysis<|message|>"
+#define FINAL "<|channel|>final<|message|>"
+#define NEXT "<|end|><|start|>assistant"
+
+/* Where all that is said are messages of Harmony. */
+static void answers_in_channels(void **state)
+{
+    (void)state;
+    struct answer_frame plain = {.has_channels = true};
+    assert_int_equal(fit_answer(&plain, FINAL "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&plain, "<|channel|>final <|constrain|>json<|message|>{1}"),
+                     FIT_WHOLE);
+    assert_int_equal(fit_answer(&plain, "{1}"), FIT_NOT);
+    assert_int_equal(fit_answer(&plain, ANALYSIS), FIT_NOT);
+    plain.think_open = ANALYSIS;
+    plain.think_close = "<|end|>";
+    assert_int_equal(fit_answer(&plain, ANALYSIS "a < <|en" NEXT FINAL "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&plain, ANALYSIS NEXT ANALYSIS "b" NEXT FINAL "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&plain, ANALYSIS "a" NEXT), FIT_BEGINNING);
+    assert_int_equal(fit_answer(&plain, ANALYSIS "a" NEXT FINAL "{x"), FIT_NOT);
+    assert_int_equal(fit_answer(&plain, "<|channel|>commentary"), FIT_NOT);
+
+    struct tool_request tools;
+    read_tools("", &tools);
+    const struct answer_frame frame = {.think_open = ANALYSIS,
+                                       .think_close = "<|end|>",
+                                       .tools = &tools,
+                                       .calls = tool_format_find("harmony"),
+                                       .has_channels = true};
+    static const char PREAMBLE[] = "<|channel|>commentary<|message|>So:" NEXT;
+    static const char AFTER[] = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>";
+    static const char BEFORE[] = " to=functions.g<|channel|>commentary json<|message|>";
+    assert_true(tool_grammar_is_needed(&tools, frame.calls));
+    check_fit(&frame, FINAL "Hello [1] < 2", "", "", FIT_WHOLE_AND_MORE);
+    check_fit(&frame, "Hello", "", "", FIT_NOT);
+    check_fit(&frame, AFTER, "{\"a\": 1}", "", FIT_WHOLE);
+    check_fit(&frame, AFTER, "{\"a\": 2", "", FIT_NOT);
+    check_fit(&frame, BEFORE, "{}", "", FIT_WHOLE);
+    check_fit(&frame, ANALYSIS "a" NEXT, PREAMBLE, ANALYSIS "b" NEXT, FIT_BEGINNING);
+    check_fit(&frame, PREAMBLE, BEFORE, "{}", FIT_WHOLE);
+    check_fit(&frame, " to=functions.h", "", "", FIT_NOT);
+    assert_int_equal(fit_answer(&frame, ANALYSIS "a" NEXT FINAL "{1}"), FIT_WHOLE);
+    assert_int_equal(
+        fit_answer(&frame, " to=functions.f<|channel|>commentary<|message|>{\"a\": 1}"), FIT_WHOLE);
+    tool_request_done(&tools);
+}
+
 static void strict_arguments_fit_their_schema(void **state)
 {
     (void)state;
@@ -323,6 +370,7 @@ int main(void)
         cmocka_unit_test(thoughts_may_come_first_where_there_are_any),
         cmocka_unit_test(one_call_is_one_in_every_format),
         cmocka_unit_test(a_call_may_be_opened_by_the_prompt),
+        cmocka_unit_test(answers_in_channels),
         cmocka_unit_test(strict_arguments_fit_their_schema),
         cmocka_unit_test(arguments_in_python_fit_their_schema),
         cmocka_unit_test(arguments_in_tags_fit_their_schema),

@@ -189,6 +189,78 @@ static void other_formats(void **state)
           "f {\"x\": 1}");
 }
 
+#define ANALYSIS "<|channel|>analysis<|message|>"
+#define FINAL "<|channel|>final<|message|>"
+#define NEXT "<|end|><|start|>assistant"
+
+static struct answer_parser_options in_channels(bool has_tools)
+{
+    return (struct answer_parser_options){
+        .think_open = ANALYSIS,
+        .think_close = "<|end|>",
+        .has_channels = true,
+        .format = has_tools ? tool_format_find("harmony") : NULL,
+    };
+}
+
+static void messages_of_harmony(void **state)
+{
+    (void)state;
+    struct answer_parser_options plain = in_channels(false);
+    check(plain, ANALYSIS "Hm, a < b <|en" NEXT FINAL "Hello!\n", "r:Hm, a < b <|en|c:Hello!\n");
+    check(plain, FINAL "Hello", "c:Hello");
+    check(plain, "<|message|>Hello", "c:Hello");
+    check(plain, "<|channel|>final <|constrain|>json<|message|>{}", "c:{}");
+    check(plain, "<|channel|>commentary<|channel|>analysis<|message|>a" NEXT FINAL "b", "r:a|c:b");
+    check(plain,
+          ANALYSIS "a" NEXT ANALYSIS "b" NEXT "<|channel|>commentary<|message|>c" NEXT FINAL "d",
+          "r:a\n\nb|c:c\n\nd");
+    /* An end or a header is missing. */
+    check(plain, ANALYSIS "a<|channel|>final<|message|>b", "r:a|c:b");
+    check(plain, ANALYSIS "a<|start|>assistant" FINAL "b", "r:a|c:b");
+    check(plain, "Hello <|x", "c:Hello <|x");
+    check(plain, "  \n<|stars|>", "c:  \n<|stars|>");
+    check(plain, ANALYSIS "a<|end|>b", "r:a|c:b");
+    check(plain, ANALYSIS "a<|e", "r:a<|e");
+    check(plain, ANALYSIS "a<|end|><|start|>assi", "r:a");
+    check(plain, "<|channel|>fin", "");
+    check(plain, "<|chan", "c:<|chan");
+    check(plain, "", "");
+    /* Without tools nothing is a call. */
+    check(plain, " to=functions.f<|channel|>commentary json<|message|>{}", "c:{}");
+
+    struct answer_parser_options keeps = plain;
+    keeps.think_open = NULL;
+    check(keeps, ANALYSIS "a" NEXT FINAL "b", "c:a\n\nb");
+    struct answer_parser_options goes_on = plain;
+    goes_on.is_continued = true;
+    check(goes_on, " and more<|end|>", "c: and more");
+    check(goes_on, ANALYSIS "a" NEXT FINAL "b", "r:a|c:b"); /* nothing was said before */
+}
+
+static void calls_of_harmony(void **state)
+{
+    (void)state;
+    struct answer_parser_options tools = in_channels(true);
+    check(tools, "<|channel|>commentary to=functions.f <|constrain|>json<|message|>{\"x\": 1}",
+          "f {\"x\": 1}");
+    check(tools, " to=functions.f<|channel|>commentary json<|message|>{\"x\": \"<|\"}",
+          "f {\"x\": \"<|\"}");
+    check(tools, ANALYSIS "a" NEXT " to=functions.f<|channel|>commentary json<|message|>{}",
+          "r:a|f {}");
+    check(tools, ANALYSIS "a" NEXT "<|channel|>commentary to=functions.f<|message|>{}", "r:a|f {}");
+    check(tools, "<|channel|>analysis to=functions.g code<|message|>{}", "g {}");
+    check(tools,
+          "<|channel|>commentary<|message|>Let me see." NEXT
+          "<|channel|>commentary to=functions.f json<|message|>{\"x\": 1}" NEXT
+          "<|channel|>commentary to=functions.g json<|message|>{}" NEXT FINAL "Done",
+          "c:Let me see.|f {\"x\": 1}|g {}|c:\n\nDone");
+    check(tools, "<|channel|>commentary to=functions.f json<|message|>", "f {}");
+    check(tools, "<|channel|>commentary to=functions.<|message|>{}", "c:{}");
+    check(tools, "<|channel|>analysis to=python code<|message|>1 + 1", "r:1 + 1");
+    check(tools, "<|channel|>commentary to=functions.f", "");
+}
+
 static void formats_of_lists(void **state)
 {
     (void)state;
@@ -394,6 +466,8 @@ int main(void)
         cmocka_unit_test(what_is_no_call_is_content),
         cmocka_unit_test(other_formats),
         cmocka_unit_test(formats_of_lists),
+        cmocka_unit_test(messages_of_harmony),
+        cmocka_unit_test(calls_of_harmony),
         cmocka_unit_test(formats_of_names),
         cmocka_unit_test(calls_may_be_opened_by_the_prompt),
         cmocka_unit_test(calls_in_python),

@@ -73,12 +73,24 @@ static void no_stop_string_is_in_a_thought(void **state)
     assert_int_equal(find_cut(&style, true, true, "x", "x</t>a {x}"), 8);
 }
 
+/* In Harmony only what the last channel says is surely content. */
+static void no_stop_string_is_before_the_final_channel(void **state)
+{
+    (void)state;
+    static const char TEXT[] = "<|channel|>analysis<|message|>x<|end|><|start|>assistant"
+                               "<|channel|>final<|message|>axb";
+    const struct answer_style style = {.format = tool_format_find("harmony")};
+    assert_int_equal(find_cut(&style, false, false, "x", TEXT), strlen(TEXT) - 2);
+    assert_int_equal(find_cut(&style, false, true, "final", TEXT), strlen(TEXT));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_stop_string_is_in_a_call),
         cmocka_unit_test(without_tools_a_call_is_text),
         cmocka_unit_test(no_stop_string_is_in_a_thought),
+        cmocka_unit_test(no_stop_string_is_before_the_final_channel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,9 +362,9 @@ static void what_is_fed_does_not_depend_on_a_restart(void **state)
     assert_true(n_rebuilt >= 16);
 }
 
-/* Where a result may follow nothing but a call, what follows the answer is not found by other words
- * in its place. */
-static void what_follows_no_other_words_is_read_again(void **state)
+/* A result may follow nothing but a call, so that other words cannot stand in its place. The model
+ * has said the call in its own way, and not the mark behind it. */
+static void a_result_is_fed_behind_a_call_in_other_words(void **state)
 {
     (void)state;
     static const char JINJA[] =
@@ -381,29 +381,36 @@ static void what_follows_no_other_words_is_read_again(void **state)
         .role = CHAT_ASSISTANT, .content = "", .extra = CALL, .extra_len = strlen(CALL)};
     const struct chat_message messages[] = {
         talk_message('u', "Hi"), call, {.role = CHAT_TOOL, .content = "21", .len = 2}};
-    struct chat_template *template = open_jinja(JINJA);
-    struct conversations *all = open_with(template);
-    struct conversation_ask ask = {.id = "x", .messages = messages, .n_messages = 1};
-    struct conversation_plan plan;
-    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
-    conversations_take_session(all, &plan);
-    struct engine_usage usage = {.position = talk_n_fed(&plan) + (int64_t)strlen(RAW),
-                                 .n_text_kept = strlen(RAW)};
-    struct conversation_result result = {.usage = &usage,
-                                         .n_fed = talk_n_fed(&plan),
-                                         .last_token = 77,
-                                         .answer = call,
-                                         .raw = RAW,
-                                         .n_raw = strlen(RAW)};
-    conversations_end(all, &plan, &result);
-    ask.n_messages = 3;
-    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
-    conversations_take_session(all, &plan);
-    assert_int_equal(plan.match, CONVERSATION_REBUILD);
-    assert_string_equal(talk_fed(&plan), "<user>Hi<a>f {\"x\": 1}<|call|><r>21<a>");
-    conversations_abandon(all, &plan);
-    conversations_close(&all);
-    chat_template_close(&template);
+    for (int knows_end = 0; knows_end < 2; knows_end++) {
+        struct chat_template *template = open_jinja(JINJA);
+        struct conversations *all = open_with(template);
+        struct conversation_ask ask = {.id = "x",
+                                       .messages = messages,
+                                       .n_messages = 1,
+                                       .call_end = knows_end == 1 ? "<|call|>" : NULL};
+        struct conversation_plan plan;
+        assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+        conversations_take_session(all, &plan);
+        struct engine_usage usage = {.position = talk_n_fed(&plan) + (int64_t)strlen(RAW),
+                                     .n_text_kept = strlen(RAW)};
+        struct conversation_result result = {.usage = &usage,
+                                             .n_fed = talk_n_fed(&plan),
+                                             .last_token = 77,
+                                             .answer = call,
+                                             .raw = RAW,
+                                             .n_raw = strlen(RAW)};
+        conversations_end(all, &plan, &result);
+        ask.n_messages = 3;
+        assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+        conversations_take_session(all, &plan);
+        assert_int_equal(plan.match, knows_end == 1 ? CONVERSATION_APPEND : CONVERSATION_REBUILD);
+        assert_string_equal(talk_fed(&plan), knows_end == 1
+                                                 ? "<|call|><r>21<a>"
+                                                 : "<user>Hi<a>f {\"x\": 1}<|call|><r>21<a>");
+        conversations_abandon(all, &plan);
+        conversations_close(&all);
+        chat_template_close(&template);
+    }
 }
 
 /* The client hears why, and nothing is remembered. */
@@ -441,7 +448,7 @@ int main(void)
         cmocka_unit_test(template_that_trims_is_followed),
         cmocka_unit_test(midnight_changes_nothing_that_was_read),
         cmocka_unit_test(what_is_fed_does_not_depend_on_a_restart),
-        cmocka_unit_test(what_follows_no_other_words_is_read_again),
+        cmocka_unit_test(a_result_is_fed_behind_a_call_in_other_words),
         cmocka_unit_test(messages_that_the_template_refuses),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);
