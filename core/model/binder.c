@@ -54,11 +54,16 @@ bool binder_init(struct binder *binder, const struct gguf *file, const struct mo
                  struct err *err)
 {
     size_t n = count_widened(file);
+    int n_ones =
+        shape->head_dim_v > shape->local_heads.dim_v ? shape->head_dim_v : shape->local_heads.dim_v;
     *binder = (struct binder){.file = file, .shape = shape, .layer = -1, .n_vectors = n};
     binder->is_bound = calloc(gguf_n_tensors(file) + 1, sizeof binder->is_bound[0]);
-    binder->vectors = calloc(n + 1, sizeof binder->vectors[0]);
+    binder->vectors = calloc(n + (size_t)n_ones, sizeof binder->vectors[0]);
     if (binder->is_bound == NULL || binder->vectors == NULL)
         return err_no_memory(err, "the model's vectors");
+    for (int i = 0; i < n_ones; i++)
+        binder->vectors[n + (size_t)i] = 1;
+    binder->ones = binder->vectors + n;
     return true;
 }
 
@@ -376,6 +381,14 @@ bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err
     int n_embd = binder->shape->n_embd;
     return bind_vector(binder, "post_attention_norm.weight", n_embd, &layer->post_attn_norm, err) &&
            bind_vector(binder, "post_ffw_norm.weight", n_embd, &layer->post_ffn_norm, err);
+}
+
+bool bind_layer_input(struct binder *binder, struct layer *layer, struct err *err)
+{
+    int n = binder->shape->n_layer_input, n_embd = binder->shape->n_embd;
+    return n == 0 || (bind_matrix(binder, "inp_gate.weight", n, n_embd, &layer->input_gate, err) &&
+                      bind_matrix(binder, "proj.weight", n_embd, n, &layer->input_up, err) &&
+                      bind_vector(binder, "post_norm.weight", n_embd, &layer->input_norm, err));
 }
 
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err)

@@ -22,6 +22,7 @@ struct binder {
     float *vectors;       /* where vectors that are not F32 are widened to; owned by the model */
     size_t n_vectors;     /* floats in `vectors` */
     size_t n_vectors_put; /* of these, in use */
+    const float *ones;    /* behind them, as wide as a head: weights of a norm that has none */
 };
 
 /* Reserves what may be needed; the model takes over `vectors`. */
@@ -56,6 +57,8 @@ bool bind_head_norms(struct binder *binder, struct layer *layer, struct err *err
 bool bind_norms_of_all_heads(struct binder *binder, struct layer *layer, struct err *err);
 /* post_attention_norm, post_ffw_norm. */
 bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err);
+/* inp_gate, proj, post_norm, of models whose layers get inputs beside the stream. */
+bool bind_layer_input(struct binder *binder, struct layer *layer, struct err *err);
 /* Whole layers of the usual make: attn_norm, attention, ffn_norm, and a feed-forward. */
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
 bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err);

@@ -74,6 +74,7 @@ extern const struct family family_falcon;
 extern const struct family family_gemma;
 extern const struct family family_gemma2;
 extern const struct family family_gemma3;
+extern const struct family family_gemma4;
 extern const struct family family_glm4;
 extern const struct family family_gpt_oss;
 extern const struct family family_gptneox;

@@ -70,9 +70,10 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
-static int widest_ff(const struct model_shape *shape)
+/* Of what goes through struct forward's `hidden`. */
+static int widest_hidden(const struct model_shape *shape)
 {
-    return max_int(shape->n_ff, shape->n_ff_shared);
+    return max_int(max_int(shape->n_ff, shape->n_ff_shared), shape->n_layer_input);
 }
 
 /* Room for those of any layer. */
@@ -90,7 +91,7 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
     const struct model_shape *shape = &forward->model->shape;
     struct kv_heads most = most_heads(shape);
     int widest = max_int(shape->n_embd, shape->n_heads * most.dim_v);
-    widest = max_int(widest, max_int(widest_ff(shape), shape->n_ff_expert));
+    widest = max_int(widest, max_int(widest_hidden(shape), shape->n_ff_expert));
     /* Of a tile, see choose_tile; one token may have more. */
     size_t n_queries = (size_t)max_int(
         shape->n_heads / min_int(shape->n_kv_heads, shape->local_heads.n), ATTENTION_PASS_QUERIES);
@@ -158,8 +159,11 @@ static void lay_out(struct forward *forward, struct arena *arena)
     forward->stretches = take_floats(arena, n_stretches, shape->n_heads * most.dim_v);
     forward->stretch_states = arena_take(arena, (size_t)n_stretches, (size_t)shape->n_heads,
                                          sizeof forward->stretch_states[0]);
-    forward->hidden = take_activations(arena, n, widest_ff(shape));
-    forward->up = take_floats(arena, n, widest_ff(shape));
+    forward->hidden = take_activations(arena, n, widest_hidden(shape));
+    forward->up = take_floats(arena, n, widest_hidden(shape));
+    int n_inputs = shape->n_layer_input * shape->n_layers;
+    forward->layer_inputs = take_floats(arena, n, n_inputs);
+    forward->layer_rows = take_floats(arena, thread_pool_size(forward->pool), n_inputs);
     lay_out_experts(forward, arena);
     forward->projected = take_floats(arena, n, shape->n_embd);
     forward->last = take_activations(arena, forward->max_logits, shape->n_embd);
@@ -232,8 +236,9 @@ static void fill_frequencies(struct forward *forward)
 
 static bool layer_wants_quantized(const struct layer *layer)
 {
-    const struct matrix *all[] = {&layer->q,    &layer->k,  &layer->v,   &layer->out,
-                                  &layer->gate, &layer->up, &layer->down};
+    const struct matrix *all[] = {&layer->q,    &layer->k,          &layer->v,
+                                  &layer->out,  &layer->gate,       &layer->up,
+                                  &layer->down, &layer->input_gate, &layer->input_up};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->data != NULL && matmul_wants_quantized(all[i]->type))
             return true;
@@ -264,7 +269,9 @@ static bool experts_read_floats(const struct model *model)
 
 static bool model_wants_quantized(const struct model *model)
 {
-    bool wants = matmul_wants_quantized(model->output.type);
+    bool wants = matmul_wants_quantized(model->output.type) ||
+                 (model->layer_projection.data != NULL &&
+                  matmul_wants_quantized(model->layer_projection.type));
     for (int i = 0; i < model->shape.n_layers && !wants; i++)
         wants = layer_wants_quantized(&model->layers[i]);
     for (int i = 0; i < model->shape.n_layers * model->shape.n_experts && !wants; i++)
@@ -468,6 +475,8 @@ void forward_run(struct forward *forward, const struct forward_token *tokens, in
     const struct model *model = forward->model;
     begin_batch(forward, tokens, n_tokens);
     thread_pool_run(forward->pool, embed_part, forward, forward_token_parts(forward, n_tokens));
+    if (model->shape.n_layer_input > 0)
+        forward_layer_inputs(forward);
     for (int i = 0; i < model->shape.n_layers; i++) {
         forward->layer = i;
         model->family->run_layer(forward, &model->layers[i]);

@@ -28,11 +28,6 @@ static void finish_clamp(const struct products *products, const struct product *
                        limit);
 }
 
-static bool has_own_keys(const struct layer *layer)
-{
-    return layer->k.data != NULL;
-}
-
 static void project_qkv(struct forward *forward, const struct activations *in,
                         const struct layer *layer)
 {
@@ -43,7 +38,7 @@ static void project_qkv(struct forward *forward, const struct activations *in,
         .list = {{.w = &layer->q, .bias = layer->q_b, .y = forward->q},
                  {.w = &layer->k, .bias = layer->k_b, .y = forward->k},
                  {.w = &layer->v, .bias = layer->v_b, .y = forward->v}},
-        .n_list = !has_own_keys(layer)    ? 1
+        .n_list = !layer->has_own_keys    ? 1
                   : layer->v.data == NULL ? 2
                                           : 3,
     };
@@ -128,7 +123,7 @@ static void norm_token(const struct attention_job *job, int t)
     float *q = forward->q + (size_t)t * (size_t)(n_heads * dim);
     norm_heads(forward, q, job->layer->q_norm, n_heads, dim);
     warm_query(forward, t, q, n_heads * dim);
-    if (has_own_keys(job->layer))
+    if (job->layer->has_own_keys)
         norm_kv(job, t);
 }
 
@@ -140,7 +135,7 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     int end = thread_pool_part_begin(n_tokens, part + 1, n_parts);
     for (int t = thread_pool_part_begin(n_tokens, part, n_parts); t < end; t++) {
         norm_token(job, t);
-        for (int head = 0; head < job->layer->heads.n && has_own_keys(job->layer); head++)
+        for (int head = 0; head < job->layer->heads.n && job->layer->has_own_keys; head++)
             store_head(job, t, head);
     }
 }

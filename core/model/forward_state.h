@@ -73,6 +73,8 @@ struct forward {
     struct attention_state *stretch_states; /* [n_heads]     forward_attention.c */
     struct activations hidden;              /* as wide as the layer's gate or up */
     float *up;                              /* [max_tokens, n_ff]; gated families only */
+    float *layer_inputs;                    /* [max_tokens, n_layers * n_layer_input] */
+    float *layer_rows;                      /* [n_threads, n_layers * n_layer_input] */
     struct experts_work {
         struct experts_batch batch;
         bool reads_floats; /* some expert has float weights, which meet inputs as they are */
@@ -140,6 +142,9 @@ void *forward_scratch(const struct forward *forward, int thread);
 /* y = norm of one token's row, by the family's norm. */
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
                       const float *b);
+
+/* Of all layers, once the batch is embedded: forward_layer_input.c. */
+void forward_layer_inputs(struct forward *forward);
 
 /* Cuts the batch into tiles for a layer with so many KV heads. */
 void forward_find_tiles(struct forward *forward, int n_kv_heads);

@@ -166,6 +166,29 @@ void forward_norm(struct forward *forward, enum forward_input to, const float *w
     forward_quantize(forward, job.to);
 }
 
+struct scale_job {
+    struct forward *forward;
+    float factor;
+};
+
+static void scale_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct scale_job *job = arg;
+    size_t n_embd = (size_t)job->forward->model->shape.n_embd;
+    int n_tokens = job->forward->n_tokens;
+    size_t end = (size_t)thread_pool_part_begin(n_tokens, part + 1, n_parts) * n_embd;
+    for (size_t i = (size_t)thread_pool_part_begin(n_tokens, part, n_parts) * n_embd; i < end; i++)
+        job->forward->x[i] *= job->factor;
+}
+
+void forward_scale(struct forward *forward, float factor)
+{
+    struct scale_job job = {forward, factor};
+    thread_pool_run(forward->pool, scale_part, &job,
+                    forward_token_parts(forward, forward->n_tokens));
+}
+
 void forward_quantize_part(const struct forward *forward, struct activations *in, int begin,
                            int end)
 {

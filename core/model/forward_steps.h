@@ -26,6 +26,11 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
 /* x += what the experts of each token say, weighed. */
 void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer);
 
+/* x += norm(up(gelu(gate x) * what the layer gets of the token beside the stream)). */
+void forward_layer_input(struct forward *forward, const struct layer *layer);
+/* x *= factor */
+void forward_scale(struct forward *forward, float factor);
+
 /* x += attention(norm(x)); x += ffn(norm(x)): what most families do. */
 void forward_sequential_layer(struct forward *forward, const struct layer *layer);
 /* x += attention(norm(x)) + ffn(norm(x)), with one norm. */

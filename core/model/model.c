@@ -13,14 +13,14 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_arcee,      &family_chatglm,    &family_cohere2,    &family_command_r, &family_ernie4_5,
-    &family_exaone,     &family_exaone4,    &family_falcon,     &family_gemma,     &family_gemma2,
-    &family_gemma3,     &family_glm4,       &family_gpt_oss,    &family_gptneox,   &family_granite,
-    &family_granitemoe, &family_internlm2,  &family_llama,      &family_minicpm,   &family_mistral3,
-    &family_mpt,        &family_nemotron,   &family_olmo2,      &family_olmoe,     &family_phi2,
-    &family_phi3,       &family_qwen2,      &family_qwen2moe,   &family_qwen2vl,   &family_qwen3,
-    &family_qwen3moe,   &family_qwen3vl,    &family_qwen3vlmoe, &family_seed_oss,  &family_smollm3,
-    &family_stablelm,   &family_starcoder2,
+    &family_arcee,    &family_chatglm,    &family_cohere2,    &family_command_r,  &family_ernie4_5,
+    &family_exaone,   &family_exaone4,    &family_falcon,     &family_gemma,      &family_gemma2,
+    &family_gemma3,   &family_gemma4,     &family_glm4,       &family_gpt_oss,    &family_gptneox,
+    &family_granite,  &family_granitemoe, &family_internlm2,  &family_llama,      &family_minicpm,
+    &family_mistral3, &family_mpt,        &family_nemotron,   &family_olmo2,      &family_olmoe,
+    &family_phi2,     &family_phi3,       &family_qwen2,      &family_qwen2moe,   &family_qwen2vl,
+    &family_qwen3,    &family_qwen3moe,   &family_qwen3vl,    &family_qwen3vlmoe, &family_seed_oss,
+    &family_smollm3,  &family_stablelm,   &family_starcoder2,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -84,6 +84,19 @@ static bool bind_rope_factors(struct model *model, struct binder *binder, struct
            bind_vector(binder, "rope_factors_long.weight", n_pairs, &model->rope_factors_long, err);
 }
 
+/* What all layers get beside the stream, in one tensor each. */
+static bool bind_layer_inputs(struct model *model, struct binder *binder, struct err *err)
+{
+    const struct model_shape *shape = &model->shape;
+    int n = shape->n_layer_input, n_all = n * shape->n_layers;
+    return n == 0 ||
+           (bind_matrix(binder, "per_layer_token_embd.weight", shape->n_vocab, n_all,
+                        &model->layer_embedding, err) &&
+            bind_matrix(binder, "per_layer_model_proj.weight", n_all, shape->n_embd,
+                        &model->layer_projection, err) &&
+            bind_vector(binder, "per_layer_proj_norm.weight", n, &model->layer_input_norm, err));
+}
+
 static bool bind_globals(struct model *model, struct binder *binder, struct err *err)
 {
     const struct model_shape *shape = &model->shape;
@@ -99,7 +112,8 @@ static bool bind_globals(struct model *model, struct binder *binder, struct err 
     if (binder_has(binder, "output.weight") &&
         !bind_matrix(binder, "output.weight", shape->n_vocab, shape->n_embd, &model->output, err))
         return false;
-    return bind_optional_vector(binder, "output.bias", shape->n_vocab, &model->output_b, err);
+    return bind_optional_vector(binder, "output.bias", shape->n_vocab, &model->output_b, err) &&
+           bind_layer_inputs(model, binder, err);
 }
 
 static struct kv_heads global_heads(const struct model_shape *shape)
@@ -124,6 +138,7 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
                         (unrotated_period > 0 && (i + 1) % unrotated_period == 0) ||
                         (model->family->rotates_local && shape->n_local > 0 && !is_local);
     layer->heads = is_local ? shape->local_heads : global_heads(shape);
+    layer->has_own_keys = i < shape->n_layers - shape->n_shared_kv;
     layer->cache_layer = find_cache_layer(shape, i, is_local);
     layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
     layer->rope = is_unrotated                             ? MODEL_ROPE_NONE

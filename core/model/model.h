@@ -43,6 +43,7 @@ struct model_shape {
     int n_experts;      /* of each layer; 0 for none */
     int n_experts_used; /* of these, by each token */
     int n_ff_expert;
+    int n_layer_input; /* numbers that each layer gets of a token beside the stream; 0 for none */
     int n_vocab;
     int n_context;   /* tokens that the model was trained to see at once */
     int n_rot;       /* leading entries of a head that are rotated; even; 0 with ALiBi */
@@ -85,9 +86,10 @@ struct layer {
     enum model_rope rope;
     int reach; /* distance to the furthest row that its queries see; INT32_MAX: no limit */
     struct kv_heads heads;
-    int cache_layer;                          /* where in a cache its keys and values are */
-    int n_ff;                                 /* of its feed-forward for all tokens; 0 for none */
-    const float *attn_norm, *attn_norm_b;     /* [n_embd] */
+    bool has_own_keys;                    /* and values; else it reads those of an earlier one */
+    int cache_layer;                      /* where in a cache its keys and values are */
+    int n_ff;                             /* of its feed-forward for all tokens; 0 for none */
+    const float *attn_norm, *attn_norm_b; /* [n_embd] */
     const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
     struct matrix q, k, v; /* [heads * head_dim, n_embd]; slices when fused. Without k the layer
                               reads another's keys and values; without v, its own v are its k */
@@ -107,6 +109,9 @@ struct layer {
     struct matrix share;    /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
                                feed-forward for all tokens */
     const float *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added to the stream */
+    struct matrix input_gate, input_up;          /* [n_layer_input, n_embd]; the other way */
+    const float *input_norm;                     /* [n_embd] of what that adds */
+    const float *out_scale;                      /* [1] of the stream behind the layer */
 };
 
 struct model {
@@ -116,6 +121,9 @@ struct model {
     struct matrix output;        /* [n_vocab, n_embd]; the embedding when tied */
     const float *output_b;       /* [n_vocab] */
     const float *output_norm, *output_norm_b;
+    struct matrix layer_embedding;  /* [n_vocab, n_layers * n_layer_input] */
+    struct matrix layer_projection; /* [n_layers * n_layer_input, n_embd] */
+    const float *layer_input_norm;  /* [n_layer_input] */
     const float *rope_factors;      /* [n_rot / 2] divide the frequencies; NULL for none */
     const float *rope_factors_long; /* [n_rot / 2] instead of these in caches with a window of more
                                        than n_context_unscaled (LongRoPE); NULL for none */

@@ -234,6 +234,12 @@ static void read_shared_kv(struct key_reader *reader, struct model_shape *shape)
                         "does not leave a layer of each kind before those that share");
 }
 
+static void read_layer_inputs(struct key_reader *reader, struct model_shape *shape)
+{
+    const char *name = "embedding_length_per_layer_input";
+    shape->n_layer_input = key_reader_optional_count(reader, name, MAX_EMBD / MAX_LAYERS);
+}
+
 static void read_scores(struct key_reader *reader, const struct family *family,
                         struct model_shape *shape)
 {
@@ -453,6 +459,8 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
         read_alibi(&reader, &shape);
     else
         read_rope(&reader, family, &shape);
+    if (family->has_local_heads)
+        read_layer_inputs(&reader, &shape);
     read_scores(&reader, family, &shape);
     read_scales(&reader, family, &shape);
     read_vocabulary(&reader, &shape);

@@ -10,7 +10,7 @@
 #include "core/kernels/stripes.h"
 #include "core/model/model.h"
 
-enum { SHARED_IN_LAYER = 7, IN_EXPERT = 3 };
+enum { SHARED_IN_LAYER = 9, OF_ALL = 2, IN_EXPERT = 3 };
 
 static int count_in_layer(const struct model *model)
 {
@@ -19,7 +19,7 @@ static int count_in_layer(const struct model *model)
 
 static int matrix_count(const struct model *model)
 {
-    return model->shape.n_layers * count_in_layer(model) + 1;
+    return model->shape.n_layers * count_in_layer(model) + OF_ALL;
 }
 
 /* Layers without experts have those of a layer with them, all without data. */
@@ -33,7 +33,8 @@ static struct matrix *matrix_of_layer(struct model *model, int layer_index, int 
         return own[(i - SHARED_IN_LAYER) % IN_EXPERT];
     }
     struct matrix *const shared[SHARED_IN_LAYER] = {
-        &layer->q, &layer->k, &layer->v, &layer->out, &layer->gate, &layer->up, &layer->down};
+        &layer->q,  &layer->k,    &layer->v,          &layer->out,     &layer->gate,
+        &layer->up, &layer->down, &layer->input_gate, &layer->input_up};
     return shared[i];
 }
 
@@ -41,6 +42,8 @@ static struct matrix *matrix_at(struct model *model, int i)
 {
     if (i == matrix_count(model) - 1)
         return &model->output;
+    if (i == matrix_count(model) - 2)
+        return &model->layer_projection;
     return matrix_of_layer(model, i / count_in_layer(model), i % count_in_layer(model));
 }
 
