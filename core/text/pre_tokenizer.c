@@ -70,6 +70,7 @@ static const struct rule DEEPSEEK_CODER_RULES[] = {
 static const struct rule DEEPSEEK3_RULES[] = {
     NUMBERS(3), RUN(glyph_is_ideograph_or_kana, NULL), {.find = rule_deepseek3}};
 static const struct rule BLOOM_RULES[] = {RUN(glyph_is_bloom_word, glyph_is_blank)};
+static const struct rule GEMMA4_RULES[] = {RUN(glyph_is_newline, NULL)};
 static const struct rule VIKING_RULES[] = {RUN(glyph_is_bloom_word, glyph_is_blank), NUMBERS(1)};
 
 #define USE(list) .rules = (list), .n_rules = sizeof(list) / sizeof *(list)
@@ -93,6 +94,7 @@ static const struct pre_tokenizer DEEPSEEK_LLM = {USE(DEEPSEEK_LLM_RULES)};
 static const struct pre_tokenizer DEEPSEEK_CODER = {USE(DEEPSEEK_CODER_RULES)};
 static const struct pre_tokenizer DEEPSEEK3 = {USE(DEEPSEEK3_RULES)};
 static const struct pre_tokenizer BLOOM = {USE(BLOOM_RULES)};
+static const struct pre_tokenizer GEMMA4 = {USE(GEMMA4_RULES), .adds_bos = true};
 static const struct pre_tokenizer VIKING = {USE(VIKING_RULES)};
 
 /* The names that conversion programs write into tokenizer.ggml.pre. */
@@ -121,6 +123,7 @@ static const struct {
     {"jina-v2-code", &GPT_2},
     {"jina-v1-en", &GPT_2},
     {"roberta-bpe", &GPT_2},
+    {"gemma4", &GEMMA4},
     {"falcon", &FALCON},
     {"starcoder", &STARCODER},
     {"refact", &STARCODER},

@@ -17,6 +17,7 @@ struct tokenizer {
     struct vocab vocab;
     struct tokenizer_bpe bpe; /* unused for SPM */
     struct token_trie trie;
+    bool uses_scores; /* else merges */
     bool adds_bos;
     bool adds_space;
     bool knows_pre;
@@ -68,7 +69,16 @@ static bool open_bpe(struct tokenizer *tokenizer, const struct gguf *file, struc
     if (pre == NULL)
         pre = pre_tokenizer_find("gpt-2", 5);
     tokenizer->adds_bos = pre_tokenizer_adds_bos(pre);
-    return vocab_init(&tokenizer->vocab, file, false, err) &&
+    return vocab_init(&tokenizer->vocab, file, VOCAB_BPE, err) &&
+           tokenizer_bpe_init(&tokenizer->bpe, file, &tokenizer->vocab, pre, err);
+}
+
+static bool open_merged(struct tokenizer *tokenizer, const struct gguf *file, struct err *err)
+{
+    const struct pre_tokenizer *pre = pre_tokenizer_find("gemma4", 6);
+    tokenizer->knows_pre = true;
+    tokenizer->adds_bos = true;
+    return vocab_init(&tokenizer->vocab, file, VOCAB_MERGED, err) &&
            tokenizer_bpe_init(&tokenizer->bpe, file, &tokenizer->vocab, pre, err);
 }
 
@@ -78,7 +88,18 @@ static bool open_spm(struct tokenizer *tokenizer, const struct gguf *file, struc
     tokenizer->adds_bos = true;
     tokenizer->adds_space = true;
     gguf_get_bool(file, "tokenizer.ggml.add_space_prefix", &tokenizer->adds_space);
-    return vocab_init(&tokenizer->vocab, file, true, err);
+    tokenizer->uses_scores = true;
+    return vocab_init(&tokenizer->vocab, file, VOCAB_SPM, err);
+}
+
+typedef bool open_fn(struct tokenizer *tokenizer, const struct gguf *file, struct err *err);
+
+static open_fn *find_open(struct gguf_text model)
+{
+    return is_text(model, "llama")    ? open_spm
+           : is_text(model, "gpt2")   ? open_bpe
+           : is_text(model, "gemma4") ? open_merged
+                                      : NULL;
 }
 
 bool tokenizer_open(struct tokenizer **out, const struct gguf *file, struct err *err)
@@ -88,18 +109,17 @@ bool tokenizer_open(struct tokenizer **out, const struct gguf *file, struct err 
         return err_set(err, ERR_FORMAT,
                        "the model file names no tokenizer "
                        "(tokenizer.ggml.model)");
-    bool is_spm = is_text(model, "llama");
-    if (!is_spm && !is_text(model, "gpt2"))
+    open_fn *open = find_open(model);
+    if (open == NULL)
         return err_set(err, ERR_UNSUPPORTED,
                        "the model's tokenizer is of type \"%.*s\"; only \"llama\" "
-                       "(sentencepiece) and \"gpt2\" (byte-level BPE) are supported",
+                       "(sentencepiece), \"gpt2\" (byte-level BPE) and \"gemma4\" are supported",
                        (int)(model.len < 40 ? model.len : 40), model.data);
 
     struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (tokenizer == NULL)
         return err_no_memory(err, "a tokenizer");
-    if (!(is_spm ? open_spm : open_bpe)(tokenizer, file, err) ||
-        !token_trie_init(&tokenizer->trie, &tokenizer->vocab, err)) {
+    if (!open(tokenizer, file, err) || !token_trie_init(&tokenizer->trie, &tokenizer->vocab, err)) {
         tokenizer_close(&tokenizer);
         return false;
     }
@@ -182,7 +202,7 @@ static bool encode_text(struct encoding *encoding, size_t begin, size_t end)
         return true;
     bool adds_space = tokenizer->adds_space && encoding->is_after_special;
     encoding->is_after_special = false;
-    if (tokenizer->vocab.is_spm)
+    if (tokenizer->uses_scores)
         return tokenizer_spm_encode(&tokenizer->vocab, text, end - begin, adds_space,
                                     &encoding->job);
     return tokenizer_bpe_encode(&tokenizer->bpe, text, end - begin, &encoding->job);

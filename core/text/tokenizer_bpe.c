@@ -8,6 +8,7 @@
 #include "core/text/encode_job.h"
 #include "core/text/pre_tokenizer.h"
 #include "core/text/tokenizer.h"
+#include "core/text/utf8.h"
 #include "core/text/vocab.h"
 
 enum { MAX_MERGES = 1 << 24 };
@@ -63,6 +64,16 @@ static int32_t add_symbol(struct reader *reader, const char *text, size_t len)
     return reader->n_symbols++;
 }
 
+/* As bytes; false when it stands for none. */
+static bool decode_name(const struct reader *reader, const char *name, size_t len, char *out,
+                        size_t *out_len)
+{
+    if (!reader->bpe->vocab->is_spm)
+        return vocab_decode_bytes(name, len, out, out_len);
+    *out_len = vocab_decode_spaces(name, len, out);
+    return true;
+}
+
 /* "LEFT RIGHT". One that is not of this form, or that names what stands for no bytes, can never
  * apply to text and is left out. */
 static void read_merge(struct reader *reader, struct gguf_text line, uint32_t rank)
@@ -75,8 +86,8 @@ static void read_merge(struct reader *reader, struct gguf_text line, uint32_t ra
     size_t name_len = (size_t)(space - line.data);
     size_t left_len, right_len;
     char *text = reader->end;
-    if (!vocab_decode_bytes(line.data, name_len, text, &left_len) ||
-        !vocab_decode_bytes(space + 1, line.len - name_len - 1, text + left_len, &right_len) ||
+    if (!decode_name(reader, line.data, name_len, text, &left_len) ||
+        !decode_name(reader, space + 1, line.len - name_len - 1, text + left_len, &right_len) ||
         right_len == 0)
         return;
     int32_t n_before = reader->n_symbols;
@@ -122,7 +133,9 @@ bool tokenizer_bpe_init(struct tokenizer_bpe *bpe, const struct gguf *file,
         return false;
     }
     struct reader reader = {bpe, bpe->extra_bytes, vocab->n};
-    for (int c = 0; c < 256; c++) {
+    for (int c = 0; c < 256 && vocab->is_spm; c++)
+        bpe->byte_symbols[c] = vocab->byte_tokens[c];
+    for (int c = 0; c < 256 && !vocab->is_spm; c++) {
         *reader.end = (char)c;
         bpe->byte_symbols[c] = add_symbol(&reader, reader.end++, 1);
     }
@@ -145,7 +158,7 @@ static bool push_bytes(const struct tokenizer_bpe *bpe, const char *text, size_t
 {
     for (size_t i = 0; i < len; i++) {
         int32_t id = bpe->byte_symbols[(unsigned char)text[i]];
-        if (id >= bpe->vocab->n)
+        if (id < 0 || id >= bpe->vocab->n)
             id = bpe->vocab->unknown;
         if (id >= 0 && !token_list_push(job->out, id, job->err))
             return false;
@@ -153,19 +166,41 @@ static bool push_bytes(const struct tokenizer_bpe *bpe, const char *text, size_t
     return true;
 }
 
+/* The word's bytes or characters. One that no merge knows is a symbol beyond all others. */
+static void add_symbols(const struct tokenizer_bpe *bpe, const char *word, size_t len,
+                        struct merger *merger)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        uint32_t point;
+        n = 1;
+        int32_t symbol = bpe->byte_symbols[(unsigned char)word[i]];
+        if (bpe->vocab->is_spm) {
+            n = (unsigned char)word[i] < 0x80 ? 1 : utf8_decode(word + i, len - i, &point);
+            n = n == 0 ? 1 : n;
+            symbol = find_symbol(bpe, word + i, n);
+        }
+        merger_add(merger, i, symbol >= 0 ? symbol : INT32_MAX);
+    }
+}
+
+/* A word that is a token as a whole; of newlines alone such a word is that token everywhere. */
+static int32_t find_whole(const struct tokenizer_bpe *bpe, const char *word, size_t len)
+{
+    if (pre_tokenizer_ignores_merges(bpe->pre) || (bpe->vocab->is_spm && word[0] == '\n'))
+        return text_map_get(&bpe->vocab->pieces, word, len);
+    return -1;
+}
+
 static bool encode_word(const struct tokenizer_bpe *bpe, const char *word, size_t len,
                         struct encode_job *job)
 {
     struct merger *merger = &job->merger;
-    if (pre_tokenizer_ignores_merges(bpe->pre)) {
-        int32_t id = text_map_get(&bpe->vocab->pieces, word, len);
-        if (id >= 0)
-            return token_list_push(job->out, id, job->err);
-    }
+    int32_t whole = find_whole(bpe, word, len);
+    if (whole >= 0)
+        return token_list_push(job->out, whole, job->err);
     if (!merger_begin(merger, len, job->err))
         return false;
-    for (size_t i = 0; i < len; i++)
-        merger_add(merger, i, bpe->byte_symbols[(unsigned char)word[i]]);
+    add_symbols(bpe, word, len, merger);
     merger_run(merger, word, len, find_pair, bpe);
 
     int32_t symbol;

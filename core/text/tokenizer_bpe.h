@@ -1,4 +1,5 @@
-/* tokenizer_bpe.h - byte-level BPE: words by the pre-tokenizer, merges by rank inside them.
+/* tokenizer_bpe.h - BPE of bytes, or of characters where the vocabulary has SPM's names: words by
+ * the pre-tokenizer, merges by rank inside them.
  *
  * Inside of tokenizer. Owner: the tokenizer. Thread: any once it is open. */
 #ifndef CORE_TEXT_TOKENIZER_BPE_H
@@ -23,7 +24,7 @@ struct tokenizer_bpe {
     const struct pre_tokenizer *pre;
     struct bpe_merge *merges; /* hash table by the pair of symbols */
     size_t mask;
-    int32_t byte_symbols[256];
+    int32_t byte_symbols[256]; /* of characters: tokens for what the vocabulary has no others for */
     struct text_map extra_symbols;
     char *extra_bytes;
 };

@@ -30,6 +30,8 @@ static const char *const END_NAMES[] = {
     "[EOS]",
     "<|return|>",
     "<|call|>",
+    "<turn|>",
+    "<|tool_response>",
     "<｜end▁of▁sentence｜>", /* DeepSeek: these bars and underlines are not ASCII */
 };
 
@@ -40,6 +42,13 @@ static bool is_end_name(const char *name, size_t len)
             return true;
     }
     return false;
+}
+
+/* Where turns end with "<turn|>", "</s>" is a tag of HTML. */
+static bool ends_turn(const char *name, size_t len, enum vocab_style style)
+{
+    bool is_tag = style == VOCAB_MERGED && len == 4 && memcmp(name, "</s>", 4) == 0;
+    return !is_tag && is_end_name(name, len);
 }
 
 /* The byte that a character of a byte-level BPE name stands for, -1 for none: printable Latin-1
@@ -72,7 +81,7 @@ bool vocab_decode_bytes(const char *name, size_t len, char *out, size_t *out_len
     return true;
 }
 
-static size_t decode_spaces(const char *name, size_t len, char *out)
+size_t vocab_decode_spaces(const char *name, size_t len, char *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < len;) {
@@ -141,16 +150,16 @@ static uint32_t key_of_score(float score)
 }
 
 static enum token_kind kind_of(const struct lists *lists, size_t i, struct gguf_text name,
-                               bool is_spm)
+                               enum vocab_style style)
 {
     int64_t kind = TOKEN_NORMAL;
     if (lists->kinds.n > 0)
         kind = gguf_array_int(&lists->kinds, i);
-    else if (is_spm && byte_of_name(name.data, name.len) >= 0)
+    else if (style != VOCAB_BPE && byte_of_name(name.data, name.len) >= 0)
         kind = TOKEN_BYTE;
     /* A vocabulary that calls the end of a turn a word would let a user end it. */
     bool is_word = kind == TOKEN_USER_DEFINED || lists->kinds.n == 0;
-    if (is_word && is_end_name(name.data, name.len))
+    if (is_word && ends_turn(name.data, name.len, style))
         kind = TOKEN_CONTROL;
     return kind < TOKEN_NORMAL || kind > TOKEN_BYTE ? TOKEN_UNUSED : (enum token_kind)kind;
 }
@@ -172,14 +181,15 @@ static void set_piece(struct vocab_token *token, bool is_spm, char *out)
     }
     size_t piece_len = len;
     if (is_spm)
-        piece_len = decode_spaces(token->name, len, out);
+        piece_len = vocab_decode_spaces(token->name, len, out);
     else if (token->kind == TOKEN_USER_DEFINED ||
              !vocab_decode_bytes(token->name, len, out, &piece_len))
         memcpy(out, token->name, len);
     token->piece_len = (uint32_t)piece_len;
 }
 
-static bool read_tokens(struct vocab *vocab, const struct lists *lists, struct err *err)
+static bool read_tokens(struct vocab *vocab, const struct lists *lists, enum vocab_style style,
+                        struct err *err)
 {
     size_t n = lists->names.n;
     size_t n_bytes = 0;
@@ -202,11 +212,11 @@ static bool read_tokens(struct vocab *vocab, const struct lists *lists, struct e
             memcpy(end, name.data, name.len);
         token->name = end;
         token->name_len = (uint32_t)name.len;
-        token->kind = (unsigned char)kind_of(lists, i, name, vocab->is_spm);
-        token->is_end = token->kind == TOKEN_CONTROL && is_end_name(end, name.len);
+        token->kind = (unsigned char)kind_of(lists, i, name, style);
+        token->is_end = token->kind == TOKEN_CONTROL && ends_turn(end, name.len, style);
         set_piece(token, vocab->is_spm, end + name.len);
         end += name.len + token->piece_len;
-        if (!vocab->is_spm)
+        if (style != VOCAB_SPM)
             continue;
         double score = gguf_array_float(&lists->scores, i);
         if (!isfinite((float)score))
@@ -336,11 +346,13 @@ static void spare_inner_end(struct vocab *vocab)
         vocab->tokens[inner].is_end = false;
 }
 
-bool vocab_init(struct vocab *vocab, const struct gguf *file, bool is_spm, struct err *err)
+bool vocab_init(struct vocab *vocab, const struct gguf *file, enum vocab_style style,
+                struct err *err)
 {
     struct lists lists;
-    *vocab = (struct vocab){.is_spm = is_spm};
-    if (!read_lists(&lists, file, is_spm, err) || !read_tokens(vocab, &lists, err)) {
+    *vocab = (struct vocab){.is_spm = style != VOCAB_BPE};
+    if (!read_lists(&lists, file, style == VOCAB_SPM, err) ||
+        !read_tokens(vocab, &lists, style, err)) {
         vocab_done(vocab);
         return false;
     }

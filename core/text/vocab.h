@@ -24,6 +24,13 @@ enum token_kind {
     TOKEN_BYTE = 6,
 };
 
+/* How names say bytes, and how text becomes tokens. */
+enum vocab_style {
+    VOCAB_BPE,    /* a character for each byte, merges of bytes */
+    VOCAB_SPM,    /* as it is but for spaces, scores */
+    VOCAB_MERGED, /* the same names, merges of characters (Gemma 4) */
+};
+
 struct vocab_token {
     const char *name;
     const char *piece; /* the bytes it stands for in text */
@@ -37,7 +44,7 @@ struct vocab_token {
 struct vocab {
     struct vocab_token *tokens; /* [n] */
     int n;
-    bool is_spm;              /* else byte-level BPE */
+    bool is_spm;              /* its names; else byte-level BPE's */
     char *bytes;              /* names and pieces */
     struct text_map pieces;   /* to ids, of the tokens that text may become */
     size_t max_piece_len;     /* of those */
@@ -47,11 +54,14 @@ struct vocab {
     int32_t bos, eos, unknown; /* -1: none */
 };
 
-bool vocab_init(struct vocab *vocab, const struct gguf *file, bool is_spm, struct err *err);
+bool vocab_init(struct vocab *vocab, const struct gguf *file, enum vocab_style style,
+                struct err *err);
 void vocab_done(struct vocab *vocab);
 
 /* The text of a byte-level BPE name ("Ġthe" is " the") as bytes, at most len. False when a
  * character of it stands for no byte. */
 bool vocab_decode_bytes(const char *name, size_t len, char *out, size_t *out_len);
+/* The same of an SPM name ("▁the"); returns how many bytes that is. */
+size_t vocab_decode_spaces(const char *name, size_t len, char *out);
 
 #endif

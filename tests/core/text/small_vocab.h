@@ -103,7 +103,7 @@ static inline void small_vocab_put(const struct small_vocab *vocab, struct gguf_
         for (size_t i = 0; i < n_types; i++)
             gguf_put_u32(&builder->entries, (uint32_t)vocab->tokens[i].type);
     }
-    if (strcmp(vocab->model, "gpt2") == 0)
+    if (strcmp(vocab->model, "gpt2") == 0 || vocab->n_merges > 0)
         gguf_add_texts(builder, "tokenizer.ggml.merges", vocab->merges, vocab->n_merges);
 }
 

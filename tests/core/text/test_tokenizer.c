@@ -353,6 +353,51 @@ static void byte_level_bpe(void **state)
     tokenizer_close(&tokenizer);
 }
 
+/* Gemma 4's: SPM's names, merges of characters in whole lines. 259 a space, 260 "a", 261 "b", 262
+ * " a", 263 "é", 264 "aé", 265 a newline, 266 two, 267 three, 268 " ab", 269 "</s>" by hand, 270
+ * "<turn|>" by hand */
+static void merges_of_characters(void **state)
+{
+    (void)state;
+    struct small_vocab vocab;
+    struct err err = {0};
+    small_vocab_spm(&vocab);
+    vocab.model = "gemma4";
+    vocab.tokens[2] = (struct small_token){"<end>", 0, 3};
+    static const char *const NAMES[] = {
+        "\342\226\201", "a",  "b",    "\342\226\201a", "\303\251",
+        "a\303\251",    "\n", "\n\n", "\n\n\n",        "\342\226\201ab"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++)
+        small_vocab_add(&vocab, NAMES[i], 0, 1);
+    small_vocab_add(&vocab, "</s>", 0, 4);
+    small_vocab_add(&vocab, "<turn|>", 0, 4);
+    small_vocab_merge(&vocab, "a \xC3\xA9");
+    small_vocab_merge(&vocab, "\xE2\x96\x81 a");
+    small_vocab_merge(&vocab, "\xE2\x96\x81"
+                              "a b");
+    small_vocab_merge(&vocab, "\n \n");
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    if (tokenizer == NULL)
+        fail_msg("%s", err.text);
+    assert_string_equal(small_vocab_plain(tokenizer, "a", true), "1 260");
+    assert_string_equal(small_vocab_plain(tokenizer, " ab", false), "268");
+    assert_string_equal(small_vocab_plain(tokenizer, "b ab", false), "261 268"); /* no words */
+    assert_string_equal(small_vocab_plain(tokenizer, " a\xC3\xA9", false), "259 264");
+    assert_string_equal(small_vocab_plain(tokenizer, "a\n\n\nb", false), "260 267 261");
+    assert_string_equal(small_vocab_plain(tokenizer, "\n\n\n\n", false), "266 266");
+    assert_string_equal(small_vocab_plain(tokenizer, "\xE2\x82\xAC", false), "229 133 175");
+    assert_string_equal(small_vocab_plain(tokenizer, "a\xC3", false), "260 198");
+    assert_string_equal(small_vocab_plain(tokenizer, "</s>", false), "269");
+    assert_false(tokenizer_is_end(tokenizer, 269));
+    assert_true(tokenizer_is_end(tokenizer, 270));
+    assert_true(tokenizer_knows_pre(tokenizer));
+    assert_false(tokenizer_adds_space(tokenizer));
+    size_t len;
+    assert_memory_equal(tokenizer_piece(tokenizer, 268, &len), " ab", 3);
+    assert_int_equal(len, 3);
+    tokenizer_close(&tokenizer);
+}
+
 static void the_golden_models(void **state)
 {
     (void)state;
@@ -486,6 +531,7 @@ int main(void)
         cmocka_unit_test(a_conversation_begins_once),
         cmocka_unit_test(a_prompt_can_be_encoded_in_parts),
         cmocka_unit_test(byte_level_bpe),
+        cmocka_unit_test(merges_of_characters),
         cmocka_unit_test(the_golden_models),
         cmocka_unit_test(time_is_linear_for_sentencepiece),
         cmocka_unit_test(time_is_linear_for_bpe),
