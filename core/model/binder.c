@@ -246,12 +246,34 @@ static bool bind_fused_gate(struct binder *binder, struct layer *layer, struct e
     return bind_down(binder, layer, err);
 }
 
+/* Of each expert a slice of two tensors: its gate and up follow each other in one. */
+static bool bind_fused_experts(struct binder *binder, struct layer *layer, struct expert one,
+                               struct err *err)
+{
+    int n = binder->shape->n_experts;
+    size_t n_ff = (size_t)one.gate.n_out, n_embd = (size_t)one.down.n_out;
+    struct matrix both = one.gate, all_both, all_down;
+    both.n_out *= 2;
+    if (!bind_matrices(binder, "ffn_gate_up_exps.weight", both, n, &all_both, err) ||
+        !bind_matrices(binder, "ffn_down_exps.weight", one.down, n, &all_down, err))
+        return false;
+    for (size_t i = 0; i < (size_t)n; i++)
+        layer->experts[i] = (struct expert){
+            .gate = slice_rows(&all_both, 2 * i * n_ff, one.gate.n_out),
+            .up = slice_rows(&all_both, (2 * i + 1) * n_ff, one.up.n_out),
+            .down = slice_rows(&all_down, i * n_embd, one.down.n_out),
+        };
+    return true;
+}
+
 /* Of each expert a slice of three tensors. */
 static bool bind_joint_experts(struct binder *binder, struct layer *layer, struct expert one,
                                struct err *err)
 {
     int n = binder->shape->n_experts;
     struct expert all;
+    if (binder_has(binder, "ffn_gate_up_exps.weight"))
+        return bind_fused_experts(binder, layer, one, err);
     if (!bind_matrices(binder, "ffn_gate_exps.weight", one.gate, n, &all.gate, err) ||
         !bind_matrices(binder, "ffn_up_exps.weight", one.up, n, &all.up, err) ||
         !bind_matrices(binder, "ffn_down_exps.weight", one.down, n, &all.down, err))
@@ -307,6 +329,8 @@ static bool bind_experts(struct binder *binder, struct layer *layer, struct err 
     };
     if (!bind_matrix(binder, "ffn_gate_inp.weight", shape->n_experts, shape->n_embd, &layer->router,
                      err) ||
+        !bind_optional_vector(binder, "exp_probs_b.bias", shape->n_experts, &layer->choice_b,
+                              err) ||
         !bind_shared_expert(binder, layer, err))
         return false;
     return binder_has(binder, "ffn_gate.0.weight") ? bind_single_experts(binder, layer, one, err)
@@ -407,10 +431,22 @@ bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *
            bind_plain_ffn(binder, layer, err);
 }
 
+bool binder_is_left_aside(const struct gguf_tensor *tensor, const struct model_shape *shape)
+{
+    for (int i = 0; i < shape->n_further_layers; i++) {
+        char begin[32];
+        int len = snprintf(begin, sizeof begin, "blk.%d.", shape->n_layers + i);
+        if (tensor->name.len > (size_t)len && memcmp(tensor->name.data, begin, (size_t)len) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool binder_check_all_bound(const struct binder *binder, struct err *err)
 {
     for (size_t i = 0; i < gguf_n_tensors(binder->file); i++) {
-        if (!binder->is_bound[i])
+        if (!binder->is_bound[i] &&
+            !binder_is_left_aside(gguf_tensor_at(binder->file, i), binder->shape))
             return err_set(err, ERR_UNSUPPORTED,
                            "the model has a tensor '%s' that sinkd has no use for in this "
                            "architecture, so its answers would be wrong",

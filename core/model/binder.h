@@ -13,6 +13,7 @@
 
 struct err;
 struct gguf;
+struct gguf_tensor;
 
 struct binder {
     const struct gguf *file;
@@ -63,7 +64,10 @@ bool bind_layer_input(struct binder *binder, struct layer *layer, struct err *er
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
 bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err);
 
-/* False when the file has tensors that nobody asked for. */
+/* Whether this is a tensor of the layers that are left aside. */
+bool binder_is_left_aside(const struct gguf_tensor *tensor, const struct model_shape *shape);
+
+/* False when the file has tensors that nobody asked for and that are not left aside. */
 bool binder_check_all_bound(const struct binder *binder, struct err *err);
 
 #endif

@@ -1,6 +1,8 @@
 #include "core/model/experts.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 static float rank_of(float logit)
 {
@@ -37,6 +39,70 @@ void experts_choose(const float *logits, int n_experts, int n_used, bool sums_to
     }
     for (int i = 0; i < n_used; i++)
         out_choices[i].weight /= sum;
+}
+
+static void score(const struct experts_routing *routing, float *logits, int n)
+{
+    float max = -INFINITY, sum = 0;
+    for (int i = 0; i < n && !routing->is_sigmoid; i++)
+        max = fmaxf(max, rank_of(logits[i]));
+    for (int i = 0; i < n; i++) {
+        float e = expf(routing->is_sigmoid ? -rank_of(logits[i]) : rank_of(logits[i]) - max);
+        logits[i] = routing->is_sigmoid ? 1 / (1 + e) : e;
+        sum += logits[i];
+    }
+    for (int i = 0; i < n && !routing->is_sigmoid; i++)
+        logits[i] /= sum;
+}
+
+static float biased(const float *scores, const float *bias, int i)
+{
+    return rank_of(bias == NULL ? scores[i] : scores[i] + bias[i]);
+}
+
+enum { MAX_GROUPS = 64, BEST_OF_GROUP = 2 };
+
+/* A bit for each group whose experts may be chosen. */
+static uint64_t choose_groups(const struct experts_routing *routing, const float *scores,
+                              const float *bias, int n_experts)
+{
+    struct expert_choice best[MAX_GROUPS];
+    int n_each = n_experts / routing->n_groups, n_best = 0;
+    uint64_t chosen = 0;
+    for (int group = 0; group < routing->n_groups; group++) {
+        struct expert_choice two[BEST_OF_GROUP];
+        int n = 0;
+        for (int i = group * n_each; i < (group + 1) * n_each; i++)
+            n = insert(two, n, BEST_OF_GROUP, (struct expert_choice){i, biased(scores, bias, i)});
+        float sum = n > 1 ? two[0].weight + two[1].weight : two[0].weight;
+        n_best = insert(best, n_best, routing->n_groups_used, (struct expert_choice){group, sum});
+    }
+    for (int i = 0; i < n_best; i++)
+        chosen |= (uint64_t)1 << best[i].expert;
+    return chosen;
+}
+
+void experts_choose_by_score(const struct experts_routing *routing, const float *bias,
+                             float *logits, int n_experts, int n_used,
+                             struct expert_choice *out_choices)
+{
+    uint64_t groups = UINT64_MAX;
+    int n = 0, n_each = n_experts / routing->n_groups;
+    score(routing, logits, n_experts);
+    if (routing->n_groups_used < routing->n_groups)
+        groups = choose_groups(routing, logits, bias, n_experts);
+    for (int i = 0; i < n_experts; i++) {
+        float rank = groups >> (i / n_each) & 1 ? biased(logits, bias, i) : -INFINITY;
+        n = insert(out_choices, n, n_used, (struct expert_choice){i, rank});
+    }
+    float sum = 0;
+    for (int i = 0; i < n_used; i++) {
+        out_choices[i].weight = logits[out_choices[i].expert];
+        sum += out_choices[i].weight;
+    }
+    float factor = routing->sums_to_one ? routing->scale / (sum + 1e-20F) : routing->scale;
+    for (int i = 0; i < n_used; i++)
+        out_choices[i].weight *= factor;
 }
 
 /* Where each expert's slots begin; of those without tokens, too. */

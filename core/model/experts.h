@@ -18,6 +18,21 @@ struct expert_choice {
 void experts_choose(const float *logits, int n_experts, int n_used, bool sums_to_one,
                     struct expert_choice *out_choices);
 
+/* How experts are chosen by scores instead: a softmax of all logits, or the sigmoid of each. */
+struct experts_routing {
+    bool is_sigmoid;
+    bool sums_to_one; /* weights are divided by the sum of those chosen */
+    float scale;      /* and multiplied by it */
+    int n_groups; /* neighbours are in one of n_groups <= 64 groups, and only experts of the best */
+    int n_groups_used; /* n_groups_used are chosen, by the sum of the two best scores in each */
+};
+
+/* The n_used largest of scores + bias (or of scores, NULL); their weights are scores (arXiv
+ * 2412.19437, section 2.1.2). `logits` become scores. */
+void experts_choose_by_score(const struct experts_routing *routing, const float *bias,
+                             float *logits, int n_experts, int n_used,
+                             struct expert_choice *out_choices);
+
 /* Slots first .. first + n-1 are one expert's, as are those up to n_padded, which hold nobody. */
 struct experts_group {
     int expert;

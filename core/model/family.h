@@ -29,7 +29,12 @@ enum family_ffn {
 
 /* Whether layers may have experts, and how what a token's experts say is weighed: by a softmax over
  * all of them, or over those that it has chosen. */
-enum family_experts { FAMILY_NO_EXPERTS, FAMILY_EXPERTS_OF_ALL, FAMILY_EXPERTS_OF_CHOSEN };
+enum family_experts {
+    FAMILY_NO_EXPERTS,
+    FAMILY_EXPERTS_OF_ALL,
+    FAMILY_EXPERTS_OF_CHOSEN,
+    FAMILY_EXPERTS_AS_TOLD, /* by scores, as the file's keys have it */
+};
 
 struct family {
     const char *architecture; /* general.architecture in the file */
@@ -37,6 +42,9 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     enum family_experts experts;
+    bool experts_sum_to_one; /* where a file of FAMILY_EXPERTS_AS_TOLD does not say it */
+    bool experts_by_sigmoid; /* the same */
+    bool predicts_further;   /* its last layers may be there for that, and are left aside */
     bool sees_pictures;    /* the file's models of them are apart; of its text, positions are one */
     bool scales_embedding; /* by sqrt(n_embd) */
     bool multiplies_logits; /* by the file's logit_scale; others divide by it */
@@ -64,10 +72,15 @@ struct family {
 };
 
 extern const struct family family_arcee;
+extern const struct family family_bailingmoe;
+extern const struct family family_bailingmoe2;
 extern const struct family family_chatglm;
 extern const struct family family_cohere2;
 extern const struct family family_command_r;
+extern const struct family family_deepseek;
+extern const struct family family_dots1;
 extern const struct family family_ernie4_5;
+extern const struct family family_ernie4_5_moe;
 extern const struct family family_exaone;
 extern const struct family family_exaone4;
 extern const struct family family_falcon;
@@ -76,6 +89,7 @@ extern const struct family family_gemma2;
 extern const struct family family_gemma3;
 extern const struct family family_gemma4;
 extern const struct family family_glm4;
+extern const struct family family_glm4moe;
 extern const struct family family_gpt_oss;
 extern const struct family family_gptneox;
 extern const struct family family_granite;

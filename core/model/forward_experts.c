@@ -82,9 +82,14 @@ static void choose_part(void *arg, int part, int n_parts, int thread)
     for (int t = thread_pool_part_begin(job->forward->n_tokens, part, n_parts); t < end; t++) {
         if (job->layer->share.data != NULL)
             work->shares[t] = 1 / (1 + expf(-work->shares[t]));
-        experts_choose(work->logits + (size_t)t * (size_t)shape->n_experts, shape->n_experts,
-                       shape->n_experts_used, sums_to_one,
-                       work->batch.choices + (size_t)t * (size_t)shape->n_experts_used);
+        float *logits = work->logits + (size_t)t * (size_t)shape->n_experts;
+        struct expert_choice *choices =
+            work->batch.choices + (size_t)t * (size_t)shape->n_experts_used;
+        if (model->family->experts == FAMILY_EXPERTS_AS_TOLD)
+            experts_choose_by_score(&shape->routing, job->layer->choice_b, logits, shape->n_experts,
+                                    shape->n_experts_used, choices);
+        else
+            experts_choose(logits, shape->n_experts, shape->n_experts_used, sums_to_one, choices);
     }
 }
 

@@ -13,14 +13,17 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_arcee,    &family_chatglm,    &family_cohere2,    &family_command_r,  &family_ernie4_5,
-    &family_exaone,   &family_exaone4,    &family_falcon,     &family_gemma,      &family_gemma2,
-    &family_gemma3,   &family_gemma4,     &family_glm4,       &family_gpt_oss,    &family_gptneox,
-    &family_granite,  &family_granitemoe, &family_internlm2,  &family_llama,      &family_minicpm,
-    &family_mistral3, &family_mpt,        &family_nemotron,   &family_olmo2,      &family_olmoe,
-    &family_phi2,     &family_phi3,       &family_qwen2,      &family_qwen2moe,   &family_qwen2vl,
-    &family_qwen3,    &family_qwen3moe,   &family_qwen3vl,    &family_qwen3vlmoe, &family_seed_oss,
-    &family_smollm3,  &family_stablelm,   &family_starcoder2,
+    &family_arcee,    &family_bailingmoe,   &family_bailingmoe2, &family_chatglm,
+    &family_cohere2,  &family_command_r,    &family_deepseek,    &family_dots1,
+    &family_ernie4_5, &family_ernie4_5_moe, &family_exaone,      &family_exaone4,
+    &family_falcon,   &family_gemma,        &family_gemma2,      &family_gemma3,
+    &family_gemma4,   &family_glm4,         &family_glm4moe,     &family_gpt_oss,
+    &family_gptneox,  &family_granite,      &family_granitemoe,  &family_internlm2,
+    &family_llama,    &family_minicpm,      &family_mistral3,    &family_mpt,
+    &family_nemotron, &family_olmo2,        &family_olmoe,       &family_phi2,
+    &family_phi3,     &family_qwen2,        &family_qwen2moe,    &family_qwen2vl,
+    &family_qwen3,    &family_qwen3moe,     &family_qwen3vl,     &family_qwen3vlmoe,
+    &family_seed_oss, &family_smollm3,      &family_stablelm,    &family_starcoder2,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 

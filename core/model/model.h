@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "core/kernels/matmul.h"
+#include "core/model/experts.h"
 #include "core/model/kv_cache.h"
 
 struct err;
@@ -29,6 +30,7 @@ enum model_rope {
 struct model_shape {
     char architecture[32]; /* general.architecture */
     int n_layers;
+    int n_further_layers; /* behind these, of which no use is made: they predict further tokens */
     int n_embd;
     int n_heads;
     int n_kv_heads;
@@ -43,6 +45,7 @@ struct model_shape {
     int n_experts;      /* of each layer; 0 for none */
     int n_experts_used; /* of these, by each token */
     int n_ff_expert;
+    struct experts_routing routing; /* of families whose experts are chosen by scores */
     int n_layer_input; /* numbers that each layer gets of a token beside the stream; 0 for none */
     int n_vocab;
     int n_context;   /* tokens that the model was trained to see at once */
@@ -105,6 +108,7 @@ struct layer {
     const float *gate_b, *up_b, *down_b;
     struct matrix router; /* [n_experts, n_embd]: whose product chooses experts; never woven */
     const float *router_b;
+    const float *choice_b;  /* [n_experts] added to scores, but not to weights */
     struct expert *experts; /* [n_experts] */
     struct matrix share;    /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
                                feed-forward for all tokens */

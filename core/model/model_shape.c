@@ -276,6 +276,8 @@ static bool is_unset_or_one(const struct key_reader *reader, const char *name)
 static void check_routing(struct key_reader *reader, const struct family *family)
 {
     bool is_of_chosen = family->experts == FAMILY_EXPERTS_OF_CHOSEN;
+    if (family->experts == FAMILY_EXPERTS_AS_TOLD)
+        return;
     gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text, &is_of_chosen);
     bool is_known = is_of_chosen == (family->experts == FAMILY_EXPERTS_OF_CHOSEN) &&
                     is_unset_or_one(reader, "expert_gating_func") &&
@@ -289,14 +291,39 @@ static void check_routing(struct key_reader *reader, const struct family *family
     reader->failed |= !is_known;
 }
 
-/* Of the feed-forward beside experts: so many experts together, or so many of another length. */
+static void read_routing(struct key_reader *reader, const struct family *family,
+                         struct model_shape *shape)
+{
+    enum { SOFTMAX = 1, SIGMOID = 2, MAX_GROUPS = 64 };
+    struct experts_routing *routing = &shape->routing;
+    int usual = family->experts_by_sigmoid ? SIGMOID : SOFTMAX;
+    bool has_gate = !key_reader_is(reader, "expert_gating_func", 0);
+    int gate = has_gate ? key_reader_count(reader, "expert_gating_func", usual, SIGMOID) : usual;
+    double scale = key_reader_real(reader, "expert_weights_scale", 1, 0, 1e6);
+    *routing = (struct experts_routing){
+        .is_sigmoid = gate == SIGMOID,
+        .sums_to_one = family->experts_sum_to_one,
+        .scale = scale > 0 ? (float)scale : 1,
+        .n_groups = key_reader_optional_count(reader, "expert_group_count", MAX_GROUPS),
+    };
+    gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text,
+                  &routing->sums_to_one);
+    routing->n_groups = routing->n_groups > 0 ? routing->n_groups : 1;
+    routing->n_groups_used =
+        key_reader_count(reader, "expert_group_used_count", routing->n_groups, routing->n_groups);
+    if (shape->n_experts % routing->n_groups != 0 ||
+        shape->n_experts_used > shape->n_experts / routing->n_groups * routing->n_groups_used)
+        key_reader_fail(reader, "expert_group_count", "does not fit the numbers of its experts");
+}
+
+/* Of the feed-forward beside experts: as long as so many experts, or of a length that the file has.
+ */
 static int read_shared_length(struct key_reader *reader, const struct model_shape *shape)
 {
     const char *length = "expert_shared_feed_forward_length", *count = "expert_shared_count";
     int each = key_reader_optional_count(reader, length, MAX_FF);
-    int n = key_reader_has(reader, count) ? key_reader_optional_count(reader, count, MAX_EXPERTS)
-                                          : each > 0;
-    int64_t all = (int64_t)n * (each > 0 ? each : shape->n_ff_expert);
+    int n = key_reader_optional_count(reader, count, MAX_EXPERTS);
+    int64_t all = each > 0 ? each : (int64_t)n * shape->n_ff_expert;
     if (all > MAX_FF)
         key_reader_fail(reader, count, "gives a feed-forward that is too large");
     return all > MAX_FF ? 1 : (int)all;
@@ -321,6 +348,8 @@ static void read_experts(struct key_reader *reader, const struct family *family,
     if (shape->n_experts_used > shape->n_experts)
         key_reader_fail(reader, "expert_used_count", "is more than its expert_count");
     check_routing(reader, family);
+    if (family->experts == FAMILY_EXPERTS_AS_TOLD)
+        read_routing(reader, family, shape);
 }
 
 bool model_shape_has_experts(const struct model_shape *shape, int i)
@@ -402,7 +431,6 @@ static void check_foreign_keys(struct key_reader *reader, const struct family *f
         "attention.output_scale",
         "attention.value_scale",
         "attention.temperature_length",
-        "nextn_predict_layers",
         "hidden_activation",
         "num_loops",
         "swin_norm",
@@ -412,6 +440,8 @@ static void check_foreign_keys(struct key_reader *reader, const struct family *f
         "attention.shared_kv_layers", "embedding_length_per_layer_input"};
     bool is_causal = true;
     check_sections(reader, family);
+    if (!family->predicts_further)
+        refuse_unless_nothing(reader, "nextn_predict_layers");
     for (size_t i = 0; i < sizeof LOCAL_HEADS / sizeof LOCAL_HEADS[0]; i++) {
         if (!family->has_local_heads)
             refuse_unless_nothing(reader, LOCAL_HEADS[i]);
@@ -440,6 +470,16 @@ static void read_vocabulary(struct key_reader *reader, struct model_shape *shape
     shape->n_vocab = (int)embedding->dims[1];
 }
 
+static void leave_further_layers(struct key_reader *reader, struct model_shape *shape)
+{
+    const char *name = "nextn_predict_layers";
+    shape->n_further_layers = key_reader_optional_count(reader, name, MAX_LAYERS);
+    if (shape->n_further_layers >= shape->n_layers)
+        key_reader_fail(reader, name, "leaves no layers");
+    else
+        shape->n_layers -= shape->n_further_layers;
+}
+
 bool model_shape_read(struct model_shape *out, const struct gguf *file, const struct family *family,
                       struct err *err)
 {
@@ -447,6 +487,8 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     struct model_shape shape = {0};
     snprintf(shape.architecture, sizeof shape.architecture, "%s", family->architecture);
     shape.n_layers = key_reader_count(&reader, "block_count", -1, MAX_LAYERS);
+    if (family->predicts_further)
+        leave_further_layers(&reader, &shape);
     shape.n_embd = key_reader_count(&reader, "embedding_length", -1, MAX_EMBD);
     read_feed_forward(&reader, family, &shape);
     check_needed_keys(&reader, family);

@@ -8,6 +8,7 @@
 #include "core/base/thread_pool.h"
 #include "core/gguf/gguf.h"
 #include "core/kernels/stripes.h"
+#include "core/model/binder.h"
 #include "core/model/model.h"
 
 enum { SHARED_IN_LAYER = 9, OF_ALL = 2, IN_EXPERT = 3 };
@@ -177,6 +178,11 @@ static bool weave(struct model *model, struct gguf *file, struct thread_pool *po
 
 bool model_weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
 {
+    for (size_t i = 0; i < gguf_n_tensors(file) && model->stripes == NULL; i++) {
+        const struct gguf_tensor *tensor = gguf_tensor_at(file, i);
+        if (binder_is_left_aside(tensor, &model->shape))
+            gguf_release(file, tensor->data, tensor->n_bytes);
+    }
     return model->stripes != NULL ||
            (weave(model, file, pool, err) && gguf_detach(file, pool, err));
 }

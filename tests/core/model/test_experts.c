@@ -70,6 +70,46 @@ static void test_logits_that_are_no_numbers(void **state)
     experts_choose((float[]){NAN, 1, 2, NAN}, 4, 2, true, (struct expert_choice[2]){{0}});
 }
 
+/* A bias helps to be chosen and weighs nothing; weights are scores, or their shares, times a scale.
+ */
+static void test_scores(void **state)
+{
+    (void)state;
+    struct experts_routing routing = {
+        .is_sigmoid = true, .scale = 2, .n_groups = 1, .n_groups_used = 1};
+    const float bias[4] = {0, -9, 0.5F, 0}, sigmoid_1 = 1 / (1 + expf(-1));
+    struct expert_choice choices[2];
+    experts_choose_by_score(&routing, bias, (float[]){1, 8, 0, -3}, 4, 2, choices);
+    assert_int_equal(choices[0].expert, 2);
+    assert_int_equal(choices[1].expert, 0);
+    assert_float_equal(choices[0].weight, 2 * 0.5, 1e-6);
+    assert_float_equal(choices[1].weight, 2 * sigmoid_1, 1e-6);
+    routing.sums_to_one = true;
+    experts_choose_by_score(&routing, bias, (float[]){1, 8, 0, -3}, 4, 2, choices);
+    assert_float_equal(choices[1].weight, 2 * sigmoid_1 / (0.5F + sigmoid_1), 1e-6);
+    routing = (struct experts_routing){.scale = 1, .n_groups = 1, .n_groups_used = 1};
+    experts_choose_by_score(&routing, NULL, (float[]){1, 3, -2, 2}, 4, 2, choices);
+    assert_int_equal(choices[0].expert, 1);
+    assert_float_equal(choices[1].weight, expf(2) / (expf(1) + expf(3) + expf(-2) + expf(2)), 1e-6);
+    experts_choose_by_score(&routing, NULL, (float[]){NAN, INFINITY, NAN, NAN}, 4, 2, choices);
+    assert_int_not_equal(choices[0].expert, choices[1].expert);
+}
+
+/* The best expert of all is in a group whose two best together are worse than another's. */
+static void test_groups_of_experts(void **state)
+{
+    (void)state;
+    const struct experts_routing routing = {
+        .is_sigmoid = true, .scale = 1, .n_groups = 3, .n_groups_used = 2};
+    struct expert_choice choices[3];
+    float logits[9] = {3, -9, -9, 1, 1, 1, -2, 2, 2};
+    experts_choose_by_score(&routing, NULL, logits, 9, 3, choices);
+    assert_int_equal(choices[0].expert, 7);
+    assert_int_equal(choices[1].expert, 8);
+    assert_int_equal(choices[2].expert, 3);
+    assert_float_equal(choices[2].weight, 1 / (1 + expf(-1)), 1e-6);
+}
+
 static int to_fours(int n)
 {
     return (n + 3) / 4 * 4;
@@ -118,6 +158,8 @@ int main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_largest_are_chosen),
         cmocka_unit_test(test_logits_that_are_no_numbers),
+        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_groups_of_experts),
         cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

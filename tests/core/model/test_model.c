@@ -67,7 +67,7 @@ static void test_refusals_say_why(void **state)
     };
     static const char *const expected[] = {
         "does not name an architecture",
-        "'rwkv?6', and sinkd runs arcee, chatglm, cohere2, command-r, ernie4_5, exaone, ",
+        "'rwkv?6', and sinkd runs arcee, bailingmoe, bailingmoe2, chatglm, cohere2, command-r, ",
         "block_count is missing",
         "block_count is not one number in 1 .. 1024",
         "no tensor 'blk.2.attn_norm.weight'",
@@ -126,6 +126,14 @@ static void test_experts_that_are_refused(void **state)
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
         expect_keys_refused(NULL, (struct key[]){count, used, {ways[i], 2}}, 3,
                             "chooses its experts in another way");
+    const struct key told[] = {{"deepseek.block_count", 2},
+                               {"deepseek.embedding_length", 32},
+                               {"deepseek.feed_forward_length", 64},
+                               {"deepseek.expert_count", 8},
+                               {"deepseek.expert_used_count", 3},
+                               {"deepseek.expert_group_count", 4},
+                               {"deepseek.expert_group_used_count", 1}};
+    expect_keys_refused("deepseek", told, 7, "expert_group_count does not fit");
     expect_keys_refused("gemma",
                         (struct key[]){{"gemma.expert_count", 8},
                                        {"gemma.block_count", 2},
