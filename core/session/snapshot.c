@@ -30,7 +30,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written a
 
 /* The stream after the header, cut into blocks. */
 struct blocks {
-    unsigned char *bytes; /* [BLOCK_BYTES + 4] */
+    unsigned char *bytes; /* new_block */
     size_t n;             /* bytes of this block that are filled (writing) or used (reading) */
     size_t len;           /* reading: bytes of this block */
     uint64_t left;        /* reading: bytes of the stream beyond this block */
@@ -47,6 +47,13 @@ static bool total_bytes(uint64_t n, uint64_t *out)
     uint64_t n_blocks = n / BLOCK_BYTES + (n % BLOCK_BYTES != 0);
     return !__builtin_add_overflow(n, n_blocks * sizeof(uint32_t) + sizeof(struct snapshot_header),
                                    out);
+}
+
+/* Room for a block and its checksum, of a file of n_bytes. */
+static unsigned char *new_block(uint64_t n_bytes)
+{
+    const size_t most = BLOCK_BYTES + sizeof(uint32_t);
+    return malloc(n_bytes < most ? (size_t)n_bytes : most);
 }
 
 static bool stream_bytes(const struct session *session, uint64_t *out)
@@ -114,7 +121,7 @@ bool snapshot_write(struct session *session, const struct snapshot_id *id, snaps
     header.crc = header_crc(&header);
 
     struct blocks blocks = {.write = write, .arg = arg, .err = err};
-    blocks.bytes = malloc(BLOCK_BYTES + sizeof(uint32_t));
+    blocks.bytes = new_block(snapshot_bytes(session));
     if (blocks.bytes == NULL)
         return err_no_memory(err, "saving a conversation");
     bool is_written = write(arg, &header, sizeof header, err) &&
@@ -206,7 +213,7 @@ bool snapshot_read(struct session *session, const struct snapshot_id *id, uint64
     struct blocks blocks = {.read = read, .arg = arg, .err = err};
     if (n_bytes < sizeof header)
         return damaged(err, "it ends in its header");
-    blocks.bytes = malloc(BLOCK_BYTES + sizeof(uint32_t));
+    blocks.bytes = new_block(n_bytes);
     if (blocks.bytes == NULL)
         return err_no_memory(err, "a saved conversation");
     bool is_read = read(arg, &header, sizeof header, err) && check_header(&header, id, err) &&
@@ -251,7 +258,7 @@ bool snapshot_read_note(const struct snapshot_id *id, uint64_t n_bytes, snapshot
     if (n_bytes < sizeof header)
         return damaged(err, "it ends in its header");
     blocks.left = stream_of(n_bytes);
-    blocks.bytes = malloc(BLOCK_BYTES + sizeof(uint32_t));
+    blocks.bytes = new_block(n_bytes);
     if (blocks.bytes == NULL)
         return err_no_memory(err, "a saved conversation");
     bool is_read = read(arg, &header, sizeof header, err) && check_header(&header, id, err) &&
