@@ -133,18 +133,24 @@ PRODUCT_OBJ := $(call objects,$(filter core/kernels/matmul_avx% core/kernels/%_v
 VECTOR_OBJ  := $(PRODUCT_OBJ) $(call objects,$(filter core/kernels/kernels_avx%,$(CORE_SRC)))
 $(PRODUCT_OBJ): CFLAGS += -O2
 $(VECTOR_OBJ): OWN = $(patsubst -g,-g1,$(filter -g,$(CFLAGS))) $(LESS)
-# Of products AddressSanitizer would make objects that take minutes and a gigabyte each to compile.
-# test_matmul has pages that nobody may touch behind each array, so they are those of the build
-# that PLAIN names.
+# What a sanitizer's build need not make anew is taken from the build that PLAIN names; COPY says
+# what that is. Of products AddressSanitizer would make objects that take minutes and a gigabyte each
+# to compile, and test_matmul has pages that nobody may touch behind each array. Of vector kernels
+# fuzzers run none, and tests of threads those of the best set that the CPU has.
+cpu_has   = $(shell grep -qw -m1 $1 /proc/cpuinfo && echo yes)
+BEST_SETS := $(if $(call cpu_has,avx512_vnni),avx512 vbmi amx,$(if $(call cpu_has,avx_vnni),avxvnni,avx2))
+COPY_products := $(PRODUCT_OBJ)
+COPY_vectors  := $(VECTOR_OBJ)
+COPY_unused   := $(filter-out $(foreach set,$(BEST_SETS),%_$(set).o),$(VECTOR_OBJ))
 ifneq ($(PLAIN),)
-$(PRODUCT_OBJ): $(BUILD)/%.o: $(PLAIN)/%.o
+$(COPY_$(COPY)): $(BUILD)/%.o: $(PLAIN)/%.o
 	@mkdir -p $(@D)
 	@cp $< $@
 endif
 
 # How objects are made is one of the things they are made from. A target's own flags are not here:
 # they would come to what it depends on.
-FLAGS := $(strip $(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) $(LESS) $(PLAIN) $(LDFLAGS))
+FLAGS := $(strip $(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) $(LESS) $(PLAIN) $(COPY) $(LDFLAGS))
 ifneq ($(file <$(BUILD)/flags),$(FLAGS))
 .PHONY: $(BUILD)/flags
 endif
@@ -202,9 +208,12 @@ $(BUILD)/tests/eval/%: $(BUILD)/tests/eval/%.o $(SUPPORT) $(EVAL) $(CORE)
 unit-bins: $(TEST_BIN) $(PRELOADS)
 	@:
 
+# A hundred and fifty programs are linked for each build, by the quicker linker where it is there.
+TEST_LINKER := $(if $(shell command -v ld.gold),-fuse-ld=gold)
+
 # Tests of core link core alone. The libraries stand in a group because tests/support uses core
 # and may itself stand in for a part of it.
-link_test = $(CC) $(LDFLAGS) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $1 -o $@
+link_test = $(CC) $(LDFLAGS) $(TEST_LINKER) $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $1 -o $@
 
 $(BUILD)/tests/core/%: $(BUILD)/tests/core/%.o $(SUPPORT) $(CORE)
 	$(call QUIET,LD)$(call link_test,-lcmocka $(CORE_LIBS))
@@ -222,10 +231,12 @@ $(BUILD)/%.so: %.c Makefile $(BUILD)/flags
 	$(call QUIET,LD)$(CC) $(CPPFLAGS) $(STD) $(CFLAGS) $(WARN) -fPIC -shared $< -ldl -o $@
 
 # Sanitizers: the whole tree once more, in a folder of its own. Their reports name lines (-g1); for
-# variables there is the ordinary build.
+# variables there is the ordinary build. In vector kernels AddressSanitizer's checks are calls: in line
+# they take twice as long to compile.
 ASAN := BUILD=build/asan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' \
-        EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all' PLAIN=$(BUILD)
-TSAN := BUILD=build/tsan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' EXTRA='-fsanitize=thread'
+        EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all' PLAIN=$(BUILD) COPY=products \
+        LESS=--param=asan-instrumentation-with-call-threshold=0
+TSAN := BUILD=build/tsan CFLAGS='-O1 -g1 -fno-omit-frame-pointer' EXTRA='-fsanitize=thread' PLAIN=$(BUILD) COPY=unused
 
 asan: deps-test ## all tests under AddressSanitizer and UBSan
 	@$(MAKE) -s $(PRODUCT_OBJ)
@@ -244,6 +255,7 @@ E2E_THREADED := $(patsubst %,tests/e2e/test_%.py,completions conversations crash
                   lifecycle load operations proxies resume responses service sessions streams)
 threaded-bins: $(THREADED)
 tsan: deps-test ## what has threads under ThreadSanitizer
+	@$(MAKE) -s $(COPY_unused)
 	@$(MAKE) $(TSAN) all threaded-bins
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp halt_on_error=0 second_deadlock_stack=1 \
 	    atexit_sleep_ms=50" \
@@ -256,11 +268,11 @@ run-threaded:
 	@SINKD=$(BUILD)/sinkd tests/run-tests $(call chosen,$(THREADED) $(E2E_THREADED))
 
 FUZZ_SECONDS ?= 60
-# Vector kernels are linked and no more: no fuzzer computes.
 FUZZ := BUILD=build/fuzz CC=clang CFLAGS='-O1 -g1' WARN=-Wall \
         EXTRA='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
-        LESS='-O0 -fno-sanitize=all'
+        PLAIN=$(BUILD) COPY=vectors
 fuzz: deps-lint ## libFuzzer on everything that parses (FUZZ_SECONDS=60 for each target)
+	@$(MAKE) -s $(VECTOR_OBJ)
 	@$(MAKE) $(FUZZ) fuzz-bins
 	@$(MAKE) $(FUZZ) run-fuzz
 
