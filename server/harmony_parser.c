@@ -133,11 +133,12 @@ enum header { HEADER_NO, HEADER_PART, HEADER_YES };
 static enum header find_header(const struct buf *held)
 {
     static const char *const firsts[] = {START, CHANNEL, MESSAGE, RECIPIENT};
-    size_t n_space = tool_text_spaces(held->data, held->len);
+    const char *text = buf_text(held);
+    size_t n_space = tool_text_spaces(text, held->len);
     size_t len = held->len - n_space;
     enum header is = HEADER_NO;
     for (size_t i = 0; i < sizeof firsts / sizeof firsts[0] && is == HEADER_NO; i++) {
-        if (begins_as(held->data + n_space, len, firsts[i]))
+        if (begins_as(text + n_space, len, firsts[i]))
             is = len < strlen(firsts[i]) ? HEADER_PART : HEADER_YES;
     }
     return is;
