@@ -319,7 +319,7 @@ static bool bind_shared_expert(struct binder *binder, struct layer *layer, struc
                        err);
 }
 
-static bool bind_experts(struct binder *binder, struct layer *layer, struct err *err)
+bool bind_routed_experts(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
     const struct expert one = {
@@ -327,11 +327,11 @@ static bool bind_experts(struct binder *binder, struct layer *layer, struct err 
         .up = {.n_out = shape->n_ff_expert, .n_in = shape->n_embd},
         .down = {.n_out = shape->n_embd, .n_in = shape->n_ff_expert},
     };
+    bool chooses_by_score = shape->routing.n_groups > 0;
     if (!bind_matrix(binder, "ffn_gate_inp.weight", shape->n_experts, shape->n_embd, &layer->router,
                      err) ||
-        !bind_optional_vector(binder, "exp_probs_b.bias", shape->n_experts, &layer->choice_b,
-                              err) ||
-        !bind_shared_expert(binder, layer, err))
+        (chooses_by_score && !bind_optional_vector(binder, "exp_probs_b.bias", shape->n_experts,
+                                                   &layer->choice_b, err)))
         return false;
     return binder_has(binder, "ffn_gate.0.weight") ? bind_single_experts(binder, layer, one, err)
                                                    : bind_joint_experts(binder, layer, one, err);
@@ -359,7 +359,7 @@ bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err)
 {
     const struct model_shape *shape = binder->shape;
     if (layer->experts != NULL)
-        return bind_experts(binder, layer, err);
+        return bind_routed_experts(binder, layer, err) && bind_shared_expert(binder, layer, err);
     if (!binder_has(binder, "ffn_gate.weight"))
         return bind_fused_gate(binder, layer, err);
     return bind_matrix(binder, "ffn_gate.weight", layer->n_ff, shape->n_embd, &layer->gate, err) &&

@@ -44,6 +44,8 @@ bool bind_optional_vector(struct binder *binder, const char *name, int n, const 
 bool bind_attention(struct binder *binder, struct layer *layer, struct err *err);
 /* Of the router and of each expert's gate, up and down; after bind_gated_ffn. */
 bool bind_expert_biases(struct binder *binder, struct layer *layer, struct err *err);
+/* Router and experts of a layer that has some, without what is beside them. */
+bool bind_routed_experts(struct binder *binder, struct layer *layer, struct err *err);
 /* gate, up, down; "ffn_up" may hold gate and up in one. The layer's experts, where it has some. */
 bool bind_gated_ffn(struct binder *binder, struct layer *layer, struct err *err);
 /* up, down. */

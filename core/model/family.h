@@ -42,9 +42,10 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     enum family_experts experts;
-    bool experts_sum_to_one; /* where a file of FAMILY_EXPERTS_AS_TOLD does not say it */
-    bool experts_by_sigmoid; /* the same */
-    bool predicts_further;   /* its last layers may be there for that, and are left aside */
+    bool has_ffn_beside_experts; /* the usual one, which is as long as feed_forward_length */
+    bool experts_sum_to_one;     /* where a file of FAMILY_EXPERTS_AS_TOLD does not say it */
+    bool experts_by_sigmoid;     /* the same */
+    bool predicts_further;       /* its last layers may be there for that, and are left aside */
     bool sees_pictures;    /* the file's models of them are apart; of its text, positions are one */
     bool scales_embedding; /* by sqrt(n_embd) */
     bool multiplies_logits; /* by the file's logit_scale; others divide by it */

@@ -21,6 +21,27 @@ static bool bind_keys_and_values(struct binder *binder, struct layer *layer, str
            bind_vector(binder, "attn_k_norm.weight", heads.dim_k, &layer->k_norm, err);
 }
 
+/* The norm behind the feed-forward has another name where experts are beside it. */
+static bool bind_feed_forward(struct binder *binder, struct layer *layer, struct err *err)
+{
+    int n_embd = binder->shape->n_embd, n_experts = binder->shape->n_experts, n_ff = layer->n_ff;
+    const float **post = layer->experts == NULL ? &layer->post_ffn_norm : &layer->post_both_norm;
+    if (!bind_norm(binder, "ffn_norm", &layer->ffn_norm, &layer->ffn_norm_b, err) ||
+        !bind_matrix(binder, "ffn_gate.weight", n_ff, n_embd, &layer->gate, err) ||
+        !bind_matrix(binder, "ffn_up.weight", n_ff, n_embd, &layer->up, err) ||
+        !bind_matrix(binder, "ffn_down.weight", n_embd, n_ff, &layer->down, err) ||
+        !bind_vector(binder, "post_ffw_norm.weight", n_embd, post, err))
+        return false;
+    return layer->experts == NULL ||
+           (bind_routed_experts(binder, layer, err) &&
+            bind_vector(binder, "ffn_gate_inp.scale", n_embd, &layer->router_norm, err) &&
+            bind_optional_vector(binder, "ffn_down_exps.scale", n_experts, &layer->expert_scales,
+                                 err) &&
+            bind_vector(binder, "pre_ffw_norm_2.weight", n_embd, &layer->expert_norm, err) &&
+            bind_vector(binder, "post_ffw_norm_1.weight", n_embd, &layer->post_ffn_norm, err) &&
+            bind_vector(binder, "post_ffw_norm_2.weight", n_embd, &layer->post_expert_norm, err));
+}
+
 static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
     int n_embd = binder->shape->n_embd;
@@ -31,15 +52,21 @@ static bool bind_layer(struct binder *binder, struct layer *layer, struct err *e
            bind_vector(binder, "attn_q_norm.weight", heads.dim_k, &layer->q_norm, err) &&
            bind_keys_and_values(binder, layer, err) &&
            bind_matrix(binder, "attn_output.weight", n_embd, n_out, &layer->out, err) &&
-           bind_norm(binder, "ffn_norm", &layer->ffn_norm, &layer->ffn_norm_b, err) &&
-           bind_gated_ffn(binder, layer, err) && bind_post_norms(binder, layer, err) &&
-           bind_layer_input(binder, layer, err) &&
+           bind_vector(binder, "post_attention_norm.weight", n_embd, &layer->post_attn_norm, err) &&
+           bind_feed_forward(binder, layer, err) && bind_layer_input(binder, layer, err) &&
            bind_optional_vector(binder, "layer_output_scale.weight", 1, &layer->out_scale, err);
 }
 
 static void run_layer(struct forward *forward, const struct layer *layer)
 {
-    forward_sequential_layer(forward, layer);
+    forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, NULL);
+    forward_attention(forward, FORWARD_ATTN_INPUT, layer);
+    if (layer->experts != NULL) {
+        forward_ffn_and_experts(forward, layer);
+    } else {
+        forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, NULL);
+        forward_ffn(forward, FORWARD_FFN_INPUT, layer);
+    }
     if (layer->input_gate.data != NULL)
         forward_layer_input(forward, layer);
     if (layer->out_scale != NULL)
@@ -51,6 +78,8 @@ const struct family family_gemma4 = {
     .norm = FAMILY_RMS_NORM,
     .positions = FAMILY_ROPE_SPLIT,
     .ffn = FAMILY_GELU_GATED,
+    .experts = FAMILY_EXPERTS_OF_CHOSEN,
+    .has_ffn_beside_experts = true,
     .scales_embedding = true,
     .scores_are_unscaled = true,
     .local_period = 6,

@@ -124,6 +124,10 @@ static void lay_out_experts(struct forward *forward, struct arena *arena)
         arena_take(arena, (size_t)shape->n_experts, 1, sizeof work->batch.groups[0]);
     work->logits = take_floats(arena, n, shape->n_experts);
     work->shares = take_floats(arena, n, 1);
+    if (forward->model->family->has_ffn_beside_experts) {
+        work->routed = take_floats(arena, n, shape->n_embd);
+        work->sum = take_floats(arena, n, shape->n_embd);
+    }
     work->input = take_activations(arena, n_slots, shape->n_embd);
     work->hidden = take_activations(arena, n_slots, shape->n_ff_expert);
     work->up = take_floats(arena, n_slots, shape->n_ff_expert);

@@ -21,6 +21,7 @@ struct experts_job {
     struct forward *forward;
     const struct layer *layer;
     const struct activations *in;
+    struct activations routed; /* what the router reads, as floats */
     int tile_rows;
     int n_tiles;
 };
@@ -51,8 +52,8 @@ static struct activations floats_of(const struct activations *in, int begin, int
 static void score(const struct experts_job *job, const struct matrix *w, const float *bias,
                   int begin, int row, float *out, void *scratch)
 {
-    struct activations tokens =
-        floats_of(job->in, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
+    struct activations tokens = floats_of(
+        &job->routed, begin, min_int(matmul_steady_tokens(), job->forward->n_tokens - begin));
     matmul_rows(w, bias, &tokens, out + (size_t)begin * (size_t)w->n_out, (size_t)w->n_out, row,
                 min_int(row + job->tile_rows, w->n_out), scratch);
 }
@@ -85,11 +86,15 @@ static void choose_part(void *arg, int part, int n_parts, int thread)
         float *logits = work->logits + (size_t)t * (size_t)shape->n_experts;
         struct expert_choice *choices =
             work->batch.choices + (size_t)t * (size_t)shape->n_experts_used;
+        for (int i = 0; i < shape->n_experts && job->layer->router_norm != NULL; i++)
+            logits[i] /= sqrtf((float)shape->n_embd);
         if (model->family->experts == FAMILY_EXPERTS_AS_TOLD)
             experts_choose_by_score(&shape->routing, job->layer->choice_b, logits, shape->n_experts,
                                     shape->n_experts_used, choices);
         else
             experts_choose(logits, shape->n_experts, shape->n_experts_used, sums_to_one, choices);
+        for (int i = 0; i < shape->n_experts_used && job->layer->expert_scales != NULL; i++)
+            choices[i].weight *= job->layer->expert_scales[choices[i].expert];
     }
 }
 
@@ -210,7 +215,7 @@ static void down_part(void *arg, int part, int n_parts, int thread)
                 sum[j] += work->batch.weights[group->first + t] * expert->down_b[begin + j];
         }
     }
-    for (int t = 0; t < forward->n_tokens; t++)
+    for (int t = 0; t < forward->n_tokens && job->layer->post_expert_norm == NULL; t++)
         forward_add_to_stream(forward, column_of(forward->x, job, t, begin),
                               column_of(forward->projected, job, t, begin), n);
 }
@@ -219,6 +224,9 @@ void forward_experts(struct forward *forward, enum forward_input from, const str
 {
     const struct model_shape *shape = &forward->model->shape;
     struct experts_job job = {.forward = forward, .layer = layer, .in = &forward->inputs[from]};
+    job.routed = *job.in;
+    if (layer->router_norm != NULL)
+        job.routed.x = forward->experts.routed;
     route(&job);
     int n_groups = forward->experts.batch.n_groups;
     if (forward->n_tokens > 1)
@@ -232,4 +240,6 @@ void forward_experts(struct forward *forward, enum forward_input from, const str
     job.tile_rows = forward_tile_rows(forward, shape->n_embd, DOWN_PARTS_PER_THREAD);
     job.n_tiles = count_steps(shape->n_embd, job.tile_rows);
     thread_pool_run(forward->pool, down_part, &job, job.n_tiles);
+    if (layer->post_expert_norm != NULL)
+        forward_add_norm(forward, layer->post_expert_norm);
 }

@@ -79,6 +79,8 @@ struct forward {
         struct experts_batch batch;
         bool reads_floats; /* some expert has float weights, which meet inputs as they are */
         float *logits;     /* [max_tokens, n_experts] */
+        float *routed;     /* [max_tokens, n_embd] what routers with a norm of their own read */
+        float *sum;        /* [max_tokens, n_embd] of experts and what is beside them */
         float *shares;     /* [max_tokens], of all tokens' feed-forward, where a layer weighs it */
         struct activations input;  /* of all slots, n_embd wide; x for float weights alone */
         struct activations hidden; /* the same, n_ff_expert wide */
@@ -132,6 +134,8 @@ void forward_activate(const struct forward *forward, float *gate, float *up, int
 /* x += in W^T + bias, or its norm where `post_norm` is not NULL. */
 void forward_add_product(struct forward *forward, const struct activations *in,
                          const struct matrix *w, const float *bias, const float *post_norm);
+/* x += norm(projected) */
+void forward_add_norm(struct forward *forward, const float *post_norm);
 /* The 8-bit form of all inputs, or of inputs begin .. end-1 by the calling thread, when this model
  * has a use for it. */
 void forward_quantize(struct forward *forward, struct activations *in);

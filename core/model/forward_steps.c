@@ -114,6 +114,13 @@ static void add_norm_part(void *arg, int part, int n_parts, int thread)
     }
 }
 
+void forward_add_norm(struct forward *forward, const float *post_norm)
+{
+    struct norm_job job = {.forward = forward, .w = post_norm};
+    thread_pool_run(forward->pool, add_norm_part, &job,
+                    forward_token_parts(forward, forward->n_tokens));
+}
+
 void forward_add_product(struct forward *forward, const struct activations *in,
                          const struct matrix *w, const float *bias, const float *post_norm)
 {
@@ -125,10 +132,8 @@ void forward_add_product(struct forward *forward, const struct activations *in,
         .n_list = 1,
     };
     forward_multiply(&products);
-    struct norm_job job = {.forward = forward, .w = post_norm};
     if (post_norm != NULL) /* a norm needs whole rows, and a product ends with parts of them */
-        thread_pool_run(forward->pool, add_norm_part, &job,
-                        forward_token_parts(forward, forward->n_tokens));
+        forward_add_norm(forward, post_norm);
 }
 
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
@@ -164,6 +169,27 @@ void forward_norm(struct forward *forward, enum forward_input to, const float *w
     thread_pool_run(forward->pool, norm_part, &job,
                     forward_token_parts(forward, forward->n_tokens));
     forward_quantize(forward, job.to);
+}
+
+/* The stream makes room for a sum that begins with nothing, to which both add what they say. */
+void forward_ffn_and_experts(struct forward *forward, const struct layer *layer)
+{
+    struct experts_work *work = &forward->experts;
+    size_t n = (size_t)forward->n_tokens * (size_t)forward->model->shape.n_embd;
+    float *stream = forward->x;
+    struct activations routed = {.x = work->routed};
+    struct norm_job job = {.forward = forward, .to = &routed, .w = layer->router_norm};
+    thread_pool_run(forward->pool, norm_part, &job,
+                    forward_token_parts(forward, forward->n_tokens));
+    forward_norm(forward, FORWARD_ATTN_INPUT, layer->ffn_norm, layer->ffn_norm_b);
+    forward_norm(forward, FORWARD_FFN_INPUT, layer->expert_norm, NULL);
+    memset(work->sum, 0, n * sizeof(float));
+    forward->x = work->sum;
+    forward_ffn(forward, FORWARD_ATTN_INPUT, layer);
+    forward_experts(forward, FORWARD_FFN_INPUT, layer);
+    forward->x = stream;
+    memcpy(forward->projected, work->sum, n * sizeof(float));
+    forward_add_norm(forward, layer->post_both_norm);
 }
 
 struct scale_job {

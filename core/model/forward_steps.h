@@ -26,6 +26,8 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
 /* x += what the experts of each token say, weighed. */
 void forward_experts(struct forward *forward, enum forward_input from, const struct layer *layer);
 
+/* x += norm(ffn(norm(x)) + experts(norm(x))), what each says normed before. */
+void forward_ffn_and_experts(struct forward *forward, const struct layer *layer);
 /* x += norm(up(gelu(gate x) * what the layer gets of the token beside the stream)). */
 void forward_layer_input(struct forward *forward, const struct layer *layer);
 /* x *= factor */

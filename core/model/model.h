@@ -108,10 +108,15 @@ struct layer {
     const float *gate_b, *up_b, *down_b;
     struct matrix router; /* [n_experts, n_embd]: whose product chooses experts; never woven */
     const float *router_b;
-    const float *choice_b;  /* [n_experts] added to scores, but not to weights */
-    struct expert *experts; /* [n_experts] */
-    struct matrix share;    /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
-                               feed-forward for all tokens */
+    const float *router_norm;   /* [n_embd] of the stream, which it reads then; its product is
+                                   divided by sqrt(n_embd) */
+    const float *choice_b;      /* [n_experts] added to scores, but not to weights */
+    struct expert *experts;     /* [n_experts] */
+    const float *expert_scales; /* [n_experts] of what they say */
+    const float *expert_norm, *post_expert_norm; /* [n_embd] of what they read, of what they say */
+    const float *post_both_norm; /* [n_embd] of that and what the feed-forward says, together */
+    struct matrix share; /* [1, n_embd]: the sigmoid of whose product weighs, beside experts, the
+                            feed-forward for all tokens */
     const float *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added to the stream */
     struct matrix input_gate, input_up;          /* [n_layer_input, n_embd]; the other way */
     const float *input_norm;                     /* [n_embd] of what that adds */

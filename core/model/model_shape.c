@@ -344,7 +344,8 @@ static void read_experts(struct key_reader *reader, const struct family *family,
     shape->n_experts_used = key_reader_count(reader, "expert_used_count", -1, MAX_EXPERTS);
     shape->n_ff_expert =
         key_reader_count(reader, "expert_feed_forward_length", shape->n_ff, MAX_FF);
-    shape->n_ff_shared = read_shared_length(reader, shape);
+    shape->n_ff_shared =
+        family->has_ffn_beside_experts ? shape->n_ff : read_shared_length(reader, shape);
     if (shape->n_experts_used > shape->n_experts)
         key_reader_fail(reader, "expert_used_count", "is more than its expert_count");
     check_routing(reader, family);

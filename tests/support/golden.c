@@ -22,6 +22,7 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"smollm3-unrotated", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"gemma4-local", 2e-2, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
     {"gpt_oss-all", 0, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
+    {"gemma4-experts", 0, GOLDEN_FEW | GOLDEN_MORE},
     {"gemma4-shared", 0, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
     {"falcon-40b-style", 0, GOLDEN_FEW},
     {"gptneox-sequential", 0, GOLDEN_FEW},
