@@ -12,7 +12,7 @@ enum {
     BLOCK_ROWS = 64,                       /* a multiple of 32 */
     BLOCK_QUERIES = 8,                     /* computed together */
     PASS_QUERIES = ATTENTION_PASS_QUERIES, /* more queries read the rows again */
-    WIDENED_DIM = 256,
+    WIDENED_DIM = 512,
 };
 
 /* Some queries and some rows of one segment. */

@@ -1,7 +1,7 @@
 /* attention_q8_vector.h - attention over a cache of 8-bit keys and values, in integers.
  *
  * Queries and weights are rounded as kernels.h says; its blocks of weights are those of
- * attention_vector.h. Sums of products fit 32 bits: 256 * 127 * FINE_MAX < 2^31. */
+ * attention_vector.h. Sums of products fit 32 bits: 512 * 127 * FINE_MAX < 2^31. */
 #ifndef CORE_KERNELS_ATTENTION_Q8_VECTOR_H
 #define CORE_KERNELS_ATTENTION_Q8_VECTOR_H
 
@@ -57,7 +57,7 @@ SIMD void refine_query(struct fine_vectors *to, int i_vector, const float *x, in
                          i32x16_to_f32(f32x16_to_fine(FINE_ANY, to->of[i_vector] + 2 * i, steps)));
     }
     to->step[i_vector] = step;
-    to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: below 256 * FINE_MAX < 2^24 */
+    to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: below 512 * FINE_MAX < 2^24 */
 }
 
 /* Those that only fill the last tile up are 0. */

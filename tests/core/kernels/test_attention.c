@@ -8,7 +8,7 @@
 #include "core/kernels/kernels.h"
 #include "tests/support/each_isa.h"
 
-enum { MAX_ROWS = 150, MAX_DIM = 264, MAX_HEADS = 11, MAX_SEGMENTS = 3, MAX_VALUE = 2 };
+enum { MAX_ROWS = 150, MAX_DIM = 520, MAX_HEADS = 11, MAX_SEGMENTS = 3, MAX_VALUE = 2 };
 
 struct attention_case {
     int n_heads, head_dim, head_dim_v;
@@ -188,6 +188,8 @@ static void test_attention(void **state)
             {3, 100, 36, {5, 3, 130}, true, 30, type, any},
             {3, 264, 260, {2, 33, 40}, false, 0, type, any},
             {2, 256, 256, {2, 33, 40}, false, 0, type, any},
+            {8, 512, 512, {4, 70, 150}, false, 0, type, any},
+            {3, 520, 516, {2, 33, 40}, false, 0, type, any},
             {2, 7, 1, {3, 17, 2}, false, 0, type, any},
             {1, 90, 112, {2, 130, 0}, false, 0, type, any},
             {4, 128, 128, {4, 70, 150}, true, 0, type, any},
