@@ -19,6 +19,7 @@ static const struct {
     {"<reasoning>", "</reasoning>"},
     {"<seed:think>", "</seed:think>"},
     {"<|START_THINKING|>", "<|END_THINKING|>"},
+    {"<|channel>thought", "<channel|>"}, /* Gemma 4 */
 };
 
 static bool is_token(const struct tokenizer *tokenizer, int32_t id, const char *name)

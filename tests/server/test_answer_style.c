@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "server/answer_style.h"
 #include "server/tool_format.h"
+#include "tests/core/text/small_vocab.h"
 
 /* Where the text is cut off by a stop string; its length for nowhere. */
 static size_t find_cut(const struct answer_style *style, bool is_thinking, bool has_calls,
@@ -84,6 +85,27 @@ static void no_stop_string_is_before_the_final_channel(void **state)
     assert_int_equal(find_cut(&style, false, true, "final", TEXT), strlen(TEXT));
 }
 
+/* Gemma 4's prompt ends with a thought that is over, unless it is to think. */
+static void a_template_tells_the_marks_of_thoughts(void **state)
+{
+    (void)state;
+    static const char TEMPLATE[] = "{{- '<|channel>thought\\n' + thoughts + '\\n<channel|>' -}}";
+    static const char OVER[] = "<|turn>model\n<|channel>thought\n<channel|>";
+    struct small_vocab vocab;
+    struct answer_style style;
+    struct err err = {0};
+    small_vocab_bpe(&vocab, "gpt-2");
+    struct tokenizer *tokenizer = small_vocab_open(&vocab, &err);
+    assert_non_null(tokenizer);
+    assert_true(
+        answer_style_init(&style, TEMPLATE, strlen(TEMPLATE), tokenizer, "auto", true, &err));
+    assert_string_equal(style.think_open, "<|channel>thought");
+    assert_string_equal(style.think_close, "<channel|>");
+    assert_false(answer_style_is_thinking(&style, OVER, strlen(OVER)));
+    assert_true(answer_style_is_thinking(&style, OVER, strlen(OVER) - strlen("<channel|>")));
+    tokenizer_close(&tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -91,6 +113,7 @@ int main(void)
         cmocka_unit_test(without_tools_a_call_is_text),
         cmocka_unit_test(no_stop_string_is_in_a_thought),
         cmocka_unit_test(no_stop_string_is_before_the_final_channel),
+        cmocka_unit_test(a_template_tells_the_marks_of_thoughts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
