@@ -209,7 +209,8 @@ unit-bins: $(TEST_BIN) $(PRELOADS)
 	@:
 
 # A hundred and fifty programs are linked for each build, by the quicker linker where it is there.
-TEST_LINKER := $(if $(shell command -v ld.gold),-fuse-ld=gold)
+# With clang's AddressSanitizer it warns of each of the runtime's names.
+TEST_LINKER := $(if $(findstring clang,$(CC)),,$(if $(shell command -v ld.gold),-fuse-ld=gold))
 
 # Tests of core link core alone. The libraries stand in a group because tests/support uses core
 # and may itself stand in for a part of it.
