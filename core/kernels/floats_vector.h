@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/kernels/matmul_isa.h"
+#include "core/kernels/prefetch.h"
 
 SIMD size_t float_bytes(enum tensor_type type)
 {
@@ -32,6 +33,8 @@ SIMD struct f32x16 float_load_first(enum tensor_type type, const uint8_t *p, int
 enum {
     STRIP = 1024,      /* elements of a row that stay in the first-level cache with their tile */
     STRIP_TOKENS = 64, /* tokens whose strips stay in the second-level cache */
+    FEW_TOKENS = 3,    /* that meet rows one at a time */
+    TILE_TOKENS = SIMD_TILE_ROWS > FEW_TOKENS ? SIMD_TILE_ROWS : FEW_TOKENS,
 };
 
 /* Some elements of each row, some tokens. */
@@ -43,7 +46,9 @@ struct strip {
     int token_end;
 };
 
-/* y += the products of R rows and T tokens within the strip; the first strip sets y. */
+/* y += the products of R rows and T tokens within the strip; the first strip sets y. Whole rows are
+ * fetched ahead as they lie in memory, those of the next tile while this one takes turns among its
+ * own. */
 SIMD void float_tile(enum tensor_type type, int R, int T, const struct strip *strip, int row,
                      int token)
 {
@@ -51,14 +56,18 @@ SIMD void float_tile(enum tensor_type type, int R, int T, const struct strip *st
     const ptrdiff_t n = job->w->n_in, size = (ptrdiff_t)float_bytes(type);
     const uint8_t *w = (const uint8_t *)job->w->data + size * n * row;
     const float *x = job->in->x + n * token;
-    struct f32x16 sums[SIMD_TILE_ROWS][SIMD_TILE_ROWS];
+    struct f32x16 sums[SIMD_TILE_ROWS][TILE_TOKENS];
+    const bool is_first = token == strip->token_begin && strip->end - strip->begin == n;
+    const uint8_t *ahead = w + (R == 1 ? WEIGHTS_AHEAD : size * R * n);
 #pragma GCC unroll 16
     for (int j = 0; j < R * T; j++)
         sums[j / T][j % T] = f32x16_set(0);
 
     int i = strip->begin;
     for (; i + 16 <= strip->end; i += 16) {
-        struct f32x16 xs[SIMD_TILE_ROWS];
+        struct f32x16 xs[TILE_TOKENS];
+        if (is_first && size * R * i % 64 == 0)
+            prefetch(ahead + size * R * i, (size_t)(size * R * 16));
 #pragma GCC unroll 16
         for (int t = 0; t < T; t++)
             xs[t] = f32x16_load(x + t * n + i);
@@ -91,9 +100,31 @@ SIMD void float_tokens(enum tensor_type type, int R, const struct strip *strip, 
         float_tile(type, R, 1, strip, row, token);
 }
 
+SIMD void float_few(enum tensor_type type, const struct strip *strip, int row)
+{
+    const int token = strip->token_begin;
+    switch (strip->token_end - token) {
+    case 1:
+        float_tile(type, 1, 1, strip, row, token);
+        break;
+    case 2:
+        float_tile(type, 1, 2, strip, row, token);
+        break;
+    default:
+        float_tile(type, 1, FEW_TOKENS, strip, row, token);
+        break;
+    }
+}
+
+/* Few tokens wait for memory, which is fastest when it is read from end to end. */
 SIMD void float_strip(enum tensor_type type, const struct strip *strip)
 {
     int row = strip->job->row_begin, end = strip->job->row_end;
+    if (strip->token_end - strip->token_begin <= FEW_TOKENS) {
+        for (; row < end; row++)
+            float_few(type, strip, row);
+        return;
+    }
     for (; row + SIMD_TILE_ROWS <= end; row += SIMD_TILE_ROWS)
         float_tokens(type, SIMD_TILE_ROWS, strip, row);
     for (; row < end; row++)
