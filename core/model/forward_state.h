@@ -98,6 +98,13 @@ struct forward {
                           * twice, its result, and how that was weighed */
 };
 
+/* Lays everything out in forward->memory, for max_tokens and max_logits: forward_memory.c. */
+bool forward_reserve(struct forward *forward, struct err *err);
+
+/* Frequencies of all ropes, once; rotations of token t, once for each step: forward_rope.c. */
+void forward_fill_frequencies(struct forward *forward);
+void forward_fill_rotations(const struct forward *forward, int t);
+
 /* One product of the batch: y = in W^T + bias. */
 struct product {
     const struct matrix *w;

@@ -7,17 +7,7 @@
 #include "core/base/err.h"
 #include "core/gguf/gguf.h"
 #include "core/model/key_reader.h"
-
-enum {
-    MAX_LAYERS = 1024,
-    MAX_HEADS = 4096,
-    MAX_HEAD_DIM = 4096,
-    MAX_EMBD = 1 << 20, /* also of all heads together */
-    MAX_FF = 1 << 22,
-    MAX_EXPERTS = 1024,
-    MAX_VOCAB = 1 << 24,
-    MAX_CONTEXT = 1 << 28,
-};
+#include "core/model/model_shape_parts.h"
 
 bool model_shape_is_local(const struct model_shape *shape, int i)
 {
@@ -81,97 +71,6 @@ static void read_heads(struct key_reader *reader, const struct family *family,
     shape->head_dim_k = heads.dim_k;
     shape->head_dim_v = heads.dim_v;
     shape->local_heads = local;
-}
-
-static bool text_is(struct gguf_text text, const char *wanted)
-{
-    return text.len == strlen(wanted) && memcmp(text.data, wanted, text.len) == 0;
-}
-
-static void fail_unsupported(struct key_reader *reader, const char *problem, const char *what)
-{
-    if (!reader->failed)
-        err_set(reader->err, ERR_UNSUPPORTED,
-                "the model scales its positions by %s'%s', and sinkd knows none, linear, yarn (and "
-                "the factors of Llama 3 and Phi-3); take a file of the model without it",
-                problem, what);
-    reader->failed = true;
-}
-
-static double yarn_magnitude(double factor, double multiplier)
-{
-    return factor > 1 ? 0.1 * multiplier * log(factor) + 1 : 1;
-}
-
-/* YaRN (arXiv 2309.00071), with the defaults of its authors. */
-static void read_yarn(struct key_reader *reader, const struct family *family,
-                      struct model_shape *shape)
-{
-    shape->yarn = (struct model_yarn){
-        .is_used = true,
-        .n_fast = key_reader_real(reader, "rope.scaling.yarn_beta_fast", 32, 1e-3, 1e6),
-        .n_slow = key_reader_real(reader, "rope.scaling.yarn_beta_slow", 1, 1e-3, 1e6),
-        .is_unrounded = family->yarn_is_unrounded,
-    };
-    if (!key_reader_has(reader, "rope.scaling.original_context_length"))
-        key_reader_fail(reader, "rope.scaling.original_context_length", "is missing");
-    double share = key_reader_real(reader, "rope.scaling.yarn_log_multiplier", 0, 0, 1e3);
-    double magnitude = yarn_magnitude(shape->rope_scale, 1);
-    if (share > 0) /* a part of it that other models put into the scale of their scores */
-        magnitude /= yarn_magnitude(shape->rope_scale, share);
-    shape->rope_magnitude =
-        key_reader_real(reader, "rope.scaling.yarn_attn_factor", magnitude, 1e-3, 1e3);
-    if (!(shape->rope_base > 1))
-        key_reader_fail(reader, "rope.freq_base", "is 1, which YaRN cannot scale");
-    /* Of models in other families; nobody has proven them here. */
-    if (key_reader_real(reader, "rope.scaling.yarn_ext_factor", 1, -1e6, 1e6) != 1)
-        fail_unsupported(reader, "an own mix of ", "yarn");
-}
-
-/* Linear scaling and YaRN are numbers here. The scaling of Llama 3 and LongRoPE come as tensors of
- * factors. */
-static void read_rope_scaling(struct key_reader *reader, const struct family *family,
-                              struct model_shape *shape)
-{
-    shape->rope_magnitude = 1;
-    shape->n_context_unscaled = key_reader_count(reader, "rope.scaling.original_context_length",
-                                                 shape->n_context, MAX_CONTEXT);
-    struct gguf_text type = {.data = "linear", .len = strlen("linear")};
-    shape->rope_scale = key_reader_real(reader, "rope.scale_linear", 1, 1e-3, 1e6);
-    shape->rope_scale =
-        key_reader_real(reader, "rope.scaling.factor", shape->rope_scale, 1e-3, 1e6);
-    if (key_reader_has(reader, "rope.scaling.type") &&
-        !gguf_get_text(reader->file, key_reader_key(reader, "rope.scaling.type").text, &type))
-        key_reader_fail(reader, "rope.scaling.type", "is not a text");
-    bool is_long_rope = text_is(type, "longrope") &&
-                        gguf_find_tensor(reader->file, "rope_factors_long.weight") != NULL;
-    if (text_is(type, "none") || is_long_rope)
-        shape->rope_scale = 1;
-    else if (text_is(type, "yarn"))
-        read_yarn(reader, family, shape);
-    else if (!text_is(type, "linear"))
-        fail_unsupported(reader, "", gguf_show(type).text);
-    shape->rope_magnitude *= key_reader_real(reader, "rope.scaling.attn_factor", 1, 1e-3, 1e3);
-}
-
-static void read_rope(struct key_reader *reader, const struct family *family,
-                      struct model_shape *shape)
-{
-    shape->n_rot =
-        key_reader_count(reader, "rope.dimension_count", shape->head_dim_k, MAX_HEAD_DIM);
-    shape->rope_base = key_reader_real(reader, "rope.freq_base", 10000, 1, 1e12);
-    if (shape->n_rot % 2 != 0 || shape->n_rot > shape->head_dim_k)
-        key_reader_fail(reader, "rope.dimension_count", "is odd or larger than a head");
-    shape->n_rot_local = shape->n_rot;
-    if (family->has_local_heads)
-        shape->n_rot_local = key_reader_count(reader, "rope.dimension_count_swa",
-                                              shape->local_heads.dim_k, MAX_HEAD_DIM);
-    if (shape->n_rot_local % 2 != 0 || shape->n_rot_local > shape->local_heads.dim_k)
-        key_reader_fail(reader, "rope.dimension_count_swa", "is odd or larger than a head");
-    double local_base = family->local_is_unscaled ? shape->rope_base : family->local_rope_base;
-    if (shape->n_local > 0)
-        shape->rope_local_base = key_reader_real(reader, "rope.freq_base_swa", local_base, 1, 1e12);
-    read_rope_scaling(reader, family, shape);
 }
 
 static void read_alibi(struct key_reader *reader, struct model_shape *shape)
@@ -267,92 +166,6 @@ static void read_scales(struct key_reader *reader, const struct family *family,
     shape->logit_scale = (float)(family->multiplies_logits ? 1 / logit_scale : logit_scale);
 }
 
-static bool is_unset_or_one(const struct key_reader *reader, const char *name)
-{
-    return key_reader_is(reader, name, 0) || key_reader_is(reader, name, 1);
-}
-
-/* Refuses ways of choosing experts that no family here has; 1 is softmax, one group, no scale. */
-static void check_routing(struct key_reader *reader, const struct family *family)
-{
-    bool is_of_chosen = family->experts == FAMILY_EXPERTS_OF_CHOSEN;
-    if (family->experts == FAMILY_EXPERTS_AS_TOLD)
-        return;
-    gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text, &is_of_chosen);
-    bool is_known = is_of_chosen == (family->experts == FAMILY_EXPERTS_OF_CHOSEN) &&
-                    is_unset_or_one(reader, "expert_gating_func") &&
-                    is_unset_or_one(reader, "expert_group_count") &&
-                    is_unset_or_one(reader, "expert_weights_scale");
-    if (!is_known && !reader->failed)
-        err_set(reader->err, ERR_UNSUPPORTED,
-                "the model chooses its experts in another way than all models of architecture "
-                "'%s' that sinkd knows",
-                reader->architecture);
-    reader->failed |= !is_known;
-}
-
-static void read_routing(struct key_reader *reader, const struct family *family,
-                         struct model_shape *shape)
-{
-    enum { SOFTMAX = 1, SIGMOID = 2, MAX_GROUPS = 64 };
-    struct experts_routing *routing = &shape->routing;
-    int usual = family->experts_by_sigmoid ? SIGMOID : SOFTMAX;
-    bool has_gate = !key_reader_is(reader, "expert_gating_func", 0);
-    int gate = has_gate ? key_reader_count(reader, "expert_gating_func", usual, SIGMOID) : usual;
-    double scale = key_reader_real(reader, "expert_weights_scale", 1, 0, 1e6);
-    *routing = (struct experts_routing){
-        .is_sigmoid = gate == SIGMOID,
-        .sums_to_one = family->experts_sum_to_one,
-        .scale = scale > 0 ? (float)scale : 1,
-        .n_groups = key_reader_optional_count(reader, "expert_group_count", MAX_GROUPS),
-    };
-    gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text,
-                  &routing->sums_to_one);
-    routing->n_groups = routing->n_groups > 0 ? routing->n_groups : 1;
-    routing->n_groups_used =
-        key_reader_count(reader, "expert_group_used_count", routing->n_groups, routing->n_groups);
-    if (shape->n_experts % routing->n_groups != 0 ||
-        shape->n_experts_used > shape->n_experts / routing->n_groups * routing->n_groups_used)
-        key_reader_fail(reader, "expert_group_count", "does not fit the numbers of its experts");
-}
-
-/* Of the feed-forward beside experts: as long as so many experts, or of a length that the file has.
- */
-static int read_shared_length(struct key_reader *reader, const struct model_shape *shape)
-{
-    const char *length = "expert_shared_feed_forward_length", *count = "expert_shared_count";
-    int each = key_reader_optional_count(reader, length, MAX_FF);
-    int n = key_reader_optional_count(reader, count, MAX_EXPERTS);
-    int64_t all = each > 0 ? each : (int64_t)n * shape->n_ff_expert;
-    if (all > MAX_FF)
-        key_reader_fail(reader, count, "gives a feed-forward that is too large");
-    return all > MAX_FF ? 1 : (int)all;
-}
-
-static void read_experts(struct key_reader *reader, const struct family *family,
-                         struct model_shape *shape)
-{
-    if (family->experts == FAMILY_NO_EXPERTS && !reader->failed) {
-        err_set(reader->err, ERR_UNSUPPORTED,
-                "the model is a mixture of experts, which sinkd cannot run in architecture '%s'; "
-                "take a dense one",
-                reader->architecture);
-        reader->failed = true;
-    }
-    shape->n_dense = key_reader_optional_count(reader, "leading_dense_block_count", MAX_LAYERS);
-    shape->expert_period = key_reader_count(reader, "interleave_moe_layer_step", 1, MAX_LAYERS);
-    shape->n_experts_used = key_reader_count(reader, "expert_used_count", -1, MAX_EXPERTS);
-    shape->n_ff_expert =
-        key_reader_count(reader, "expert_feed_forward_length", shape->n_ff, MAX_FF);
-    shape->n_ff_shared =
-        family->has_ffn_beside_experts ? shape->n_ff : read_shared_length(reader, shape);
-    if (shape->n_experts_used > shape->n_experts)
-        key_reader_fail(reader, "expert_used_count", "is more than its expert_count");
-    check_routing(reader, family);
-    if (family->experts == FAMILY_EXPERTS_AS_TOLD)
-        read_routing(reader, family, shape);
-}
-
 bool model_shape_has_experts(const struct model_shape *shape, int i)
 {
     return shape->n_experts > 0 && i >= shape->n_dense && (i + 1) % shape->expert_period == 0;
@@ -374,85 +187,7 @@ static void read_feed_forward(struct key_reader *reader, const struct family *fa
     }
     shape->n_experts = key_reader_optional_count(reader, "expert_count", MAX_EXPERTS);
     if (shape->n_experts > 0)
-        read_experts(reader, family, shape);
-}
-
-static void check_needed_keys(struct key_reader *reader, const struct family *family)
-{
-    for (int i = 0; family->needed_keys[i] != NULL; i++) {
-        if (!key_reader_has(reader, family->needed_keys[i]))
-            key_reader_fail(reader, family->needed_keys[i], "is missing");
-    }
-}
-
-/* A key that is there to say that there is nothing of its kind. */
-static bool says_nothing(const struct gguf *file, const char *key)
-{
-    int64_t number;
-    double real;
-    bool truth;
-    struct gguf_array list;
-    if (gguf_get_array(file, key, &list)) {
-        bool is_zero = list.type != GGUF_STRING && list.type != GGUF_F32 && list.type != GGUF_F64;
-        for (size_t i = 0; i < list.n && is_zero; i++)
-            is_zero = gguf_array_int(&list, i) == 0;
-        return is_zero;
-    }
-    return (gguf_get_int(file, key, INT64_MIN, INT64_MAX, &number) && number == 0) ||
-           (gguf_get_float(file, key, &real) && !(real > 0 || real < 0)) ||
-           (gguf_get_bool(file, key, &truth) && !truth);
-}
-
-static void refuse_unless_nothing(struct key_reader *reader, const char *name)
-{
-    if (key_reader_has(reader, name) &&
-        !says_nothing(reader->file, key_reader_key(reader, name).text))
-        key_reader_fail(reader, name, "asks for what sinkd cannot compute in this architecture");
-}
-
-/* Where a model sees pictures, pairs of a head turn by three positions, which are one in text, or
- * by a fourth that text has not. */
-static void check_sections(struct key_reader *reader, const struct family *family)
-{
-    const char *name = "rope.dimension_sections";
-    struct gguf_array sections;
-    bool is_one = family->sees_pictures &&
-                  gguf_get_array(reader->file, key_reader_key(reader, name).text, &sections) &&
-                  sections.type != GGUF_STRING &&
-                  (sections.n <= 3 || gguf_array_int(&sections, 3) == 0);
-    if (!is_one)
-        refuse_unless_nothing(reader, name);
-}
-
-/* Keys of relatives of these families that compute something else, with the same tensors. */
-static void check_foreign_keys(struct key_reader *reader, const struct family *family)
-{
-    static const char *const FOREIGN[] = {
-        "rope.scaling.alpha",
-        "attention.output_scale",
-        "attention.value_scale",
-        "attention.temperature_length",
-        "hidden_activation",
-        "num_loops",
-        "swin_norm",
-    };
-    static const char *const LOCAL_HEADS[] = {
-        "rope.dimension_count_swa", "attention.key_length_swa", "attention.value_length_swa",
-        "attention.shared_kv_layers", "embedding_length_per_layer_input"};
-    bool is_causal = true;
-    check_sections(reader, family);
-    if (!family->predicts_further)
-        refuse_unless_nothing(reader, "nextn_predict_layers");
-    for (size_t i = 0; i < sizeof LOCAL_HEADS / sizeof LOCAL_HEADS[0]; i++) {
-        if (!family->has_local_heads)
-            refuse_unless_nothing(reader, LOCAL_HEADS[i]);
-    }
-    for (size_t i = 0; i < sizeof FOREIGN / sizeof FOREIGN[0]; i++)
-        refuse_unless_nothing(reader, FOREIGN[i]);
-    gguf_get_bool(reader->file, key_reader_key(reader, "attention.causal").text, &is_causal);
-    if (!is_causal)
-        key_reader_fail(reader, "attention.causal",
-                        "is false: the model reads texts and cannot write any");
+        model_shape_read_experts(reader, family, shape);
 }
 
 /* The embedding is the one tensor whose shape nothing else tells: it gives the vocabulary. */
@@ -492,8 +227,8 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
         leave_further_layers(&reader, &shape);
     shape.n_embd = key_reader_count(&reader, "embedding_length", -1, MAX_EMBD);
     read_feed_forward(&reader, family, &shape);
-    check_needed_keys(&reader, family);
-    check_foreign_keys(&reader, family);
+    model_shape_check_needed_keys(&reader, family);
+    model_shape_check_foreign_keys(&reader, family);
     read_context(&reader, family, &shape);
     read_norm(&reader, family, &shape);
     read_shared_kv(&reader, &shape);
@@ -501,7 +236,7 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     if (family->positions == FAMILY_ALIBI)
         read_alibi(&reader, &shape);
     else
-        read_rope(&reader, family, &shape);
+        model_shape_read_rope(&reader, family, &shape);
     if (family->has_local_heads)
         read_layer_inputs(&reader, &shape);
     read_scores(&reader, family, &shape);
