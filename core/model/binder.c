@@ -423,6 +423,11 @@ bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *er
            bind_gated_ffn(binder, layer, err);
 }
 
+bool bind_head_normed_layer(struct binder *binder, struct layer *layer, struct err *err)
+{
+    return bind_gated_layer(binder, layer, err) && bind_head_norms(binder, layer, err);
+}
+
 bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
     return bind_norm(binder, "attn_norm", &layer->attn_norm, &layer->attn_norm_b, err) &&

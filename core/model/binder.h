@@ -64,6 +64,8 @@ bool bind_post_norms(struct binder *binder, struct layer *layer, struct err *err
 bool bind_layer_input(struct binder *binder, struct layer *layer, struct err *err);
 /* Whole layers of the usual make: attn_norm, attention, ffn_norm, and a feed-forward. */
 bool bind_gated_layer(struct binder *binder, struct layer *layer, struct err *err);
+/* The same with norms on the heads of q and k. */
+bool bind_head_normed_layer(struct binder *binder, struct layer *layer, struct err *err);
 bool bind_ungated_layer(struct binder *binder, struct layer *layer, struct err *err);
 
 /* Whether this is a tensor of the layers that are left aside. */

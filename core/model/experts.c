@@ -60,13 +60,13 @@ static float biased(const float *scores, const float *bias, int i)
     return rank_of(bias == NULL ? scores[i] : scores[i] + bias[i]);
 }
 
-enum { MAX_GROUPS = 64, BEST_OF_GROUP = 2 };
+enum { BEST_OF_GROUP = 2 };
 
 /* A bit for each group whose experts may be chosen. */
 static uint64_t choose_groups(const struct experts_routing *routing, const float *scores,
                               const float *bias, int n_experts)
 {
-    struct expert_choice best[MAX_GROUPS];
+    struct expert_choice best[EXPERTS_MOST_GROUPS];
     int n_each = n_experts / routing->n_groups, n_best = 0;
     uint64_t chosen = 0;
     for (int group = 0; group < routing->n_groups; group++) {

@@ -18,12 +18,14 @@ struct expert_choice {
 void experts_choose(const float *logits, int n_experts, int n_used, bool sums_to_one,
                     struct expert_choice *out_choices);
 
+enum { EXPERTS_MOST_GROUPS = 64 };
+
 /* How experts are chosen by scores instead: a softmax of all logits, or the sigmoid of each. */
 struct experts_routing {
     bool is_sigmoid;
-    bool sums_to_one; /* weights are divided by the sum of those chosen */
-    float scale;      /* and multiplied by it */
-    int n_groups; /* neighbours are in one of n_groups <= 64 groups, and only experts of the best */
+    bool sums_to_one;  /* weights are divided by the sum of those chosen */
+    float scale;       /* and multiplied by it */
+    int n_groups;      /* 1 .. EXPERTS_MOST_GROUPS, of neighbours; only experts of the best */
     int n_groups_used; /* n_groups_used are chosen, by the sum of the two best scores in each */
 };
 

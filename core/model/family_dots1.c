@@ -4,11 +4,6 @@
 #include "core/model/family.h"
 #include "core/model/forward_steps.h"
 
-static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
-{
-    return bind_gated_layer(binder, layer, err) && bind_head_norms(binder, layer, err);
-}
-
 const struct family family_dots1 = {
     .architecture = "dots1",
     .norm = FAMILY_RMS_NORM,
@@ -16,6 +11,6 @@ const struct family family_dots1 = {
     .ffn = FAMILY_SILU_GATED,
     .experts = FAMILY_EXPERTS_AS_TOLD,
     .needed_keys = {"expert_count", "expert_feed_forward_length", "expert_gating_func"},
-    .bind_layer = bind_layer,
+    .bind_layer = bind_head_normed_layer,
     .run_layer = forward_sequential_layer,
 };

@@ -6,8 +6,7 @@
 
 static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
 {
-    return bind_gated_layer(binder, layer, err) && bind_head_norms(binder, layer, err) &&
-           bind_post_norms(binder, layer, err);
+    return bind_head_normed_layer(binder, layer, err) && bind_post_norms(binder, layer, err);
 }
 
 const struct family family_gemma3 = {

@@ -4,17 +4,12 @@
 #include "core/model/family.h"
 #include "core/model/forward_steps.h"
 
-static bool bind_layer(struct binder *binder, struct layer *layer, struct err *err)
-{
-    return bind_gated_layer(binder, layer, err) && bind_head_norms(binder, layer, err);
-}
-
 const struct family family_qwen3 = {
     .architecture = "qwen3",
     .norm = FAMILY_RMS_NORM,
     .positions = FAMILY_ROPE_SPLIT,
     .ffn = FAMILY_SILU_GATED,
-    .bind_layer = bind_layer,
+    .bind_layer = bind_head_normed_layer,
     .run_layer = forward_sequential_layer,
 };
 
@@ -25,7 +20,7 @@ const struct family family_qwen3vl = {
     .positions = FAMILY_ROPE_SPLIT,
     .ffn = FAMILY_SILU_GATED,
     .sees_pictures = true,
-    .bind_layer = bind_layer,
+    .bind_layer = bind_head_normed_layer,
     .run_layer = forward_sequential_layer,
 };
 
@@ -36,7 +31,7 @@ const struct family family_qwen3moe = {
     .ffn = FAMILY_SILU_GATED,
     .experts = FAMILY_EXPERTS_OF_CHOSEN,
     .needed_keys = {"expert_count"},
-    .bind_layer = bind_layer,
+    .bind_layer = bind_head_normed_layer,
     .run_layer = forward_sequential_layer,
 };
 
@@ -48,6 +43,6 @@ const struct family family_qwen3vlmoe = {
     .experts = FAMILY_EXPERTS_OF_CHOSEN,
     .needed_keys = {"expert_count"},
     .sees_pictures = true,
-    .bind_layer = bind_layer,
+    .bind_layer = bind_head_normed_layer,
     .run_layer = forward_sequential_layer,
 };

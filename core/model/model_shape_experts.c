@@ -11,8 +11,6 @@ static bool is_unset_or_one(const struct key_reader *reader, const char *name)
 static void check_routing(struct key_reader *reader, const struct family *family)
 {
     bool is_of_chosen = family->experts == FAMILY_EXPERTS_OF_CHOSEN;
-    if (family->experts == FAMILY_EXPERTS_AS_TOLD)
-        return;
     gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text, &is_of_chosen);
     bool is_known = is_of_chosen == (family->experts == FAMILY_EXPERTS_OF_CHOSEN) &&
                     is_unset_or_one(reader, "expert_gating_func") &&
@@ -29,7 +27,7 @@ static void check_routing(struct key_reader *reader, const struct family *family
 static void read_routing(struct key_reader *reader, const struct family *family,
                          struct model_shape *shape)
 {
-    enum { SOFTMAX = 1, SIGMOID = 2, MAX_GROUPS = 64 };
+    enum { SOFTMAX = 1, SIGMOID = 2 };
     struct experts_routing *routing = &shape->routing;
     int usual = family->experts_by_sigmoid ? SIGMOID : SOFTMAX;
     bool has_gate = !key_reader_is(reader, "expert_gating_func", 0);
@@ -39,7 +37,7 @@ static void read_routing(struct key_reader *reader, const struct family *family,
         .is_sigmoid = gate == SIGMOID,
         .sums_to_one = family->experts_sum_to_one,
         .scale = scale > 0 ? (float)scale : 1,
-        .n_groups = key_reader_optional_count(reader, "expert_group_count", MAX_GROUPS),
+        .n_groups = key_reader_optional_count(reader, "expert_group_count", EXPERTS_MOST_GROUPS),
     };
     gguf_get_bool(reader->file, key_reader_key(reader, "expert_weights_norm").text,
                   &routing->sums_to_one);
@@ -83,7 +81,8 @@ void model_shape_read_experts(struct key_reader *reader, const struct family *fa
         family->has_ffn_beside_experts ? shape->n_ff : read_shared_length(reader, shape);
     if (shape->n_experts_used > shape->n_experts)
         key_reader_fail(reader, "expert_used_count", "is more than its expert_count");
-    check_routing(reader, family);
     if (family->experts == FAMILY_EXPERTS_AS_TOLD)
         read_routing(reader, family, shape);
+    else
+        check_routing(reader, family);
 }
