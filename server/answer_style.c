@@ -71,7 +71,7 @@ static void show_format(struct answer_style *style, const struct tokenizer *toke
                                  format->argument_mark};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         show(style, tokenizer, marks[i]);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < TOOL_FORMAT_MOST_NOISE; i++)
         show(style, tokenizer, format->noise[i]);
 }
 
@@ -138,7 +138,7 @@ static int shelter_calls(const struct tool_format *format, struct stop_shelter *
         out[n++] = (struct stop_shelter){.open = format->open, .close = close};
     if (format->other_open != NULL)
         out[n++] = (struct stop_shelter){.open = format->other_open, .close = close};
-    for (int i = 0; i < 4 && format->noise[i] != NULL; i++)
+    for (int i = 0; i < TOOL_FORMAT_MOST_NOISE && format->noise[i] != NULL; i++)
         out[n++] = (struct stop_shelter){.open = format->noise[i], .close = ""};
     return n;
 }

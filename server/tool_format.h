@@ -22,6 +22,8 @@ enum tool_syntax {
 
 struct json_schema_pairs;
 
+enum { TOOL_FORMAT_MOST_NOISE = 4 };
+
 struct tool_format {
     const char *name; /* "hermes", "mistral" ... for --tool-format and the log */
     /* In a template's text, tells this format; `other_marker` must be there, too, or is NULL. */
@@ -38,7 +40,7 @@ struct tool_format {
     const char *id_mark;       /* ... and, with an id, before that */
     /* Not NULL: prompts end with `open`, and what comes is a call or, behind this mark, words. */
     const char *words_mark;
-    const char *noise[4]; /* marks around all calls, that say nothing */
+    const char *noise[TOOL_FORMAT_MOST_NOISE]; /* marks around all calls, that say nothing */
     const char *turn_end; /* what ends a turn at once behind arguments, or NULL */
     bool has_channels;    /* calls, thoughts and words are messages of Harmony */
     bool is_list;         /* one `open`, then calls separated by commas, in brackets or not */

@@ -116,7 +116,7 @@ static struct openings find_openings(const struct tool_format *format)
         found.marks[found.n++] = format->open;
     if (format->other_open != NULL)
         found.marks[found.n++] = format->other_open;
-    for (int i = 0; i < 4 && format->noise[i] != NULL; i++) {
+    for (int i = 0; i < TOOL_FORMAT_MOST_NOISE && format->noise[i] != NULL; i++) {
         if (strncmp(format->force_open, format->noise[i], strlen(format->noise[i])) == 0)
             found.marks[found.n++] = format->noise[i];
     }

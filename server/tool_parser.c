@@ -119,7 +119,7 @@ static enum match take_mark(struct tool_parser *parser, size_t at)
         }
         best = is > best ? is : best;
     }
-    for (int i = 0; i < 4 && format->noise[i] != NULL; i++) {
+    for (int i = 0; i < TOOL_FORMAT_MOST_NOISE && format->noise[i] != NULL; i++) {
         enum match is = match(text, len, format->noise[i]);
         if (is == MATCH_YES) {
             buf_clear(&parser->held);
