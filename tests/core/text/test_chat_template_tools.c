@@ -1,7 +1,6 @@
 /* Tools, calls and thoughts in a template's form. */
 #include "tests/core/text/chat_template_check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static const char CALL_WITH_OBJECT[] =
