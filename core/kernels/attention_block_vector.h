@@ -9,8 +9,9 @@
 #include "core/kernels/prefetch.h"
 
 enum {
-    BLOCK_ROWS = 64,                       /* a multiple of 32 */
-    BLOCK_QUERIES = 8,                     /* computed together */
+    FLOAT_ROWS = 32,   /* of a block of keys and values in floats; a multiple of 32, as .. */
+    FINE_ROWS = 64,    /* .. of one in integers */
+    BLOCK_QUERIES = 8, /* computed together */
     PASS_QUERIES = ATTENTION_PASS_QUERIES, /* more queries read the rows again */
     WIDENED_DIM = 512,
 };
@@ -25,16 +26,16 @@ struct attention_block {
     int n_of_pass;
     int first_row;
     int n_rows;
-    _Alignas(64) float score[BLOCK_QUERIES][BLOCK_ROWS]; /* then the weights */
-    float sum[PASS_QUERIES][16];                         /* of weights so far, a part to a lane */
+    _Alignas(64) float score[BLOCK_QUERIES][FINE_ROWS]; /* then the weights */
+    float sum[PASS_QUERIES][16];                        /* of weights so far, a part to a lane */
     struct attention_state states[PASS_QUERIES];
     float keep[BLOCK_QUERIES]; /* what older weights shrink to */
     /* Of a pass of so few queries these, as lay_queries leaves them. */
     _Alignas(64) float ring[BLOCK_QUERIES * WIDENED_DIM], sink[BLOCK_QUERIES * WIDENED_DIM];
     /* When so many heads read them that this pays: keys or values as floats, and 16 keys at a time
-     * with their elements side by side, [BLOCK_ROWS / 16, head_dim, 16]. */
-    _Alignas(64) float widened[BLOCK_ROWS * WIDENED_DIM];
-    _Alignas(64) float turned[BLOCK_ROWS * WIDENED_DIM];
+     * with their elements side by side, [FLOAT_ROWS / 16, head_dim, 16]. */
+    _Alignas(64) float widened[FLOAT_ROWS * WIDENED_DIM];
+    _Alignas(64) float turned[FLOAT_ROWS * WIDENED_DIM];
 };
 
 /* Where the block's keys or values lie, in a type that the compiler knows. */
@@ -42,16 +43,12 @@ struct lines {
     const uint8_t *p;
     size_t stride; /* bytes from row to row */
     int n;         /* elements that can be read; those beyond head_dim are 0 */
-    size_t ahead;  /* bytes from a row to the one that is to come from memory meanwhile */
+    size_t ahead;  /* bytes from a row to what is to come from memory meanwhile */
 };
 
-/* All rows at once would fill the buffers in which lines are awaited, and the block's own loads
- * would wait behind them. */
 SIMD const uint8_t *line_of(const struct lines *lines, int row)
 {
-    const uint8_t *p = lines->p + lines->stride * (size_t)row;
-    prefetch(p + lines->ahead, lines->stride);
-    return p;
+    return lines->p + lines->stride * (size_t)row;
 }
 
 SIMD const uint8_t *next_line(struct lines lines)
@@ -124,17 +121,17 @@ SIMD void finish_scores(const struct attention_block *block, int n, int head,
 
 /* Turns scores into weights relative to the state's maximum. That follows only scores that are
  * HEADROOM above it, so that most blocks find none. */
-SIMD void weigh_scores(bool is_part, struct attention_block *block, int head,
+SIMD void weigh_scores(bool is_part, int block_rows, struct attention_block *block, int head,
                        struct attention_sight sight)
 {
     enum { HEADROOM = 8 };
     const float *v_scale = block->rows->v_scale;
     const int i_pass = in_pass(block, head);
     const int begin = sight.begin - block->first_row, end = sight.end - block->first_row;
-    const int n_rows = is_part ? block->n_rows : BLOCK_ROWS;
+    const int n_rows = is_part ? block->n_rows : block_rows;
     struct attention_state *state = &block->states[i_pass];
     float *score = block->score[head], keep = 1;
-    struct f32x16 s[BLOCK_ROWS / 16], largest = f32x16_set(-INFINITY);
+    struct f32x16 s[FINE_ROWS / 16], largest = f32x16_set(-INFINITY);
     finish_scores(block, n_rows, head, sight, s);
 #pragma GCC unroll 4
     for (int i = 0; i < n_rows; i += 16) {
@@ -167,16 +164,16 @@ SIMD void weigh_scores(bool is_part, struct attention_block *block, int head,
     block->keep[head] = keep;
 }
 
-SIMD void weigh_block(struct attention_block *block)
+SIMD void weigh_block(int block_rows, struct attention_block *block)
 {
     for (int head = 0; head < block->n_queries; head++) {
         struct attention_sight sight = sight_of(block, head);
-        bool sees_all = block->n_rows == BLOCK_ROWS && sight.begin <= block->first_row &&
-                        sight.end >= block->first_row + BLOCK_ROWS;
+        bool sees_all = block->n_rows == block_rows && sight.begin <= block->first_row &&
+                        sight.end >= block->first_row + block_rows;
         if (sees_all)
-            weigh_scores(false, block, head, sight);
+            weigh_scores(false, block_rows, block, head, sight);
         else
-            weigh_scores(true, block, head, sight);
+            weigh_scores(true, block_rows, block, head, sight);
     }
     for (int head = block->n_queries; head < count_padded(block->n_queries); head++) {
         memset(block->score[head], 0, sizeof block->score[0]);
@@ -220,11 +217,11 @@ SIMD void take_queries(struct attention_block *block, int i)
     block->n_queries = n_left < BLOCK_QUERIES ? n_left : BLOCK_QUERIES;
 }
 
-SIMD void take_rows(struct attention_block *block, int first)
+SIMD void take_rows(int block_rows, struct attention_block *block, int first)
 {
     int n_left = block->rows->n_rows - first;
     block->first_row = first;
-    block->n_rows = n_left < BLOCK_ROWS ? n_left : BLOCK_ROWS;
+    block->n_rows = n_left < block_rows ? n_left : block_rows;
 }
 
 #endif

@@ -16,17 +16,17 @@ struct fine_vectors {
     int sum[PASS_QUERIES];
 };
 
-enum { WORDS_BYTES = BLOCK_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES };
+enum { WORDS_BYTES = FINE_ROWS * WIDENED_DIM / 64 * FINE_WORD_BYTES };
 
 struct q8_block {
     struct attention_block block;
     /* The next block's, fetched along the way: a tile has as many steps as 128 bytes of them. */
     const uint8_t *next_keys, *next_values;
     struct fine_vectors ring, sink; /* the pass's queries */
-    struct fine_vectors weights;    /* [BLOCK_ROWS] of each of the block's queries; none below 0 */
+    struct fine_vectors weights;    /* [FINE_ROWS] of each of the block's queries; none below 0 */
     /* The pass's results so far, as u8x64_interleave4 leaves their order. */
     _Alignas(64) float sums[PASS_QUERIES][WIDENED_DIM];
-    _Alignas(64) int8_t padded[BLOCK_ROWS * WIDENED_DIM];
+    _Alignas(64) int8_t padded[FINE_ROWS * WIDENED_DIM];
     _Alignas(64) uint8_t keys[WORDS_BYTES];
     _Alignas(64) uint8_t values[WORDS_BYTES];
 };
@@ -79,10 +79,10 @@ SIMD struct lines q8_lines(struct q8_block *q8, const void *rows, int n)
 {
     const struct attention_block *block = &q8->block;
     const int8_t *from = (const int8_t *)rows + (size_t)block->first_row * (size_t)n;
-    if (block->n_rows == BLOCK_ROWS && n % CHUNK == 0)
-        return lines_at(KV_Q8, block, rows, n);
+    if (block->n_rows == FINE_ROWS && n % CHUNK == 0)
+        return lines_at(KV_Q8, FINE_ROWS, block, rows, n);
     int width = count_chunks(n) * CHUNK;
-    memset(q8->padded, 0, (size_t)(BLOCK_ROWS * width));
+    memset(q8->padded, 0, (size_t)(FINE_ROWS * width));
     for (int row = 0; row < block->n_rows; row++)
         memcpy(q8->padded + row * width, from + row * n, (size_t)n);
     return (struct lines){(const uint8_t *)q8->padded, (size_t)width, width, 0};
@@ -90,11 +90,11 @@ SIMD struct lines q8_lines(struct q8_block *q8, const void *rows, int n)
 
 /* ---- scores ---- */
 
-/* A key to a lane: [BLOCK_ROWS / 16, n / 4]. */
+/* A key to a lane: [FINE_ROWS / 16, n / 4]. */
 SIMD void lay_keys(struct q8_block *q8, struct lines keys)
 {
     uint8_t *to = q8->keys;
-    for (int row = 0; row < BLOCK_ROWS; row += 16)
+    for (int row = 0; row < FINE_ROWS; row += 16)
         for (int i = 0; i < keys.n; i += CHUNK) {
             _Alignas(64) uint8_t columns[16 * CHUNK];
             u8x64_transpose(columns, keys.p + (size_t)row * keys.stride + i, keys.stride);
@@ -143,11 +143,11 @@ SIMD void score_fine(struct q8_block *q8)
 
 /* ---- values ---- */
 
-/* An element to a lane: [BLOCK_ROWS / 4, chunks, 4]. */
+/* An element to a lane: [FINE_ROWS / 4, chunks, 4]. */
 SIMD void lay_values(struct q8_block *q8, struct lines values)
 {
     uint8_t *to = q8->values;
-    for (int row = 0; row < BLOCK_ROWS; row += 4)
+    for (int row = 0; row < FINE_ROWS; row += 4)
         for (int i = 0; i < values.n; i += CHUNK) {
             struct u8x64 rows[4], fours[4];
 #pragma GCC unroll 4
@@ -171,7 +171,7 @@ SIMD void add_fine_tile(int H, struct q8_block *q8, int head, int vector)
 #pragma GCC unroll 16
     for (int i = 0; i < H * 2; i++)
         sums[i / 2][i % 2] = fine_sum_start(FINE_POSITIVE, 0);
-    const uint8_t *next = q8->next_values + vector * 16 * BLOCK_ROWS;
+    const uint8_t *next = q8->next_values + vector * 16 * FINE_ROWS;
     for (int row = 0; row < block->n_rows; row += 4, from += n_vectors * FINE_WORD_BYTES) {
         prefetch(next + 32 * row, 128);
         fine_dots(FINE_POSITIVE, H, from, from + FINE_WORD_BYTES, q8->weights.of[head] + 2 * row,
@@ -204,13 +204,13 @@ SIMD void refine_weights(struct q8_block *q8)
     for (int head = 0; head < count_padded(block->n_queries); head++) {
         float *weights = block->score[head];
         struct f32x16 size = f32x16_set(0);
-        for (int i = (block->n_rows + 15) / 16 * 16; i < BLOCK_ROWS; i += 16)
+        for (int i = (block->n_rows + 15) / 16 * 16; i < FINE_ROWS; i += 16)
             f32x16_store(weights + i, f32x16_set(0));
-        for (int i = 0; i < BLOCK_ROWS; i += 16)
+        for (int i = 0; i < FINE_ROWS; i += 16)
             size = f32x16_max(f32x16_load(weights + i), size);
         float step = fine_step(size);
         struct f32x16 inverse = f32x16_set(step > 0 ? 1 / step : 0);
-        for (int i = 0; i < BLOCK_ROWS; i += 16)
+        for (int i = 0; i < FINE_ROWS; i += 16)
             f32x16_to_fine(FINE_POSITIVE, q8->weights.of[head] + 2 * i,
                            f32x16_mul(f32x16_load(weights + i), inverse));
         q8->weights.step[head] = step;
@@ -224,14 +224,14 @@ SIMD void attend_q8_rows(struct q8_block *q8)
 {
     struct attention_block *block = &q8->block;
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
-    q8->next_keys = next_line(lines_at(KV_Q8, block, block->rows->k, n_k));
-    q8->next_values = next_line(lines_at(KV_Q8, block, block->rows->v, n_v));
+    q8->next_keys = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->k, n_k));
+    q8->next_values = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->v, n_v));
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     lay_values(q8, q8_lines(q8, block->rows->v, n_v));
     for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {
         take_queries(block, i);
         score_fine(q8);
-        weigh_block(block);
+        weigh_block(FINE_ROWS, block);
         refine_weights(q8);
         add_fine(q8);
     }
@@ -258,8 +258,8 @@ static void attend_q8_pass(struct q8_block *q8, const struct attention_rows *seg
     refine_queries(block, &q8->sink, query->q_sink);
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
-        for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
-            take_rows(block, row);
+        for (int row = 0; row < segments[s].n_rows; row += FINE_ROWS) {
+            take_rows(FINE_ROWS, block, row);
             attend_q8_rows(q8);
         }
     }

@@ -31,23 +31,24 @@ SIMD struct f32x16 lanes(const float *x, int n, int i, bool is_part)
     return is_part ? load_lanes(x, n, i) : f32x16_load(x + i);
 }
 
-/* The block's rows where they lie. */
-SIMD struct lines lines_at(enum kv_type type, const struct attention_block *block, const void *rows,
-                           int n)
+/* The block's rows where they lie. While they are read, as many that follow are fetched. */
+SIMD struct lines lines_at(enum kv_type type, int block_rows, const struct attention_block *block,
+                           const void *rows, int n)
 {
     size_t stride = kv_bytes(type) * (size_t)n;
     bool is_last = block->first_row + block->n_rows >= block->rows->n_rows;
     return (struct lines){(const uint8_t *)rows + stride * (size_t)block->first_row, stride, n,
-                          is_last ? 0 : BLOCK_ROWS * stride};
+                          is_last ? 0 : (size_t)block_rows * stride};
 }
 
 SIMD struct lines widen_lines(enum kv_type type, struct attention_block *block, const void *rows,
                               int n)
 {
-    struct lines from = lines_at(type, block, rows, n);
+    struct lines from = lines_at(type, FLOAT_ROWS, block, rows, n);
     int width = (n + 15) / 16 * 16;
     for (int row = 0; row < block->n_rows; row++) {
         const uint8_t *p = line_of(&from, row);
+        prefetch(p + from.ahead, from.stride);
         float *to = block->widened + row * width;
         int i = 0;
         for (; i + 16 <= n; i += 16)
@@ -56,7 +57,7 @@ SIMD struct lines widen_lines(enum kv_type type, struct attention_block *block, 
             f32x16_store(to + i, kv_lanes(type, p, n, i, true));
     }
     memset(block->widened + block->n_rows * width, 0,
-           sizeof(float) * (size_t)((BLOCK_ROWS - block->n_rows) * width));
+           sizeof(float) * (size_t)((FLOAT_ROWS - block->n_rows) * width));
     return (struct lines){(const uint8_t *)block->widened, sizeof(float) * (size_t)width, width, 0};
 }
 
@@ -93,10 +94,14 @@ SIMD void lay_queries(const struct attention_block *block, const float *q, float
         lay_four_queries(q + i * n, n, block->n_of_pass - i, to + i * padded_dim(block));
 }
 
-/* Adds 16 elements of q.k of H queries (8, 4 or 1) and R rows. */
+/* Adds 16 elements of q.k of H queries (8, 4 or 1) and R rows. As many bytes of other rows are
+ * fetched from `next` on, a few at a time: all at once would fill the buffers in which lines are
+ * awaited, and the step's own loads would wait behind them. */
 SIMD void score_step(enum kv_type type, int H, int R, bool is_part, const float *q, int q_stride,
-                     const uint8_t *const *rows, int n, int i, struct f32x16 *sums)
+                     const uint8_t *const *rows, const uint8_t *next, int n, int i,
+                     struct f32x16 *sums)
 {
+    const size_t column_bytes = kv_bytes(type) * (size_t)R;
     struct f32x16 ks[SIMD_TILE_SUMS];
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
@@ -104,8 +109,11 @@ SIMD void score_step(enum kv_type type, int H, int R, bool is_part, const float 
 #pragma GCC unroll 16
     for (int r = 0; r < R && H == 1; r++)
         sums[r] = f32x16_fma(f32x16_load(q + i), ks[r], sums[r]);
+    if (H == 1)
+        prefetch(next + column_bytes * (size_t)i, 16 * column_bytes);
 #pragma GCC unroll 4
     for (int j = 0; j < 4 && H > 1; j++) {
+        prefetch(next + column_bytes * (size_t)(i + 4 * j), 4 * column_bytes);
 #pragma GCC unroll 16
         for (int r = 0; r < R; r++) {
             struct f32x16 k = f32x16_repeat_of_fours(ks[r], j);
@@ -151,14 +159,15 @@ SIMD void score_tile(enum kv_type type, int H, struct attention_block *block,
             int at = row + k + r / 4 + r % 4 * 4;
             rows[r] = line_of(keys, at < block->n_rows ? at : block->n_rows - 1);
         }
+        const uint8_t *next = line_of(keys, row + 4 * k) + keys->ahead;
 #pragma GCC unroll 16
         for (int i = 0; i < SIMD_TILE_SUMS; i++)
             sums[i] = f32x16_set(0);
         int i = 0;
         for (; i + 16 <= n; i += 16)
-            score_step(type, H, R, false, q, q_stride, rows, n, i, sums);
+            score_step(type, H, R, false, q, q_stride, rows, next, n, i, sums);
         if (i < n)
-            score_step(type, H, R, true, q, q_stride, rows, n, i, sums);
+            score_step(type, H, R, true, q, q_stride, rows, next, n, i, sums);
 #pragma GCC unroll 16
         for (int r = 0; r < SIMD_TILE_SUMS; r += 4)
             scores[r / R][k + r % R / 4] = f32x16_sum_fours(sums + r);
@@ -210,7 +219,7 @@ SIMD void add_columns(enum kv_type type, int H, int C, bool is_part, struct atte
             v[c] = kv_lanes(type, p, values->n, i + 16 * c, is_part);
 #pragma GCC unroll 16
         for (int h = 0; h < H; h++) {
-            struct f32x16 w = f32x16_set(weight[h * BLOCK_ROWS]);
+            struct f32x16 w = f32x16_set(weight[h * FINE_ROWS]);
 #pragma GCC unroll 4
             for (int c = 0; c < C; c++)
                 sums[h * C + c] = f32x16_fma(w, v[c], sums[h * C + c]);
@@ -257,7 +266,7 @@ SIMD void add_block_values(enum kv_type type, struct attention_block *block, str
 
 static void turn_keys(struct attention_block *block, struct lines keys)
 {
-    for (int row = 0; row < BLOCK_ROWS; row += 16)
+    for (int row = 0; row < FLOAT_ROWS; row += 16)
         for (int i = 0; i < keys.n; i += 16)
             u8x64_transpose((uint8_t *)(block->turned + row * keys.n + i * 16),
                             (const uint8_t *)(block->widened + row * keys.n + i), keys.stride);
@@ -325,8 +334,8 @@ SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *o
     const int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
     const bool is_turned = block->n_of_pass > BLOCK_QUERIES;
     const bool is_widened = type != KV_F32 && block->n_of_pass > SIMD_TILE_PAIRS;
-    struct lines keys = lines_at(type, block, rows->k, n_k);
-    struct lines values = lines_at(type, block, rows->v, n_v);
+    struct lines keys = lines_at(type, FLOAT_ROWS, block, rows->k, n_k);
+    struct lines values = lines_at(type, FLOAT_ROWS, block, rows->v, n_v);
     if (is_turned) {
         keys = widen_lines(type, block, rows->k, n_k);
         turn_keys(block, keys);
@@ -339,7 +348,7 @@ SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *o
             score_widened(block, keys);
         else
             score_block(type, block, keys);
-        weigh_block(block);
+        weigh_block(FLOAT_ROWS, block);
         if (is_widened)
             add_widened(block, values, out);
         else
@@ -368,8 +377,8 @@ SIMD void attend(enum kv_type type, float *out, struct attention_state *out_stat
         begin_scores(&block);
         for (int s = 0; s < n_segments; s++) {
             block.rows = &segments[s];
-            for (int row = 0; row < segments[s].n_rows; row += BLOCK_ROWS) {
-                take_rows(&block, row);
+            for (int row = 0; row < segments[s].n_rows; row += FLOAT_ROWS) {
+                take_rows(FLOAT_ROWS, &block, row);
                 attend_rows(type, &block, out);
             }
         }

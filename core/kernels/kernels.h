@@ -108,7 +108,7 @@ struct kernels {
      * [n_tokens, n_heads] may be NULL.
      *
      * For KV_Q8 a variant may compute in integers: of each head the query is rounded to 15 bits,
-     * to multiples of max|q| / 32639, and the weights of up to 32 neighbouring rows, times the
+     * to multiples of max|q| / 32639, and the weights of up to 64 neighbouring rows, times the
      * scales of their values, to multiples of their largest / 32639. A query of such multiples is
      * met exactly; any other changes its scores by scale * max|q| / 65278 * sum|k| at most. */
     void (*attention)(float *out, struct attention_state *out_states,
