@@ -26,7 +26,8 @@ struct attention_block {
     int n_of_pass;
     int first_row;
     int n_rows;
-    _Alignas(64) float score[BLOCK_QUERIES][FINE_ROWS]; /* then the weights */
+    _Alignas(64) float row_scale[FINE_ROWS];            /* from q.k to a score */
+    _Alignas(64) float score[BLOCK_QUERIES][FINE_ROWS]; /* q.k, then the weights */
     float sum[PASS_QUERIES][16];                        /* of weights so far, a part to a lane */
     struct attention_state states[PASS_QUERIES];
     float keep[BLOCK_QUERIES]; /* what older weights shrink to */
@@ -96,15 +97,10 @@ SIMD void finish_scores(const struct attention_block *block, int n, int head,
 {
     static const float lane_numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const struct attention_query *query = block->query;
-    const float *k_scale = block->rows->k_scale;
-    const struct f32x16 scale = f32x16_set(query->scale);
 #pragma GCC unroll 4
     for (int i = 0; i < n; i += 16)
-        s[i / 16] = f32x16_mul(f32x16_load(block->score[head] + i), scale);
-    if (k_scale != NULL)
-#pragma GCC unroll 4
-        for (int i = 0; i < n; i += 16)
-            s[i / 16] = f32x16_mul(s[i / 16], load_lanes(k_scale + block->first_row, n, i));
+        s[i / 16] =
+            f32x16_mul(f32x16_load(block->score[head] + i), f32x16_load(block->row_scale + i));
     if (query->soft_cap > 0)
         for (int i = 0; i < n; i += 16)
             s[i / 16] = soft_cap(s[i / 16], query->soft_cap);
@@ -117,6 +113,21 @@ SIMD void finish_scores(const struct attention_block *block, int n, int head,
             s[i / 16] = f32x16_fnma(f32x16_set(slope), distances, s[i / 16]);
         }
     }
+}
+
+/* e^x for x of at most 88, within 2e-7 + |x| / 1e7 relative: 2^n by the exponent, 2^f for |f| <=
+ * 1/2 by a polynomial (minimax, 9.2e-8). Below 2^-126 it stays there. */
+SIMD struct f32x16 weight_of(struct f32x16 x)
+{
+    x = f32x16_max(f32x16_set(-126), f32x16_mul(x, f32x16_set(1.44269504f)));
+    struct f32x16 n = f32x16_round(x), f = f32x16_sub(x, n);
+    struct f32x16 p = f32x16_set(1.326472557e-3f);
+    p = f32x16_fma(p, f, f32x16_set(9.671512918e-3f));
+    p = f32x16_fma(p, f, f32x16_set(5.550733748e-2f));
+    p = f32x16_fma(p, f, f32x16_set(2.402224208e-1f));
+    p = f32x16_fma(p, f, f32x16_set(6.931469776e-1f));
+    p = f32x16_fma(p, f, f32x16_set(1));
+    return f32x16_scale_by_power(p, n);
 }
 
 /* Turns scores into weights relative to the state's maximum. That follows only scores that are
@@ -148,7 +159,7 @@ SIMD void weigh_scores(bool is_part, int block_rows, struct attention_block *blo
     struct f32x16 sum = f32x16_mul(f32x16_load(block->sum[i_pass]), f32x16_set(keep));
 #pragma GCC unroll 4
     for (int i = 0; i < n_rows; i += 16) {
-        s[i / 16] = vector_exp(f32x16_sub(s[i / 16], max));
+        s[i / 16] = weight_of(f32x16_sub(s[i / 16], max));
         if (is_part)
             s[i / 16] = f32x16_range(s[i / 16], begin - i, end - i, 0);
         sum = f32x16_add(sum, s[i / 16]);
@@ -222,6 +233,13 @@ SIMD void take_rows(int block_rows, struct attention_block *block, int first)
     int n_left = block->rows->n_rows - first;
     block->first_row = first;
     block->n_rows = n_left < block_rows ? n_left : block_rows;
+    const float *k_scale = block->rows->k_scale;
+    for (int i = 0; i < block->n_rows; i += 16) {
+        struct f32x16 scale = f32x16_set(block->query->scale);
+        if (k_scale != NULL)
+            scale = f32x16_mul(load_lanes(k_scale + first, block->n_rows, i), scale);
+        f32x16_store(block->row_scale + i, scale);
+    }
 }
 
 #endif

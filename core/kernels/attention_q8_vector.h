@@ -198,22 +198,31 @@ SIMD void add_fine(struct q8_block *q8)
         }
 }
 
-SIMD void refine_weights(struct q8_block *q8)
+/* Of four heads, so that their largest weights are found and divided by together. */
+SIMD void refine_weights(struct q8_block *q8, int head)
 {
-    struct attention_block *block = &q8->block;
-    for (int head = 0; head < count_padded(block->n_queries); head++) {
-        float *weights = block->score[head];
-        struct f32x16 size = f32x16_set(0);
-        for (int i = (block->n_rows + 15) / 16 * 16; i < FINE_ROWS; i += 16)
-            f32x16_store(weights + i, f32x16_set(0));
+    struct f32x16 sizes[4];
+    float(*weights)[FINE_ROWS] = q8->block.score + head;
+    _Alignas(64) float step[16], inverse[16];
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; h++) {
+        sizes[h] = f32x16_set(KV_Q8_LEAST);
+        for (int i = (q8->block.n_rows + 15) / 16 * 16; i < FINE_ROWS; i += 16)
+            f32x16_store(weights[h] + i, f32x16_set(0));
+#pragma GCC unroll 4
         for (int i = 0; i < FINE_ROWS; i += 16)
-            size = f32x16_max(f32x16_load(weights + i), size);
-        float step = fine_step(size);
-        struct f32x16 inverse = f32x16_set(step > 0 ? 1 / step : 0);
+            sizes[h] = f32x16_max(f32x16_load(weights[h] + i), sizes[h]);
+    }
+    struct f32x16 largest = f32x16_largest_of_fours(sizes);
+    f32x16_store(step, f32x16_mul(largest, f32x16_set(1.0f / FINE_MAX)));
+    f32x16_store(inverse, f32x16_div(f32x16_set(FINE_MAX), largest));
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; h++) {
+#pragma GCC unroll 4
         for (int i = 0; i < FINE_ROWS; i += 16)
-            f32x16_to_fine(FINE_POSITIVE, q8->weights.of[head] + 2 * i,
-                           f32x16_mul(f32x16_load(weights + i), inverse));
-        q8->weights.step[head] = step;
+            f32x16_to_fine(FINE_POSITIVE, q8->weights.of[head + h] + 2 * i,
+                           f32x16_mul(f32x16_load(weights[h] + i), f32x16_set(inverse[h])));
+        q8->weights.step[head + h] = step[h];
     }
 }
 
@@ -232,7 +241,8 @@ SIMD void attend_q8_rows(struct q8_block *q8)
         take_queries(block, i);
         score_fine(q8);
         weigh_block(FINE_ROWS, block);
-        refine_weights(q8);
+        for (int head = 0; head < block->n_queries; head += 4)
+            refine_weights(q8, head);
         add_fine(q8);
     }
 }

@@ -239,6 +239,17 @@ SIMD struct f32x16 f32x16_sum_fours(const struct f32x16 in[4])
         _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd))};
 }
 
+/* Lane h of each four: the largest lane of vector h. */
+SIMD struct f32x16 f32x16_largest_of_fours(const struct f32x16 in[4])
+{
+    struct f32x16 lanes[4];
+    f32x16_transpose_fours(lanes, in);
+    __m512 a =
+        _mm512_max_ps(_mm512_max_ps(lanes[0].v, lanes[1].v), _mm512_max_ps(lanes[2].v, lanes[3].v));
+    a = _mm512_max_ps(a, _mm512_shuffle_f32x4(a, a, 0x4e));
+    return (struct f32x16){_mm512_max_ps(a, _mm512_shuffle_f32x4(a, a, 0xb1))};
+}
+
 /* Elements 4i .. 4i+3, each four times: from one number per 16 bytes to lanes of dot sums. */
 SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
 {
@@ -431,32 +442,32 @@ SIMD struct u8x64 u8x64_shift(struct u8x64 a, int count)
                                     : _mm512_srli_epi16(a.v, count)};
 }
 
+/* Quarter q: the 16 bytes at p + q * stride. Loads into masked quarters take no shuffle. */
+SIMD __m512i load_quarters(const uint8_t *p, size_t stride)
+{
+    __m512i a = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
+    for (int q = 1; q < 4; q++) {
+        __m128i quarter = _mm_loadu_si128((const __m128i *)(p + stride * (size_t)q));
+        a = _mm512_mask_broadcast_i32x4(a, (__mmask16)(0xf << 4 * q), quarter);
+    }
+    return a;
+}
+
 /* 16 rows of 64 bytes, `stride` bytes apart, to 16 columns of four bytes: out[c][r] = in[r][c]. */
 SIMD void u8x64_transpose(uint8_t *out, const uint8_t *in, size_t stride)
 {
-    __m512i a[16], b[16];
-    for (int i = 0; i < 16; i++)
-        a[i] = _mm512_loadu_si512(in + (size_t)i * stride);
-    for (int i = 0; i < 16; i += 2) {
-        b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
-        a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
-        a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
-        a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
-    }
-    /* a[4j + c] holds, in quarter q, column 4q + c of rows 4j .. 4j+3. */
-    for (int c = 0; c < 4; c++) {
-        __m512i low01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0x88);
-        __m512i low23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0x88);
-        __m512i high01 = _mm512_shuffle_i32x4(a[c], a[4 + c], 0xdd);
-        __m512i high23 = _mm512_shuffle_i32x4(a[8 + c], a[12 + c], 0xdd);
-        _mm512_storeu_si512(out + 64 * c, _mm512_shuffle_i32x4(low01, low23, 0x88));
-        _mm512_storeu_si512(out + 64 * (4 + c), _mm512_shuffle_i32x4(high01, high23, 0x88));
-        _mm512_storeu_si512(out + 64 * (8 + c), _mm512_shuffle_i32x4(low01, low23, 0xdd));
-        _mm512_storeu_si512(out + 64 * (12 + c), _mm512_shuffle_i32x4(high01, high23, 0xdd));
+    for (int c = 0; c < 4; c++, in += 16, out += 4 * 64) {
+        __m512i a[4]; /* quarter q of a[i]: columns 4c .. 4c+3 of row 4q + i */
+        for (int i = 0; i < 4; i++)
+            a[i] = load_quarters(in + stride * (size_t)i, 4 * stride);
+        __m512i low01 = _mm512_unpacklo_epi32(a[0], a[1]);
+        __m512i low23 = _mm512_unpacklo_epi32(a[2], a[3]);
+        __m512i high01 = _mm512_unpackhi_epi32(a[0], a[1]);
+        __m512i high23 = _mm512_unpackhi_epi32(a[2], a[3]);
+        _mm512_storeu_si512(out, _mm512_unpacklo_epi64(low01, low23));
+        _mm512_storeu_si512(out + 64, _mm512_unpackhi_epi64(low01, low23));
+        _mm512_storeu_si512(out + 128, _mm512_unpacklo_epi64(high01, high23));
+        _mm512_storeu_si512(out + 192, _mm512_unpackhi_epi64(high01, high23));
     }
 }
 

@@ -287,6 +287,16 @@ SIMD struct f32x16 f32x16_sum_fours(const struct f32x16 in[4])
     return (struct f32x16){half_sum_fours(in[0], in[1]), half_sum_fours(in[2], in[3])};
 }
 
+SIMD struct f32x16 f32x16_largest_of_fours(const struct f32x16 in[4])
+{
+    struct f32x16 lanes[4];
+    f32x16_transpose_fours(lanes, in);
+    struct f32x16 four = f32x16_max(f32x16_max(lanes[0], lanes[1]), f32x16_max(lanes[2], lanes[3]));
+    __m256 a = _mm256_max_ps(four.low, four.high);
+    a = _mm256_max_ps(a, _mm256_permute2f128_ps(a, a, 0x01));
+    return (struct f32x16){a, a};
+}
+
 SIMD struct f32x16 f32x16_spread(struct f32x16 a, int i)
 {
     __m256 half = i < 2 ? a.low : a.high;
