@@ -217,30 +217,47 @@ static bool read_json(const json_t *value, const char *param, struct context *co
     return is_good;
 }
 
-bool output_format_read(const json_t *body, const struct answer_frame *frame,
-                        struct grammar_cache *cache, struct grammar **out, bool *out_has_frame,
-                        struct api_error *error)
+/* vLLM's json_object: true or nothing. */
+static bool read_object(const json_t *value, const char *param, struct context *context,
+                        struct grammar **out, struct api_error *error)
 {
-    static const struct {
-        const char *name;
-        bool (*read)(const json_t *value, const char *param, struct context *context,
-                     struct grammar **out, struct api_error *error);
-    } fields[] = {
-        {"response_format", read_format}, {"grammar", read_grammar},
-        {"guided_grammar", read_grammar}, {"guided_regex", read_regex},
-        {"guided_choice", read_choice},   {"guided_json", read_json},
-        {"json_schema", read_json},
-    };
-    struct context context = {.frame = frame, .cache = cache};
+    if (!json_is_boolean(value))
+        return json_fields_wrong_type(value, param, "a boolean", error);
+    return json_is_false(value) || any_object(param, context, out, error);
+}
+
+static bool refuse_tags(const json_t *value, const char *param, struct context *context,
+                        struct grammar **out, struct api_error *error)
+{
+    (void)value, (void)context, (void)out;
+    return api_error_set(error, 400, "unsupported_parameter", param,
+                         "'%s' is not supported by this server.", param);
+}
+
+/* ---- which of them ---- */
+
+struct way {
+    const char *name;
+    bool (*read)(const json_t *value, const char *param, struct context *context,
+                 struct grammar **out, struct api_error *error);
+};
+
+/* At most one of the fields of `object` may say what the answer looks like. `prefix` is before
+ * their names in errors. */
+static bool read_ways(const json_t *object, const char *prefix, const struct way *ways, size_t n,
+                      struct context *context, struct grammar **out, struct api_error *error)
+{
     const char *first = NULL;
     *out = NULL;
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct grammar *grammar = NULL;
-        const json_t *value = json_fields_get(body, fields[i].name);
+        char param[PARAM_SIZE];
+        const json_t *value = json_fields_get(object, ways[i].name);
         bool says_nothing = value == NULL || (json_is_string(value) && !*json_string_value(value));
         if (says_nothing)
             continue;
-        if (!fields[i].read(value, fields[i].name, &context, &grammar, error)) {
+        snprintf(param, sizeof param, "%s%s", prefix, ways[i].name);
+        if (!ways[i].read(value, param, context, &grammar, error)) {
             grammar_free(out);
             return false;
         }
@@ -249,13 +266,42 @@ bool output_format_read(const json_t *body, const struct answer_frame *frame,
         if (first != NULL) {
             grammar_free(out);
             grammar_free(&grammar);
-            return api_error_set(error, 400, "mutually_exclusive_parameters", fields[i].name,
-                                 "'%s' and '%s' cannot both say what the answer looks like.", first,
-                                 fields[i].name);
+            return api_error_set(error, 400, "mutually_exclusive_parameters", param,
+                                 "'%s%s' and '%s' cannot both say what the answer looks like.",
+                                 prefix, first, param);
         }
-        first = fields[i].name;
+        first = ways[i].name;
         *out = grammar;
     }
-    *out_has_frame = context.has_frame;
     return true;
+}
+
+/* What vLLM has instead of the guided_* fields. */
+static bool read_structured(const json_t *value, const char *param, struct context *context,
+                            struct grammar **out, struct api_error *error)
+{
+    static const struct way ways[] = {
+        {"json", read_json},       {"regex", read_regex},        {"choice", read_choice},
+        {"grammar", read_grammar}, {"json_object", read_object}, {"structural_tag", refuse_tags},
+    };
+    if (!json_is_object(value))
+        return json_fields_wrong_type(value, param, "an object", error);
+    return read_ways(value, "structured_outputs.", ways, sizeof ways / sizeof ways[0], context, out,
+                     error);
+}
+
+bool output_format_read(const json_t *body, const struct answer_frame *frame,
+                        struct grammar_cache *cache, struct grammar **out, bool *out_has_frame,
+                        struct api_error *error)
+{
+    static const struct way ways[] = {
+        {"response_format", read_format}, {"grammar", read_grammar},
+        {"guided_grammar", read_grammar}, {"guided_regex", read_regex},
+        {"guided_choice", read_choice},   {"guided_json", read_json},
+        {"json_schema", read_json},       {"structured_outputs", read_structured},
+    };
+    struct context context = {.frame = frame, .cache = cache};
+    bool is_good = read_ways(body, "", ways, sizeof ways / sizeof ways[0], &context, out, error);
+    *out_has_frame = context.has_frame;
+    return is_good;
 }

@@ -31,8 +31,12 @@ static bool read_body(const char *body, struct grammar_cache *cache, struct gram
 static void what_says_nothing_is_no_grammar(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"{}", "{\"response_format\":null}", "{\"grammar\":\"\"}",
-                                         "{\"response_format\":{\"type\":\"text\"}}"};
+    static const char *const bodies[] = {"{}",
+                                         "{\"response_format\":null}",
+                                         "{\"grammar\":\"\"}",
+                                         "{\"response_format\":{\"type\":\"text\"}}",
+                                         "{\"structured_outputs\":{\"json_object\":false}}",
+                                         "{\"structured_outputs\":{}}"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct grammar *grammar = NULL;
         struct api_error error;
@@ -57,6 +61,12 @@ static void every_way_to_say_it(void **state)
         "{\"guided_json\":{\"type\":\"integer\"}}",
         "{\"guided_json\":\"{\\\"type\\\":\\\"integer\\\"}\"}",
         "{\"json_schema\":{\"type\":\"integer\",\"multipleOf\":2}}",
+        "{\"structured_outputs\":{\"json\":{\"type\":\"integer\"}}}",
+        "{\"structured_outputs\":{\"json\":\"{}\",\"disable_any_whitespace\":true}}",
+        "{\"structured_outputs\":{\"regex\":\"[0-9]+\",\"choice\":null}}",
+        "{\"structured_outputs\":{\"choice\":[\"yes\",\"no\"]}}",
+        "{\"structured_outputs\":{\"grammar\":\"root ::= \\\"a\\\"\"}}",
+        "{\"structured_outputs\":{\"json_object\":true}}",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         struct grammar *grammar = NULL;
@@ -98,6 +108,18 @@ static void what_is_wrong_is_a_400_that_says_why(void **state)
         {"{\"guided_json\":\"{\"}", "guided_json", "invalid_value", "not valid JSON"},
         {"{\"grammar\":\"root ::= \\\"a\\\"\",\"response_format\":{\"type\":\"json_object\"}}",
          "grammar", "mutually_exclusive_parameters", "both"},
+        {"{\"structured_outputs\":[]}", "structured_outputs", "invalid_type", "an object"},
+        {"{\"structured_outputs\":{\"regex\":\"(\"}}", "structured_outputs.regex", "invalid_value",
+         "')'"},
+        {"{\"structured_outputs\":{\"json_object\":1}}", "structured_outputs.json_object",
+         "invalid_type", "a boolean"},
+        {"{\"structured_outputs\":{\"structural_tag\":\"{}\"}}",
+         "structured_outputs.structural_tag", "unsupported_parameter", "not supported"},
+        {"{\"structured_outputs\":{\"regex\":\"a\",\"choice\":[\"a\"]}}",
+         "structured_outputs.choice", "mutually_exclusive_parameters",
+         "'structured_outputs.regex'"},
+        {"{\"structured_outputs\":{\"regex\":\"a\"},\"grammar\":\"root ::= \\\"a\\\"\"}",
+         "structured_outputs", "mutually_exclusive_parameters", "'grammar'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct grammar *grammar = NULL;
