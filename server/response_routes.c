@@ -209,6 +209,7 @@ struct count {
     const struct text_routes *text;
     struct http_exchange *exchange; /* NULL: the client is gone */
     struct response_record record;
+    struct generation_request generation; /* the tools, the template's variables */
 };
 
 static void on_count_gone(void *arg)
@@ -226,12 +227,14 @@ static void on_loaded(void *arg)
     struct count *count = arg;
     struct api_error error;
     if (count->exchange != NULL && count->record.err.code == ERR_NONE) {
-        text_routes_count(count->text, count->exchange, &count->record.messages);
+        text_routes_count(count->text, count->exchange, &count->record.messages,
+                          &count->generation);
     } else if (count->exchange != NULL) {
         response_record_explain(&count->record, &error);
         http_exchange_reply_error(count->exchange, &error);
     }
     response_record_done(&count->record);
+    generation_request_done(&count->generation);
     free(count);
 }
 
@@ -256,6 +259,8 @@ static void count_input(void *arg, const struct route_call *route)
     }
     auth_read_digest(api->turns.auth, route->owner, &owner);
     response_record_init(&count->record, &request, &owner);
+    count->generation = request.generation;
+    request.generation = (struct generation_request){0};
     response_request_done(&request);
     count->text = api->text;
     count->exchange = route->exchange;

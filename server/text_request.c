@@ -1,6 +1,7 @@
 #include "server/text_request.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -34,35 +35,28 @@ static bool missing(const char *what, struct api_error *error)
                          "Missing required parameter: '%s'.", what);
 }
 
-/* The compact text of a field that is an array or an object, for the template. */
-static bool read_json(const json_t *body, const char *name, bool is_array, char **out,
-                      struct api_error *error)
+void text_request_take(struct text_request *out, struct message_log *messages,
+                       struct generation_request *generation)
 {
-    const json_t *value = json_fields_get(body, name);
-    if (value == NULL)
-        return true;
-    if (is_array ? !json_is_array(value) : !json_is_object(value))
-        return json_fields_wrong_type(value, name, is_array ? "an array" : "an object", error);
-    if (is_array && json_array_size(value) == 0)
-        return true;
-    *out = json_dumps(value, JSON_COMPACT);
-    return *out != NULL || api_error_no_memory(error);
+    out->is_chat = true;
+    out->messages = *messages;
+    message_log_init(messages);
+    out->tools = generation->tools.json;
+    generation->tools.json = NULL;
+    out->kwargs = generation->template_kwargs;
+    generation->template_kwargs = NULL;
 }
 
-/* The messages have one reader, the chat endpoint's. */
+/* The messages, and what else goes into the prompt, have one reader, the chat endpoint's. */
 static bool read_messages(const char *text, size_t len, const json_t *body,
                           struct text_request *out, struct api_error *error)
 {
-    static const struct generation_defaults defaults = {.max_tokens = 1};
+    static const struct generation_defaults defaults = {.max_tokens = INT_MAX, .n_vocab = INT_MAX};
     struct chat_request chat;
     if (!json_fields_bool(body, "add_generation_prompt", &out->add_generation_prompt, error) ||
-        !read_json(body, "tools", true, &out->tools, error) ||
-        !read_json(body, "chat_template_kwargs", false, &out->kwargs, error) ||
         !chat_request_parse(text, len, &defaults, &chat, error))
         return false;
-    out->is_chat = true;
-    out->messages = chat.messages;
-    message_log_init(&chat.messages);
+    text_request_take(out, &chat.messages, &chat.generation);
     chat_request_done(&chat);
     return true;
 }

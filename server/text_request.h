@@ -17,6 +17,7 @@
 struct api_error;
 struct chat_template;
 struct err;
+struct generation_request;
 struct prompt;
 
 struct text_request {
@@ -38,6 +39,10 @@ bool text_request_parse_tokenize(const char *body, size_t len, struct text_reque
 bool text_request_parse_messages(const char *body, size_t len, struct text_request *out,
                                  struct api_error *error);
 void text_request_done(struct text_request *request);
+
+/* Takes over what goes into a chat's prompt; the rest of *out is as it was. */
+void text_request_take(struct text_request *out, struct message_log *messages,
+                       struct generation_request *generation);
 
 /* {"tokens": [...]}: ids of 0 .. n_vocab - 1. The caller owns *out. */
 bool text_request_parse_detokenize(const char *body, size_t len, int n_vocab,

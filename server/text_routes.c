@@ -248,18 +248,13 @@ static void start(struct task *task)
 }
 
 void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
-                       struct message_log *messages)
+                       struct message_log *messages, struct generation_request *generation)
 {
     struct task *task = task_new(text, exchange, WISH_COUNT);
     if (task == NULL)
         return;
-    task->request = (struct text_request){
-        .is_chat = true,
-        .messages = *messages,
-        .add_generation_prompt = true,
-        .add_special = true,
-    };
-    message_log_init(messages);
+    task->request = (struct text_request){.add_generation_prompt = true, .add_special = true};
+    text_request_take(&task->request, messages, generation);
     buf_init(&task->request.text);
     task->is_read = true;
     start(task);

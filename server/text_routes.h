@@ -13,6 +13,7 @@ struct chat_template;
 struct engine;
 struct err;
 struct event_loop;
+struct generation_request;
 struct http_exchange;
 struct message_log;
 struct routes;
@@ -24,9 +25,10 @@ struct text_routes {
     const struct chat_template *chat_template;
 };
 
-/* Replies with the number of tokens in the prompt of these messages, which it takes over. */
+/* Replies with the number of tokens in the prompt of these messages; takes them over, and what of
+ * the request goes into the prompt. */
 void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
-                       struct message_log *messages);
+                       struct message_log *messages, struct generation_request *generation);
 
 /* `text` is borrowed. */
 bool text_routes_add(struct routes *routes, struct text_routes *text, struct err *err);

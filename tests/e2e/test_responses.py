@@ -135,6 +135,13 @@ class Responses(unittest.TestCase):
                                 {"input": "Hello", "instructions": "Be brief."}).json
             self.assertEqual(whole["input_tokens"], first["usage"]["input_tokens"])
 
+    def test_tools_are_counted_as_input(self):
+        tools = [{"type": "function", "name": "look", "parameters": {"type": "object"}}]
+        with client.Daemon() as daemon:
+            asked = daemon.post("/v1/responses", body("Hello", tools=tools)).json
+            counted = daemon.post("/v1/responses/input_tokens", {"input": "Hello", "tools": tools})
+            self.assertEqual(counted.json["input_tokens"], asked["usage"]["input_tokens"])
+
     def test_a_reference_stands_for_its_item(self):
         with client.Daemon() as daemon:
             first = daemon.post("/v1/responses", body("Hello")).json

@@ -45,6 +45,15 @@ class TextEndpoints(client.DaemonCase):
         self.assertEqual(self.ask("/tokenize", messages=MESSAGES)["count"],
                          counted["input_tokens"])
 
+    def test_a_chat_can_be_counted_as_it_is_asked(self):
+        """What its sampling says is no concern of the count; what its prompt says is."""
+        asked = {"logit_bias": {"5": 1}, "min_tokens": 5, "max_tokens": 6, "stop_token_ids": [7],
+                 "tools": [{"type": "function", "function": {"name": "look"}}]}
+        counted = self.ask("/v1/chat/completions/input_tokens", messages=MESSAGES, **asked)
+        del asked["stop_token_ids"]
+        usage = self.daemon.chat(MESSAGES, **asked).json["usage"]
+        self.assertEqual(counted["input_tokens"], usage["prompt_tokens"])
+
     def test_a_long_body_says_what_a_short_one_does(self):
         """It is read on another thread."""
         long = {"unknown": "many words " * 8000}
