@@ -15,6 +15,7 @@
 #include "server/json_fields.h"
 #include "server/output_format.h"
 #include "server/random_id.h"
+#include "server/refusals.h"
 #include "server/tool_format.h"
 #include "server/tool_grammar.h"
 
@@ -23,44 +24,6 @@ enum {
     MAX_STOP_BYTES = 1024,
     MAX_PING_S = 86400,
 };
-
-static bool says_nothing(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return json_object_size(value) == 0;
-    case JSON_ARRAY:
-        return json_array_size(value) == 0;
-    case JSON_STRING:
-        return json_string_length(value) == 0;
-    case JSON_INTEGER:
-        return json_integer_value(value) == 0;
-    case JSON_TRUE:
-        return false;
-    default:
-        return true;
-    }
-}
-
-static bool refuse_unsupported(const json_t *body, struct api_error *error)
-{
-    static const struct {
-        const char *name, *instead;
-    } fields[] = {
-        {"functions", ": use 'tools'"},
-        {"audio", ""},
-        {"web_search_options", ""},
-        {"moderation", ""},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        const json_t *value = json_fields_get(body, fields[i].name);
-        if (value != NULL && !says_nothing(value))
-            return api_error_set(error, 400, "unsupported_parameter", fields[i].name,
-                                 "'%s' is not supported by this server%s.", fields[i].name,
-                                 fields[i].instead);
-    }
-    return true;
-}
 
 /* Variables of the chat template, and the one that clients have a field for. */
 static bool read_template_kwargs(const json_t *body, struct generation_request *request,
@@ -85,22 +48,6 @@ static bool read_template_kwargs(const json_t *body, struct generation_request *
     request->template_kwargs = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     json_decref(all);
     return request->template_kwargs != NULL || api_error_no_memory(error);
-}
-
-static bool check_modalities(const json_t *body, struct api_error *error)
-{
-    const json_t *value = json_fields_get(body, "modalities");
-    if (value == NULL)
-        return true;
-    if (!json_is_array(value))
-        return json_fields_wrong_type(value, "modalities", "an array", error);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *name = json_string_value(json_array_get(value, i));
-        if (name == NULL || strcmp(name, "text") != 0)
-            return api_error_set(error, 400, "unsupported_value", "modalities",
-                                 "The only modality supported is text.");
-    }
-    return true;
 }
 
 static bool check_model(const json_t *body, const struct generation_defaults *defaults,
@@ -150,8 +97,9 @@ static bool read_stream_extras(const json_t *body, struct generation_request *re
 static bool read_max_tokens(const json_t *body, struct generation_request *request,
                             struct api_error *error)
 {
-    static const char *const names[] = {"max_tokens", "max_completion_tokens"}; /* the last wins */
-    for (int i = 0; i < 2; i++) {
+    /* llama.cpp's name and the API's old and new one; the last wins */
+    static const char *const names[] = {"n_predict", "max_tokens", "max_completion_tokens"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_fields_get(body, names[i]);
         if (value == NULL || json_integer_value(value) == -1)
             continue; /* -1 is another server's word for "your default" */
@@ -356,9 +304,10 @@ bool generation_request_read(const json_t *body, const struct generation_default
         !read_min_tokens(body, &request, error) || !read_sampling(body, &request, error) ||
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
         !read_biases(body, defaults->n_vocab, &request, error) ||
-        !refuse_unsupported(body, error) || !tool_request_read(body, &request.tools, error) ||
+        !refusals_check(body, defaults->tokenizer, error) ||
+        !tool_request_read(body, &request.tools, error) ||
         !read_template_kwargs(body, &request, error) ||
-        !read_output_format(body, defaults, &request, error) || !check_modalities(body, error) ||
+        !read_output_format(body, defaults, &request, error) ||
         !read_stops(body, &request, error)) {
         generation_request_done(&request);
         return false;

@@ -15,15 +15,17 @@
 struct api_error;
 struct grammar;
 struct grammar_cache;
+struct tokenizer;
 struct tool_format;
 
 /* What the daemon allows, and what holds when the client says nothing. */
 struct generation_defaults {
     int max_tokens;
     struct sampler_settings sampling;
-    int n_vocab;                /* token ids are below */
-    const char *model_names[2]; /* those of the one model that is loaded; NULL for none */
-    bool is_model_strict;       /* other names are refused; else they mean the same model */
+    int n_vocab;                       /* token ids are below */
+    const struct tokenizer *tokenizer; /* which of them end a turn; NULL: nobody asks */
+    const char *model_names[2];        /* those of the one model that is loaded; NULL for none */
+    bool is_model_strict;              /* other names are refused; else they mean the same model */
     const struct tool_format *tool_format; /* how the model calls tools; NULL: not known */
     const char *think_open, *think_close;  /* its marks around thoughts; NULL: it has none */
     struct grammar_cache *grammars;        /* compiled ones; NULL: none are kept. */

@@ -219,6 +219,7 @@ static struct generation_defaults read_defaults(const struct server *server)
                 .repetition_penalty = options->repeat_penalty,
             },
         .n_vocab = info->n_vocab,
+        .tokenizer = engine_tokenizer(server->engine),
         .model_names = {model_id(server), info->model_name},
         .is_model_strict = options->strict_model,
         .tool_format = server->style.format,

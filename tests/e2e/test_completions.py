@@ -218,6 +218,21 @@ class Fields(unittest.TestCase):
             self.assertEqual(reply.json["error"]["code"], "model_not_found")
             self.assertEqual(reply.json["error"]["param"], "model")
 
+    def test_tokens_to_stop_at_may_be_the_ends_of_the_model(self):
+        end = tokenize("</s>")[-1]
+        self.assertEqual(texts(chat(stop_token_ids=[end])), texts(chat()))
+        for other in (tokenize("a")[-1], -1, 1 << 40):
+            reply = daemon.chat("Hello", stop_token_ids=[end, other])
+            self.assertEqual(reply.status, 400)
+            self.assertEqual(reply.json["error"]["param"], "stop_token_ids")
+
+    def test_structured_outputs_are_obeyed(self):
+        fields = {"ignore_eos": False, "max_tokens": 20}
+        (said,) = texts(chat(structured_outputs={"regex": "[0-9]{3}"}, **fields))
+        self.assertRegex(said, r"\A[0-9]{3}\Z")
+        (said,) = texts(chat(structured_outputs={"choice": ["yes", "no"]}, **fields))
+        self.assertIn(said, ("yes", "no"))
+
 
 class Prompts(unittest.TestCase):
     def test_each_prompt_has_its_answers(self):

@@ -145,6 +145,12 @@ static void numbers_have_ranges(void **state)
     chat_request_done(&parsed);
     assert_true(parse_chat_with("\"max_tokens\":1.2e1,\"top_k\":5.0"));
     assert_int_equal(parsed.generation.max_tokens, 12);
+    chat_request_done(&parsed);
+    assert_true(parse_chat_with("\"n_predict\":3"));
+    assert_int_equal(parsed.generation.max_tokens, 3);
+    chat_request_done(&parsed);
+    assert_true(parse_chat_with("\"n_predict\":3,\"max_tokens\":4,\"top_k\":5"));
+    assert_int_equal(parsed.generation.max_tokens, 4);
     assert_int_equal(parsed.generation.sampling.top_k, 5);
     chat_request_done(&parsed);
 }
@@ -155,13 +161,22 @@ static void what_cannot_be_done_is_refused(void **state)
     assert_refused(parse_chat_with("\"functions\":[{\"name\":\"f\"}]"), "unsupported_parameter",
                    "functions");
     assert_non_null(strstr(refusal.message, "use 'tools'"));
+    assert_refused(parse_chat_with("\"allowed_token_ids\":[1]"), "unsupported_parameter",
+                   "allowed_token_ids");
+    assert_refused(parse_chat_with("\"bad_words\":[\"no\"]"), "unsupported_parameter", "bad_words");
+    assert_refused(parse_chat_with("\"chat_template\":\"{{ messages }}\""), "unsupported_parameter",
+                   "chat_template");
+    assert_refused(parse_chat_with("\"include_stop_str_in_output\":true"), "unsupported_parameter",
+                   "include_stop_str_in_output");
     assert_refused(parse_chat_with("\"response_format\":{\"type\":\"yaml\"}"), "invalid_value",
                    "response_format");
     assert_refused(parse_chat_with("\"modalities\":[\"audio\"]"), "unsupported_value",
                    "modalities");
     assert_true(parse_chat_with("\"tools\":[],\"logprobs\":false,\"logit_bias\":{},\"n\":1,"
                                 "\"tool_choice\":\"auto\",\"response_format\":{\"type\":\"text\"},"
-                                "\"modalities\":[\"text\"],\"top_logprobs\":0"));
+                                "\"modalities\":[\"text\"],\"top_logprobs\":0,"
+                                "\"bad_words\":[],\"allowed_token_ids\":null,"
+                                "\"include_stop_str_in_output\":false"));
     chat_request_done(&parsed);
 }
 
