@@ -6,6 +6,7 @@
 #include "core/base/err.h"
 #include "core/text/jinja_eval.h"
 #include "core/text/jinja_names.h"
+#include "core/text/jinja_output.h"
 #include "core/text/jinja_parser.h"
 #include "core/text/jinja_scope.h"
 #include "core/text/prompt.h"

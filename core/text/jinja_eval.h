@@ -12,16 +12,6 @@
 #include "core/text/jinja_native.h"
 #include "core/text/jinja_string.h"
 
-struct prompt;
-
-/* Where the text of statements goes: into a string, or into the prompt. */
-struct jinja_output {
-    struct jinja_writer writer;
-    struct prompt *prompt; /* NULL: the writer */
-    size_t max_bytes;
-    size_t tracked_end; /* in the prompt, just past the last JINJA_TRACKED byte */
-};
-
 struct jinja_macro_value {
     const char *name;
     const struct jinja_parameter *params;
@@ -57,6 +47,9 @@ bool jinja_eval(struct jinja_run *run, const struct jinja_node *node, struct jin
 bool jinja_eval_arguments(struct jinja_run *run, const struct jinja_argument *list,
                           struct jinja_args *out);
 bool jinja_exec(struct jinja_run *run, const struct jinja_node *nodes, enum jinja_flow *out);
+bool jinja_exec_for(struct jinja_run *run, const struct jinja_node *node, enum jinja_flow *out);
+/* Gives the value to a name, an attribute of a namespace, or item by item to several of these. */
+bool jinja_assign(struct jinja_run *run, const struct jinja_node *target, struct jinja_value value);
 /* The loop once more, with other items: what its output is. */
 bool jinja_call_loop(struct jinja_run *run, const struct jinja_loop *loop, struct jinja_value items,
                      struct jinja_value *out);
