@@ -10,10 +10,7 @@
 
 enum { NOTE_MAX_MS = 500 };
 
-/* Least recently used last. */
-struct entry_list {
-    struct session_entry *newest, *oldest;
-};
+TAILQ_HEAD(entry_list, session_entry); /* most recently used first */
 
 struct residence {
     struct residence_options options;
@@ -39,31 +36,14 @@ static struct entry_list *list_of(struct residence *residence, const struct sess
 
 static void list_newest(struct residence *residence, struct session_entry *entry)
 {
-    struct entry_list *list = list_of(residence, entry);
-    entry->older = list->newest;
-    entry->newer = NULL;
-    if (list->newest != NULL)
-        list->newest->newer = entry;
-    else
-        list->oldest = entry;
-    list->newest = entry;
+    TAILQ_INSERT_HEAD(list_of(residence, entry), entry, by_use);
     entry->is_listed = true;
 }
 
 static void unlist(struct residence *residence, struct session_entry *entry)
 {
-    struct entry_list *list = list_of(residence, entry);
-    if (!entry->is_listed)
-        return;
-    if (entry->newer != NULL)
-        entry->newer->older = entry->older;
-    else
-        list->newest = entry->older;
-    if (entry->older != NULL)
-        entry->older->newer = entry->newer;
-    else
-        list->oldest = entry->newer;
-    entry->newer = entry->older = NULL;
+    if (entry->is_listed)
+        TAILQ_REMOVE(list_of(residence, entry), entry, by_use);
     entry->is_listed = false;
 }
 
@@ -105,9 +85,9 @@ static void drop_file(struct residence *residence, struct session_entry *entry)
 static void keep_file_limit(struct residence *residence)
 {
     uint64_t limit = residence->options.file_bytes;
-    while (limit > 0 && residence->file_bytes > limit && residence->filed.oldest != NULL) {
+    while (limit > 0 && residence->file_bytes > limit && !TAILQ_EMPTY(&residence->filed)) {
         residence->counters.n_lost_sessions++;
-        drop_file(residence, residence->filed.oldest);
+        drop_file(residence, TAILQ_LAST(&residence->filed, entry_list));
     }
 }
 
@@ -136,9 +116,9 @@ static bool is_all_idle(const struct residence *residence)
 static struct session_entry *oldest_free(const struct residence *residence)
 {
     int64_t late_ns = clock_now_ns() - NOTE_MAX_MS * (int64_t)1000000;
-    struct session_entry *entry = residence->idle.oldest;
+    struct session_entry *entry = TAILQ_LAST(&residence->idle, entry_list);
     while (entry != NULL && entry->awaits_note && entry->released_ns > late_ns)
-        entry = entry->newer;
+        entry = TAILQ_PREV(entry, entry_list, by_use);
     return entry;
 }
 
@@ -153,7 +133,7 @@ static bool make_room(struct residence *residence, uint64_t n_bytes)
            (entry = oldest_free(residence)) != NULL)
         send_out(residence, entry);
     return residence->memory_bytes + n_bytes <= limit ||
-           (is_all_idle(residence) && residence->idle.oldest == NULL);
+           (is_all_idle(residence) && TAILQ_EMPTY(&residence->idle));
 }
 
 /* ---- back into memory ---- */
@@ -432,6 +412,8 @@ bool residence_open(struct residence **out, const struct residence_options *opti
         return err_no_memory(err, "the sessions");
     residence->options = *options;
     residence->last_saved = &residence->saved;
+    TAILQ_INIT(&residence->idle);
+    TAILQ_INIT(&residence->filed);
     if (!session_table_open(&residence->table, err) ||
         (options->folder != NULL && !open_store(residence, err))) {
         residence_close(&residence);
@@ -446,8 +428,8 @@ void residence_close(struct residence **residence_ptr)
     struct residence *residence = *residence_ptr;
     if (residence == NULL)
         return;
-    while (residence->idle.newest != NULL)
-        send_out(residence, residence->idle.newest);
+    while (!TAILQ_EMPTY(&residence->idle))
+        send_out(residence, TAILQ_FIRST(&residence->idle));
     if (residence->store != NULL) {
         snapshot_store_finish(residence->store);
         residence_update(residence); /* may remove files, whose jobs ... */

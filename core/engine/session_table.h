@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "core/engine/snapshot_store.h"
 
@@ -31,7 +32,7 @@ struct session_entry {
     struct session_entry *next;
 
     /* The rest is residence.c's. */
-    struct session_entry *newer, *older; /* in its list */
+    TAILQ_ENTRY(session_entry) by_use; /* in its list */
     bool is_listed;
     bool is_held;          /* must stay in memory, though idle */
     bool awaits_note;      /* the same, until its note has come or it is late */

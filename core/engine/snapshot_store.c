@@ -1,27 +1,20 @@
 #include "core/engine/snapshot_store.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/session/session.h"
 #include "core/session/snapshot.h"
 
-enum { FILE_NAME_SIZE = 48, FINISH_S = 30 };
+enum { FINISH_S = 30 };
 
 struct snapshot_store {
     struct snapshot_store_options options;
-    int folder_fd; /* -1: none */
+    struct snapshot_folder *folder;
 
     pthread_t thread;
     bool has_thread;
@@ -36,76 +29,7 @@ struct snapshot_store {
     atomic_int n_jobs;
 };
 
-/* The argument of write_all and read_all. */
-struct open_file {
-    struct snapshot_store *store;
-    int fd;
-};
-
-/* ---- files ---- */
-
-static void name_file(const struct snapshot_store *store, uint64_t name, char *out)
-{
-    snprintf(out, FILE_NAME_SIZE, "%016" PRIx64 "-%016" PRIx64 ".kv", store->options.fingerprint,
-             name);
-}
-
-static bool write_all(void *arg, const void *bytes, size_t len, struct err *err)
-{
-    struct open_file *file = arg;
-    const char *at = bytes;
-    while (len > 0) {
-        ssize_t n = write(file->fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return err_set(err, ERR_IO, "cannot save a conversation: %s", strerror(errno));
-        atomic_fetch_add(&file->store->n_moves, 1);
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool read_all(void *arg, void *bytes, size_t len, struct err *err)
-{
-    struct open_file *file = arg;
-    char *at = bytes;
-    while (len > 0) {
-        ssize_t n = read(file->fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_set(err, ERR_IO, "cannot read a saved conversation: %s", strerror(errno));
-        if (n == 0)
-            return err_set(err, ERR_FORMAT, "a saved conversation is cut short");
-        atomic_fetch_add(&file->store->n_moves, 1);
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static struct snapshot_id id_of(const struct snapshot_store *store, uint64_t name)
-{
-    return (struct snapshot_id){.fingerprint = store->options.fingerprint, .name = name};
-}
-
-static int create(const struct snapshot_store *store, const char *file, struct err *err)
-{
-    int fd =
-        openat(store->folder_fd, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        err_set(err, ERR_IO, "cannot save a conversation: %s", strerror(errno));
-    return fd;
-}
-
-/* The data first, then the name; the folder that holds the names is synced at the end: until then a
- * power cut may take a file, whole. */
-static bool commit(const struct snapshot_store *store, int fd, const char *from, const char *to)
-{
-    return fdatasync(fd) == 0 && renameat(store->folder_fd, from, store->folder_fd, to) == 0;
-}
+/* ---- jobs ---- */
 
 static void give_back(struct snapshot_store *store, struct snapshot_job *job)
 {
@@ -122,26 +46,14 @@ static void give_back(struct snapshot_store *store, struct snapshot_job *job)
  * later in the queue, so it meets the file in its place. */
 static void save(struct snapshot_store *store, struct snapshot_job *job)
 {
-    char file[FILE_NAME_SIZE], temporary[FILE_NAME_SIZE + 4];
-    name_file(store, job->name, file);
-    snprintf(temporary, sizeof temporary, "%s.tmp", file);
-    struct snapshot_id id = id_of(store, job->name);
-    uint64_t n_bytes = snapshot_bytes(job->session);
-    int fd = create(store, temporary, &job->err);
-    struct open_file file_open = {store, fd};
-    bool is_written =
-        fd >= 0 && snapshot_write(job->session, &id, write_all, &file_open, &job->err);
+    uint64_t name = job->name, n_bytes = snapshot_bytes(job->session);
+    int file;
+    bool is_written = snapshot_folder_write(store->folder, name, job->session, &file, &job->err);
     job->n_bytes = is_written ? n_bytes : 0;
     session_close(&job->session);
     give_back(store, job);
-
-    bool is_kept = is_written && commit(store, fd, temporary, file);
-    if (is_written && !is_kept)
+    if (is_written && !snapshot_folder_keep(store->folder, name, file))
         atomic_fetch_add(&store->n_lost, 1);
-    if (!is_kept)
-        unlinkat(store->folder_fd, temporary, 0);
-    if (fd >= 0)
-        close(fd);
 }
 
 static void give_up(struct snapshot_store *store, struct snapshot_job *job)
@@ -151,48 +63,15 @@ static void give_up(struct snapshot_store *store, struct snapshot_job *job)
     give_back(store, job);
 }
 
-static int open_file(const struct snapshot_store *store, const char *file, uint64_t *out_bytes,
-                     struct err *err)
-{
-    struct stat info;
-    int fd = openat(store->folder_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
-                "cannot open a saved conversation: %s", strerror(errno));
-        return -1;
-    }
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        err_set(err, ERR_FORMAT, "a saved conversation is not a file");
-        close(fd);
-        return -1;
-    }
-    *out_bytes = (uint64_t)info.st_size;
-    return fd;
-}
-
 static void load(struct snapshot_store *store, struct snapshot_job *job)
 {
-    char file[FILE_NAME_SIZE];
-    name_file(store, job->name, file);
-    struct snapshot_id id = id_of(store, job->name);
-    uint64_t n_bytes;
-    int fd = open_file(store, file, &n_bytes, &job->err);
-    if (fd >= 0) {
-        struct open_file file_open = {store, fd};
-        snapshot_read(job->session, &id, n_bytes, read_all, &file_open, &job->err);
-        close(fd);
-    }
-    unlinkat(store->folder_fd, file, 0);
+    snapshot_folder_read(store->folder, job->name, job->session, &job->err);
     give_back(store, job);
 }
 
-/* What was deleted must not come back with the power. */
 static void remove_file(struct snapshot_store *store, struct snapshot_job *job)
 {
-    char file[FILE_NAME_SIZE];
-    name_file(store, job->name, file);
-    if (unlinkat(store->folder_fd, file, 0) == 0)
-        fsync(store->folder_fd);
+    snapshot_folder_remove(store->folder, job->name);
     give_back(store, job);
 }
 
@@ -268,7 +147,8 @@ struct snapshot_progress snapshot_store_progress(const struct snapshot_store *st
 {
     struct snapshot_store *store = (struct snapshot_store *)store_const; /* for the atomics only */
     return (struct snapshot_progress){.n_jobs = atomic_load(&store->n_jobs),
-                                      .n_moves = atomic_load(&store->n_moves)};
+                                      .n_moves = atomic_load(&store->n_moves) +
+                                                 snapshot_folder_n_moves(store->folder)};
 }
 
 uint64_t snapshot_store_n_lost(const struct snapshot_store *store)
@@ -276,128 +156,13 @@ uint64_t snapshot_store_n_lost(const struct snapshot_store *store)
     return atomic_load(&((struct snapshot_store *)store)->n_lost);
 }
 
-/* ---- what is there at the start ---- */
-
-struct found {
-    uint64_t name;
-    uint64_t n_bytes;
-    struct timespec written;
-};
-
-static bool parse_name(const struct snapshot_store *store, const char *file, uint64_t *out)
-{
-    uint64_t fingerprint, name;
-    char same[FILE_NAME_SIZE];
-    if (sscanf(file, "%16" SCNx64 "-%16" SCNx64, &fingerprint, &name) != 2)
-        return false;
-    name_file(store, name, same);
-    *out = name;
-    return strcmp(file, same) == 0; /* and so of our fingerprint */
-}
-
-static int compare_age(const void *a, const void *b)
-{
-    const struct timespec *x = &((const struct found *)a)->written;
-    const struct timespec *y = &((const struct found *)b)->written;
-    if (x->tv_sec != y->tv_sec)
-        return x->tv_sec < y->tv_sec ? -1 : 1;
-    return x->tv_nsec < y->tv_nsec ? -1 : x->tv_nsec > y->tv_nsec;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t len = strlen(text), end_len = strlen(end);
-    return len >= end_len && strcmp(text + len - end_len, end) == 0;
-}
-
-static bool add_found(struct found **list, size_t *n, struct found one)
-{
-    if ((*n & (*n - 1)) == 0) { /* grows at each power of two */
-        struct found *larger = reallocarray(*list, *n == 0 ? 1 : *n * 2, sizeof **list);
-        if (larger == NULL)
-            return false;
-        *list = larger;
-    }
-    (*list)[(*n)++] = one;
-    return true;
-}
-
-/* Of what is in the folder, keeps what can be ours; half-written files and those of other models
- * are in nobody's way but the disk's. */
-static bool look_around(struct snapshot_store *store, DIR *folder, struct found **list, size_t *n)
-{
-    for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
-        struct stat info;
-        struct found one;
-        bool is_ours = parse_name(store, entry->d_name, &one.name) &&
-                       fstatat(store->folder_fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-                       S_ISREG(info.st_mode);
-        if (is_ours) {
-            one.n_bytes = (uint64_t)info.st_size;
-            one.written = info.st_mtim;
-            if (!add_found(list, n, one))
-                return false;
-        } else if (ends_with(entry->d_name, ".kv") || ends_with(entry->d_name, ".kv.tmp")) {
-            unlinkat(store->folder_fd, entry->d_name, 0);
-        }
-    }
-    return true;
-}
-
-static void tell(struct snapshot_store *store, const struct found *one, snapshot_found_fn *fn,
-                 void *arg)
-{
-    char file[FILE_NAME_SIZE];
-    name_file(store, one->name, file);
-    struct snapshot_id id = id_of(store, one->name);
-    struct buf note;
-    buf_init(&note);
-    uint64_t n_bytes;
-    struct err err;
-    int fd = open_file(store, file, &n_bytes, &err);
-    struct open_file file_open = {store, fd};
-    bool is_good = fd >= 0 && snapshot_read_note(&id, n_bytes, read_all, &file_open, &note, &err);
-    if (fd >= 0)
-        close(fd);
-    if (is_good)
-        fn(arg, one->name, n_bytes, &note);
-    else
-        unlinkat(store->folder_fd, file, 0);
-    buf_done(&note);
-}
-
 bool snapshot_store_list(struct snapshot_store *store, snapshot_found_fn *fn, void *arg,
                          struct err *err)
 {
-    struct found *list = NULL;
-    size_t n = 0;
-    DIR *folder = opendir(store->options.folder);
-    if (folder == NULL)
-        return err_set(err, ERR_IO, "cannot read the folder %.150s: %s", store->options.folder,
-                       strerror(errno));
-    bool is_read =
-        look_around(store, folder, &list, &n) || err_no_memory(err, "saved conversations");
-    closedir(folder);
-    if (is_read && n > 0) {
-        qsort(list, n, sizeof *list, compare_age);
-        for (size_t i = 0; i < n; i++)
-            tell(store, &list[i], fn, arg);
-    }
-    free(list);
-    return is_read;
+    return snapshot_folder_list(store->folder, fn, arg, err);
 }
 
 /* ---- opening and closing ---- */
-
-static bool open_folder(struct snapshot_store *store, struct err *err)
-{
-    const char *folder = store->options.folder;
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return err_set(err, ERR_IO, "cannot make the folder %.150s: %s", folder, strerror(errno));
-    store->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return store->folder_fd >= 0 ||
-           err_set(err, ERR_IO, "cannot use the folder %.150s: %s", folder, strerror(errno));
-}
 
 static bool start_thread(struct snapshot_store *store, struct err *err)
 {
@@ -421,11 +186,11 @@ bool snapshot_store_open(struct snapshot_store **out, const struct snapshot_stor
     store->options = *options;
     store->last = &store->first;
     store->last_done = &store->done;
-    store->folder_fd = -1;
     atomic_store(&store->deadline_ns, INT64_MAX);
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->filled, NULL);
-    if (!open_folder(store, err) || !start_thread(store, err)) {
+    if (!snapshot_folder_open(&store->folder, options->folder, options->fingerprint, err) ||
+        !start_thread(store, err)) {
         snapshot_store_close(&store);
         return false;
     }
@@ -444,7 +209,7 @@ void snapshot_store_finish(struct snapshot_store *store)
     pthread_mutex_unlock(&store->lock);
     pthread_join(store->thread, NULL);
     store->has_thread = false;
-    fsync(store->folder_fd);
+    snapshot_folder_sync(store->folder);
 }
 
 void snapshot_store_close(struct snapshot_store **store_ptr)
@@ -453,8 +218,7 @@ void snapshot_store_close(struct snapshot_store **store_ptr)
     if (store == NULL)
         return;
     snapshot_store_finish(store);
-    if (store->folder_fd >= 0)
-        close(store->folder_fd);
+    snapshot_folder_close(&store->folder);
     pthread_cond_destroy(&store->filled);
     pthread_mutex_destroy(&store->lock);
     free(store);

@@ -1,8 +1,7 @@
-/* snapshot_store.h - saved sessions, a file each in one folder, moved by a thread of its own.
+/* snapshot_store.h - moves sessions to files and back, on a thread of its own.
  *
- * A file may vanish at any time: its session is then read again from text. A new one is written
- * beside its place, synced and renamed, so that a crash leaves the old, the new or none. Reading
- * one back removes it: it would soon tell of the past.
+ * A file may vanish at any time: its session is then read again from text. Reading one back removes
+ * it: it would soon tell of the past.
  * Owner: the batcher. Thread: engine; jobs are done on the store's own, in the order they came. */
 #ifndef CORE_ENGINE_SNAPSHOT_STORE_H
 #define CORE_ENGINE_SNAPSHOT_STORE_H
@@ -12,6 +11,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/err.h"
+#include "core/engine/snapshot_folder.h"
 
 struct session;
 struct snapshot_store;
@@ -48,10 +48,7 @@ void snapshot_store_finish(struct snapshot_store *store);
 /* Finishes; all jobs must have been taken. */
 void snapshot_store_close(struct snapshot_store **store);
 
-/* Calls fn for each file of this fingerprint, oldest first, with the note that its session carries;
- * fn may take the note over. Files that cannot be read are removed, and so are those of other
- * fingerprints. Before the first job only. */
-typedef void snapshot_found_fn(void *arg, uint64_t name, uint64_t n_bytes, struct buf *note);
+/* As snapshot_folder_list. Before the first job only. */
 bool snapshot_store_list(struct snapshot_store *store, snapshot_found_fn *fn, void *arg,
                          struct err *err);
 
