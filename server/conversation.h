@@ -17,6 +17,7 @@
 struct conversation_ask;
 struct conversation_place;
 struct conversation_plan;
+struct conversation_result;
 struct err;
 
 enum { CONVERSATION_MAX_BOUNDARIES = 64, CONVERSATION_ID_SIZE = 257 };
@@ -71,5 +72,10 @@ bool conversation_can_return(const struct conversation *one, const struct bounda
 bool conversation_plan_feed(const struct conversation *one, const struct chat_template *template,
                             const struct conversation_ask *ask, struct conversation_place place,
                             struct conversation_plan *plan, struct err *err);
+
+/* After the turn: moves its words from the plan into the log, and keeps the boundaries that the
+ * session can go on from. False without memory: then the log tells less than the session holds. */
+bool conversation_record_turn(struct conversation *one, struct conversation_plan *plan,
+                              const struct conversation_result *result);
 
 #endif
