@@ -11,23 +11,18 @@
 #include "core/base/log.h"
 #include "core/base/thread_priority.h"
 #include "core/engine/engine.h"
-#include "core/text/chat_template.h"
 #include "server/access_log.h"
-#include "server/answer_style.h"
 #include "server/auth.h"
 #include "server/body_reader.h"
 #include "server/chat_routes.h"
 #include "server/chat_turns.h"
-#include "server/conversations.h"
 #include "server/drain.h"
 #include "server/event_loop.h"
 #include "server/generations.h"
-#include "server/grammar_cache.h"
 #include "server/healthcheck.h"
 #include "server/http_server.h"
+#include "server/inference.h"
 #include "server/info_routes.h"
-#include "server/mailbox.h"
-#include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/network_options.h"
 #include "server/options.h"
@@ -37,28 +32,14 @@
 #include "server/sd_notify.h"
 #include "server/sd_watch.h"
 #include "server/stateful_api.h"
-#include "server/template_choice.h"
 #include "server/text_routes.h"
-
-enum {
-    MAX_GENERATIONS = 16384,   /* at once, the waiting ones included */
-    MAX_CONVERSATIONS = 16384, /* remembered as text */
-    MAX_LOG_BYTES = 256 * 1024 * 1024,
-    MAX_GRAMMAR_BYTES = 32 * 1024 * 1024, /* compiled ones, kept */
-};
 
 struct server {
     struct options options;
     struct event_loop *loop;
-    struct mailbox *mailbox;
-    struct engine *engine;
     struct auth *auth;
     struct stateful_api *stateful;
-    struct chat_template *chat_template;
-    struct conversations *conversations;
-    struct generations *generations;
-    struct answer_style style;
-    struct grammar_cache *grammars;
+    struct inference *inference;
     struct body_reader reader;
     struct chat_turns turns;
     struct resumables *resumables;
@@ -77,193 +58,31 @@ struct server {
 
 /* ---- the beginning ---- */
 
-static void on_event(void *arg, struct engine_event *event)
+static bool open_inference(struct server *server, struct err *err)
 {
-    struct server *server = arg;
-    generations_on_event(server->generations, event);
-}
-
-static bool has_state_dir(const struct server *server)
-{
-    return server->options.state_dir[0] != '\0';
-}
-
-/* Callbacks of the conversations. */
-
-static void forget(void *arg, uint64_t session)
-{
-    struct server *server = arg;
-    engine_forget(server->engine, session);
-}
-
-static void note(void *arg, uint64_t session, struct buf *bytes)
-{
-    struct server *server = arg;
-    engine_note(server->engine, session, bytes);
-}
-
-static void name_owner(void *arg, int owner, char out[CONVERSATION_OWNER_SIZE])
-{
-    const struct server *server = arg;
-    struct auth_digest digest;
-    auth_read_digest(server->auth, owner, &digest);
-    snprintf(out, CONVERSATION_OWNER_SIZE, "%s", digest.hex);
-}
-
-static int find_owner(void *arg, const char *name)
-{
-    const struct server *server = arg;
-    return auth_find_digest(server->auth, name);
-}
-
-static size_t session_memory(const struct server *server)
-{
-    size_t bytes = server->options.kv_memory_bytes;
-    if (bytes == 0)
-        bytes = memory_budget_for_sessions(memory_budget_file_bytes(server->options.model));
-    return bytes > 0 ? bytes : 1; /* one session always fits */
-}
-
-static bool open_engine(struct server *server, struct err *err)
-{
-    const struct options *options = &server->options;
-    char folder[OPTIONS_MAX_TEXT + 4];
-    snprintf(folder, sizeof folder, "%s/kv", options->state_dir);
-    struct engine_options engine_options = {
-        .model_path = options->model,
-        .n_threads = options->threads,
-        .n_window = options->window,
-        .n_sinks = options->sinks,
-        .mode = options->mode,
-        .kv_type = options->kv_type,
-        .n_drafts = options->draft,
-        .max_requests = MAX_GENERATIONS,
-        .kv_memory_bytes = session_memory(server),
-        .kv_folder = has_state_dir(server) ? folder : NULL,
-        .kv_file_bytes = options->kv_disk_bytes,
-        .kv_meaning = options->chat_template,
-    };
-    return mailbox_open(&server->mailbox, server->loop, on_event, server, err) &&
-           engine_open(&server->engine, &engine_options, mailbox_post, server->mailbox, err);
-}
-
-static int max_sessions(const struct server *server)
-{
-    size_t n = session_memory(server) / engine_info(server->engine)->session_bytes;
-    return n < 1 ? 1 : n > MAX_GENERATIONS ? MAX_GENERATIONS : (int)n;
-}
-
-/* Those of an earlier run, least recently used first. */
-static void restore_conversations(struct server *server)
-{
-    struct engine_saved *next;
-    for (struct engine_saved *saved = engine_take_saved(server->engine); saved != NULL;
-         saved = next) {
-        next = saved->next;
-        if (!conversations_restore(server->conversations, saved->session, &saved->note))
-            engine_forget(server->engine, saved->session);
-        engine_saved_free(saved);
-    }
-    if (has_state_dir(server))
-        log_info("%d conversations can go on where they stood",
-                 conversations_count(server->conversations));
-}
-
-static bool open_conversations(struct server *server, struct err *err)
-{
-    struct conversations_options options = {
-        .max_conversations = MAX_CONVERSATIONS,
-        .max_log_bytes = MAX_LOG_BYTES,
-        .pins_system = server->options.pin_system_prompt,
-        .forget = forget,
-        .note = has_state_dir(server) ? note : NULL,
-        .name_owner = name_owner,
-        .find_owner = find_owner,
-        .arg = server,
-    };
-    if (!template_choice_open(&server->chat_template, &server->options, server->engine, err))
-        return false;
-    options.chat_template = server->chat_template;
-    if (!conversations_open(&server->conversations, &options, err))
-        return false;
-    const struct engine_info *info = engine_info(server->engine);
-    log_info("%s (%s, %.2fB parameters): %s, window %d, sinks %d, template %s, %d threads",
-             info->model_name, info->architecture, (double)info->n_parameters / 1e9,
-             session_mode_name(info->mode), info->n_window, info->n_sinks,
-             chat_template_name(server->chat_template), info->n_threads);
-    log_info("memory for %d sessions of %.1f MiB each (%s)", max_sessions(server),
-             (double)info->session_bytes / (1024 * 1024), kv_type_name(info->kv_type));
-    restore_conversations(server);
-    return true;
-}
-
-/* What the API calls the model. */
-static const char *model_id(const struct server *server)
-{
-    return server->options.alias[0] != '\0' ? server->options.alias
-                                            : engine_info(server->engine)->model_name;
-}
-
-static struct generation_defaults read_defaults(const struct server *server)
-{
-    const struct options *options = &server->options;
-    const struct engine_info *info = engine_info(server->engine);
-    return (struct generation_defaults){
-        .max_tokens = options->max_tokens,
-        .sampling =
-            {
-                .temperature = options->temperature,
-                .top_p = options->top_p,
-                .min_p = options->min_p,
-                .top_k = options->top_k,
-                .repetition_penalty = options->repeat_penalty,
-            },
-        .n_vocab = info->n_vocab,
-        .tokenizer = engine_tokenizer(server->engine),
-        .model_names = {model_id(server), info->model_name},
-        .is_model_strict = options->strict_model,
-        .tool_format = server->style.format,
-        .think_open = server->style.think_open,
-        .think_close = server->style.think_close,
-        .grammars = server->grammars,
-    };
-}
-
-static bool open_generations(struct server *server, struct err *err)
-{
-    const struct options *options = &server->options;
-    const struct engine_info *info = engine_info(server->engine);
-    size_t len;
-    const char *jinja = chat_template_text(server->chat_template, &len);
-    if (jinja == NULL) { /* a built-in style: the model's own template still tells its ways */
-        jinja = info->chat_template;
-        len = info->chat_template_len;
-    }
-    if (!answer_style_init(&server->style, jinja, len, engine_tokenizer(server->engine),
-                           options->tool_format, options->splits_reasoning, err))
-        return false;
-    struct generations_options generations_options = {
+    struct inference_parts parts = {
+        .options = &server->options,
         .loop = server->loop,
-        .engine = server->engine,
-        .conversations = server->conversations,
-        .style = &server->style,
+        .auth = server->auth,
         .metrics = server->metrics,
-        .system_share = server->options.system_share,
-        .reread_windows = server->options.reread_windows,
-        .max = options->max_requests,
-        .max_per_owner = options->max_per_key,
     };
-    if (!resumables_open(&server->resumables, server->loop, options->resume_seconds, err) ||
-        !generations_open(&server->generations, &generations_options, err) ||
-        !grammar_cache_new(&server->grammars, MAX_GRAMMAR_BYTES, err))
+    return inference_open(&server->inference, &parts, err);
+}
+
+static bool open_turns(struct server *server, struct err *err)
+{
+    const struct inference *inference = server->inference;
+    const struct options *options = &server->options;
+    const struct engine_info *info = engine_info(inference->engine);
+    if (!resumables_open(&server->resumables, server->loop, options->resume_seconds, err))
         return false;
     server->reader.loop = server->loop;
     server->turns = (struct chat_turns){
         .reader = &server->reader,
-        .generations = server->generations,
-        .defaults = read_defaults(server),
-        .model_name = model_id(server),
-        .tokenizer = engine_tokenizer(server->engine),
+        .generations = inference->generations,
+        .defaults = inference_read_defaults(inference),
+        .model_name = inference_model_id(inference),
+        .tokenizer = engine_tokenizer(inference->engine),
         .ping_after_s = options->ping_seconds,
         .conversation_headers = &server->lists.conversation_headers,
         .stall_s = options->stall_seconds,
@@ -280,32 +99,33 @@ static bool open_generations(struct server *server, struct err *err)
 /* Before the loop runs, so before the first request. */
 static bool add_routes(struct server *server, struct err *err)
 {
+    const struct inference *inference = server->inference;
     server->routes.auth = server->auth;
     server->info = (struct info_routes){
-        .engine = server->engine,
-        .model_id = model_id(server),
-        .generations = server->generations,
-        .conversations = server->conversations,
+        .engine = inference->engine,
+        .model_id = inference_model_id(inference),
+        .generations = inference->generations,
+        .conversations = inference->conversations,
         .http = server->http,
         .stateful = server->stateful,
         .metrics = server->metrics,
         .defaults = &server->turns.defaults,
-        .max_sessions = max_sessions(server),
+        .max_sessions = inference_max_sessions(inference),
         .started = (int64_t)time(NULL),
     };
     server->text = (struct text_routes){
         .loop = server->loop,
         .reader = &server->reader,
-        .engine = server->engine,
-        .chat_template = server->chat_template,
+        .engine = inference->engine,
+        .chat_template = inference->chat_template,
     };
     struct stateful_api_parts parts = {
         .reader = &server->reader,
-        .generations = server->generations,
+        .generations = inference->generations,
         .defaults = &server->turns.defaults,
         .text = &server->text,
-        .engine = server->engine,
-        .model_name = model_id(server),
+        .engine = inference->engine,
+        .model_name = inference_model_id(inference),
         .metrics = server->metrics,
         .ping_after_s = server->options.ping_seconds,
         .stall_s = server->options.stall_seconds,
@@ -340,12 +160,12 @@ static void apply_options(struct server *server)
     const struct options *options = &server->options;
     log_set_level(options->log_level);
     log_set_format(options->log_format);
-    generations_limit_owners(server->generations, options->max_per_key);
+    generations_limit_owners(server->inference->generations, options->max_per_key);
     server->turns.ping_after_s = options->ping_seconds;
     server->turns.stall_s = options->stall_seconds;
     resumables_set_seconds(server->resumables, options->resume_seconds);
     stateful_api_set_patience(server->stateful, options);
-    server->turns.defaults = read_defaults(server);
+    server->turns.defaults = inference_read_defaults(server->inference);
     network_options_read_lists(options, &server->lists, NULL); /* known to be good */
     struct http_policy policy = network_options_policy(&server->options, &server->lists);
     http_server_set_policy(server->http, &policy);
@@ -389,13 +209,14 @@ static bool open_signals(struct server *server, struct err *err)
 {
     struct drain_parts parts = {
         .loop = server->loop,
-        .generations = server->generations,
+        .generations = server->inference->generations,
         .http = server->http,
         .routes = &server->routes,
         .options = &server->options,
     };
     return drain_open(&server->drain, &parts, err) &&
-           sd_watch_open(&server->watch, server->loop, server->engine, server->stateful, err) &&
+           sd_watch_open(&server->watch, server->loop, server->inference->engine, server->stateful,
+                         err) &&
            event_loop_on_signal(server->loop, SIGTERM, drain_signal, server->drain, err) &&
            event_loop_on_signal(server->loop, SIGINT, drain_signal, server->drain, err) &&
            event_loop_on_signal(server->loop, SIGHUP, on_hangup, server, err);
@@ -446,8 +267,8 @@ bool server_open(struct server **out, const struct options *options, struct err 
     if (!event_loop_open(&server->loop, err) || !metrics_open(&server->metrics, err) ||
         !open_access(server, err) || !check_model(options, err) || !open_listener(server, err) ||
         !stateful_api_open(&server->stateful, server->loop, &server->options, server->auth, err) ||
-        !open_engine(server, err) || !open_conversations(server, err) ||
-        !open_generations(server, err) || !open_http(server, err) || !open_signals(server, err)) {
+        !open_inference(server, err) || !open_turns(server, err) || !open_http(server, err) ||
+        !open_signals(server, err)) {
         server_close(&server);
         return false;
     }
@@ -466,12 +287,7 @@ void server_close(struct server **server_ptr)
     resumables_close(&server->resumables);
     if (server->loop != NULL)
         event_loop_finish_work(server->loop); /* it may read what the engine owns */
-    conversations_close(&server->conversations);
-    chat_template_close(&server->chat_template);
-    engine_close(&server->engine);
-    mailbox_close(&server->mailbox);
-    generations_close(&server->generations);
-    grammar_cache_free(&server->grammars);
+    inference_close(&server->inference);
     stateful_api_close(&server->stateful);
     drain_close(&server->drain);
     sd_watch_close(&server->watch);
