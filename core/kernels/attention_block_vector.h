@@ -13,7 +13,7 @@ enum {
     FINE_ROWS = 64,    /* .. of one in integers */
     BLOCK_QUERIES = 8, /* computed together */
     PASS_QUERIES = ATTENTION_PASS_QUERIES, /* more queries read the rows again */
-    WIDENED_DIM = 512,
+    WIDENED_DIM = 576, /* DeepSeek's latent vectors of keys and values, with what is rotated */
 };
 
 /* Some queries and some rows of one segment. */

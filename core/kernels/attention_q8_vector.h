@@ -1,13 +1,14 @@
 /* attention_q8_vector.h - attention over a cache of 8-bit keys and values, in integers.
  *
  * Queries and weights are rounded as kernels.h says; its blocks of weights are those of
- * attention_vector.h. Sums of products fit 32 bits: 512 * 127 * FINE_MAX < 2^31. */
+ * attention_vector.h. Sums of products fit 32 bits: FINE_DIM * 127 * FINE_MAX < 2^31. */
 #ifndef CORE_KERNELS_ATTENTION_Q8_VECTOR_H
 #define CORE_KERNELS_ATTENTION_Q8_VECTOR_H
 
 #include "core/kernels/attention_vector.h"
 
-enum { CHUNK = 64 };
+/* Queries of more elements are half as fine. */
+enum { CHUNK = 64, FINE_DIM = 512 };
 
 /* Fine numbers of some vectors, what one step of them is, and their sum. */
 struct fine_vectors {
@@ -36,11 +37,11 @@ SIMD int count_chunks(int n)
     return (n + CHUNK - 1) / CHUNK;
 }
 
-/* What one step is, so that numbers up to `size` become fine. */
-SIMD float fine_step(struct f32x16 size)
+/* What one step is, so that numbers up to `size` become up to `most`. */
+SIMD float fine_step(struct f32x16 size, int most)
 {
     float max = f32x16_largest(size);
-    return max < KV_Q8_LEAST ? 0 : max / FINE_MAX;
+    return max < KV_Q8_LEAST ? 0 : max / (float)most;
 }
 
 /* Elements n .. are 0 up to a whole vector. */
@@ -49,7 +50,7 @@ SIMD void refine_query(struct fine_vectors *to, int i_vector, const float *x, in
     struct f32x16 size = f32x16_set(0), sum = f32x16_set(0);
     for (int i = 0; i < n; i += 16)
         size = f32x16_max(f32x16_abs(load_lanes(x, n, i)), size);
-    float step = fine_step(size);
+    float step = fine_step(size, n > FINE_DIM ? FINE_MAX / 2 : FINE_MAX);
     struct f32x16 inverse = f32x16_set(step > 0 ? 1 / step : 0);
     for (int i = 0; i < n; i += 16) {
         struct f32x16 steps = f32x16_mul(load_lanes(x, n, i), inverse);
@@ -57,7 +58,7 @@ SIMD void refine_query(struct fine_vectors *to, int i_vector, const float *x, in
                          i32x16_to_f32(f32x16_to_fine(FINE_ANY, to->of[i_vector] + 2 * i, steps)));
     }
     to->step[i_vector] = step;
-    to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: below 512 * FINE_MAX < 2^24 */
+    to->sum[i_vector] = (int)f32x16_sum(sum); /* exact: up to FINE_DIM * FINE_MAX < 2^24 */
 }
 
 /* Those that only fill the last tile up are 0. */

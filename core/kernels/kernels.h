@@ -110,7 +110,8 @@ struct kernels {
      * For KV_Q8 a variant may compute in integers: of each head the query is rounded to 15 bits,
      * to multiples of max|q| / 32639, and the weights of up to 64 neighbouring rows, times the
      * scales of their values, to multiples of their largest / 32639. A query of such multiples is
-     * met exactly; any other changes its scores by scale * max|q| / 65278 * sum|k| at most. */
+     * met exactly; any other changes its scores by scale * max|q| / 65278 * sum|k| at most. Heads
+     * of more than 512 elements have 14 bits, of max|q| / 16319. */
     void (*attention)(float *out, struct attention_state *out_states,
                       const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments);
