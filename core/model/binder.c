@@ -109,9 +109,8 @@ static void mark_bound(struct binder *binder, const struct gguf_tensor *tensor)
     binder->is_bound[tensor - gguf_tensor_at(binder->file, 0)] = true;
 }
 
-/* n matrices of one shape that lie behind each other; *out is the first. */
-static bool bind_matrices(struct binder *binder, const char *name, struct matrix shape, int n,
-                          struct matrix *out, struct err *err)
+bool bind_matrices(struct binder *binder, const char *name, struct matrix shape, int n,
+                   struct matrix *out, struct err *err)
 {
     const struct gguf_tensor *tensor = find(binder, name);
     if (tensor == NULL)
@@ -171,7 +170,7 @@ bool bind_optional_vector(struct binder *binder, const char *name, int n, const 
     return !binder_has(binder, name) || bind_vector(binder, name, n, out, err);
 }
 
-static struct matrix slice_rows(const struct matrix *whole, size_t first_row, int n_rows)
+struct matrix matrix_slice(const struct matrix *whole, size_t first_row, int n_rows)
 {
     const struct tensor_format *format = tensor_format(whole->type);
     size_t row_bytes = (size_t)whole->n_in / format->block_len * format->block_bytes;
@@ -192,9 +191,9 @@ static bool bind_fused_qkv(struct binder *binder, struct layer *layer, struct er
     if (!bind_matrix(binder, "attn_qkv.weight", n_q + n_k + n_v, shape->n_embd, &whole, err) ||
         !bind_optional_vector(binder, "attn_qkv.bias", n_q + n_k + n_v, &bias, err))
         return false;
-    layer->q = slice_rows(&whole, 0, n_q);
-    layer->k = slice_rows(&whole, (size_t)n_q, n_k);
-    layer->v = slice_rows(&whole, (size_t)(n_q + n_k), n_v);
+    layer->q = matrix_slice(&whole, 0, n_q);
+    layer->k = matrix_slice(&whole, (size_t)n_q, n_k);
+    layer->v = matrix_slice(&whole, (size_t)(n_q + n_k), n_v);
     if (bias != NULL) {
         layer->q_b = bias;
         layer->k_b = bias + n_q;
@@ -241,8 +240,8 @@ static bool bind_fused_gate(struct binder *binder, struct layer *layer, struct e
     struct matrix whole;
     if (!bind_matrix(binder, "ffn_up.weight", 2 * layer->n_ff, shape->n_embd, &whole, err))
         return false;
-    layer->gate = slice_rows(&whole, 0, layer->n_ff);
-    layer->up = slice_rows(&whole, (size_t)layer->n_ff, layer->n_ff);
+    layer->gate = matrix_slice(&whole, 0, layer->n_ff);
+    layer->up = matrix_slice(&whole, (size_t)layer->n_ff, layer->n_ff);
     return bind_down(binder, layer, err);
 }
 
@@ -259,9 +258,9 @@ static bool bind_fused_experts(struct binder *binder, struct layer *layer, struc
         return false;
     for (size_t i = 0; i < (size_t)n; i++)
         layer->experts[i] = (struct expert){
-            .gate = slice_rows(&all_both, 2 * i * n_ff, one.gate.n_out),
-            .up = slice_rows(&all_both, (2 * i + 1) * n_ff, one.up.n_out),
-            .down = slice_rows(&all_down, i * n_embd, one.down.n_out),
+            .gate = matrix_slice(&all_both, 2 * i * n_ff, one.gate.n_out),
+            .up = matrix_slice(&all_both, (2 * i + 1) * n_ff, one.up.n_out),
+            .down = matrix_slice(&all_down, i * n_embd, one.down.n_out),
         };
     return true;
 }
@@ -280,9 +279,9 @@ static bool bind_joint_experts(struct binder *binder, struct layer *layer, struc
         return false;
     for (int i = 0; i < n; i++)
         layer->experts[i] = (struct expert){
-            .gate = slice_rows(&all.gate, (size_t)i * (size_t)one.gate.n_out, one.gate.n_out),
-            .up = slice_rows(&all.up, (size_t)i * (size_t)one.up.n_out, one.up.n_out),
-            .down = slice_rows(&all.down, (size_t)i * (size_t)one.down.n_out, one.down.n_out),
+            .gate = matrix_slice(&all.gate, (size_t)i * (size_t)one.gate.n_out, one.gate.n_out),
+            .up = matrix_slice(&all.up, (size_t)i * (size_t)one.up.n_out, one.up.n_out),
+            .down = matrix_slice(&all.down, (size_t)i * (size_t)one.down.n_out, one.down.n_out),
         };
     return true;
 }

@@ -34,6 +34,11 @@ void binder_done(struct binder *binder);
 bool binder_has(const struct binder *binder, const char *name);
 bool bind_matrix(struct binder *binder, const char *name, int n_out, int n_in, struct matrix *out,
                  struct err *err);
+/* n matrices of one shape that lie behind each other; *out is the first. */
+bool bind_matrices(struct binder *binder, const char *name, struct matrix shape, int n,
+                   struct matrix *out, struct err *err);
+/* So many rows of it, from first_row on. */
+struct matrix matrix_slice(const struct matrix *whole, size_t first_row, int n_rows);
 bool bind_vector(struct binder *binder, const char *name, int n, const float **out,
                  struct err *err);
 /* A missing tensor is NULL; one of a wrong shape is an error. */

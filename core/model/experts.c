@@ -62,6 +62,13 @@ static float biased(const float *scores, const float *bias, int i)
 
 enum { BEST_OF_GROUP = 2 };
 
+/* Of a softmax the best score alone is a group's: DeepSeek V2 chooses so, V3 by two sigmoids. */
+static float score_of_group(const struct experts_routing *routing, const struct expert_choice *two,
+                            int n)
+{
+    return n > 1 && routing->is_sigmoid ? two[0].weight + two[1].weight : two[0].weight;
+}
+
 /* A bit for each group whose experts may be chosen. */
 static uint64_t choose_groups(const struct experts_routing *routing, const float *scores,
                               const float *bias, int n_experts)
@@ -74,8 +81,8 @@ static uint64_t choose_groups(const struct experts_routing *routing, const float
         int n = 0;
         for (int i = group * n_each; i < (group + 1) * n_each; i++)
             n = insert(two, n, BEST_OF_GROUP, (struct expert_choice){i, biased(scores, bias, i)});
-        float sum = n > 1 ? two[0].weight + two[1].weight : two[0].weight;
-        n_best = insert(best, n_best, routing->n_groups_used, (struct expert_choice){group, sum});
+        n_best = insert(best, n_best, routing->n_groups_used,
+                        (struct expert_choice){group, score_of_group(routing, two, n)});
     }
     for (int i = 0; i < n_best; i++)
         chosen |= (uint64_t)1 << best[i].expert;

@@ -26,7 +26,8 @@ struct experts_routing {
     bool sums_to_one;  /* weights are divided by the sum of those chosen */
     float scale;       /* and multiplied by it */
     int n_groups;      /* 1 .. EXPERTS_MOST_GROUPS, of neighbours; only experts of the best */
-    int n_groups_used; /* n_groups_used are chosen, by the sum of the two best scores in each */
+    int n_groups_used; /* n_groups_used are chosen, by the sum of the two best sigmoids in each, or
+                          by the best score of a softmax */
 };
 
 /* The n_used largest of scores + bias (or of scores, NULL); their weights are scores (arXiv

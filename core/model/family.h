@@ -42,10 +42,11 @@ struct family {
     enum family_positions positions;
     enum family_ffn ffn;
     enum family_experts experts;
-    bool has_ffn_beside_experts; /* the usual one, which is as long as feed_forward_length */
-    bool experts_sum_to_one;     /* where a file of FAMILY_EXPERTS_AS_TOLD does not say it */
-    bool experts_by_sigmoid;     /* the same */
-    bool predicts_further;       /* its last layers may be there for that, and are left aside */
+    bool has_ffn_beside_experts;       /* the usual one, which is as long as feed_forward_length */
+    bool experts_sum_to_one;           /* where a file of FAMILY_EXPERTS_AS_TOLD does not say it */
+    bool experts_by_sigmoid;           /* the same */
+    bool experts_by_sigmoid_if_biased; /* the same, of files that have a bias of choices */
+    bool predicts_further; /* its last layers may be there for that, and are left aside */
     bool sees_pictures;    /* the file's models of them are apart; of its text, positions are one */
     bool scales_embedding; /* by sqrt(n_embd) */
     bool multiplies_logits; /* by the file's logit_scale; others divide by it */
@@ -61,6 +62,7 @@ struct family {
     bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
     bool scores_are_unscaled;
+    bool has_latent_heads; /* keys and values of all heads are products of one vector */
     /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
      * file says so; 0: none does. */
     int n_layers_scaled_by_width;
@@ -79,6 +81,7 @@ extern const struct family family_chatglm;
 extern const struct family family_cohere2;
 extern const struct family family_command_r;
 extern const struct family family_deepseek;
+extern const struct family family_deepseek2;
 extern const struct family family_dots1;
 extern const struct family family_ernie4_5;
 extern const struct family family_ernie4_5_moe;

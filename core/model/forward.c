@@ -22,14 +22,24 @@
 
 static bool layer_wants_quantized(const struct layer *layer)
 {
-    const struct matrix *all[] = {&layer->q,    &layer->k,          &layer->v,
-                                  &layer->out,  &layer->gate,       &layer->up,
-                                  &layer->down, &layer->input_gate, &layer->input_up};
+    const struct matrix *all[] = {&layer->q,        &layer->k,     &layer->v,    &layer->out,
+                                  &layer->gate,     &layer->up,    &layer->down, &layer->input_gate,
+                                  &layer->input_up, &layer->q_down};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->data != NULL && matmul_wants_quantized(all[i]->type))
             return true;
     }
     return false;
+}
+
+static bool latent_heads_want_quantized(const struct model *model)
+{
+    bool wants = false;
+    int n = model->latent_heads == NULL ? 0 : model->shape.n_layers * model->shape.n_heads;
+    for (int i = 0; i < n && !wants; i++)
+        wants = matmul_wants_quantized(model->latent_heads[i].key.type) ||
+                matmul_wants_quantized(model->latent_heads[i].value.type);
+    return wants;
 }
 
 static bool expert_wants_quantized(const struct expert *expert)
@@ -58,6 +68,7 @@ static bool model_wants_quantized(const struct model *model)
     bool wants = matmul_wants_quantized(model->output.type) ||
                  (model->layer_projection.data != NULL &&
                   matmul_wants_quantized(model->layer_projection.type));
+    wants |= latent_heads_want_quantized(model);
     for (int i = 0; i < model->shape.n_layers && !wants; i++)
         wants = layer_wants_quantized(&model->layers[i]);
     for (int i = 0; i < model->shape.n_layers * model->shape.n_experts && !wants; i++)

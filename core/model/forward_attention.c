@@ -116,14 +116,17 @@ static void norm_kv(const struct attention_job *job, int t)
 }
 
 /* Once for each token, before its rows are split: several parts may read one query. */
-static void norm_token(const struct attention_job *job, int t)
+static void prepare_token(const struct attention_job *job, int t)
 {
     const struct forward *forward = job->forward;
     int n_heads = forward->model->shape.n_heads, dim = job->layer->heads.dim_k;
     float *q = forward->q + (size_t)t * (size_t)(n_heads * dim);
+    bool is_latent = job->layer->latent_heads != NULL;
+    if (is_latent)
+        forward_latent_token(forward, job->layer, t);
     norm_heads(forward, q, job->layer->q_norm, n_heads, dim);
     warm_query(forward, t, q, n_heads * dim);
-    if (job->layer->has_own_keys)
+    if (job->layer->has_own_keys && !is_latent)
         norm_kv(job, t);
 }
 
@@ -134,7 +137,7 @@ static void store_part(void *arg, int part, int n_parts, int thread)
     int n_tokens = job->forward->n_tokens;
     int end = thread_pool_part_begin(n_tokens, part + 1, n_parts);
     for (int t = thread_pool_part_begin(n_tokens, part, n_parts); t < end; t++) {
-        norm_token(job, t);
+        prepare_token(job, t);
         for (int head = 0; head < job->layer->heads.n && job->layer->has_own_keys; head++)
             store_head(job, t, head);
     }
@@ -355,13 +358,20 @@ void forward_attention(struct forward *forward, enum forward_input from, const s
     forward_find_tiles(forward, layer->heads.n);
     forward->heads.n_in = forward->model->shape.n_heads * layer->heads.dim_v;
     int n_pairs = forward->n_tiles * layer->heads.n;
-    project_qkv(forward, &forward->inputs[from], layer);
+    if (layer->latent_heads != NULL)
+        forward_latent_inputs(forward, &forward->inputs[from], layer);
+    else
+        project_qkv(forward, &forward->inputs[from], layer);
     thread_pool_run(forward->pool, store_part, &job,
                     forward_token_parts(forward, forward->n_tokens));
     job.n_stretches = choose_stretches(&job);
     thread_pool_run(forward->pool, attend_part, &job, n_pairs * job.n_stretches);
     if (job.n_stretches > 1)
         thread_pool_run(forward->pool, join_part, &job, n_pairs);
-    forward_quantize(forward, &forward->heads);
-    forward_add_product(forward, &forward->heads, &layer->out, layer->out_b, layer->post_attn_norm);
+    const struct activations *said = &forward->heads;
+    if (layer->latent_heads != NULL)
+        said = forward_latent_values(forward, layer);
+    else
+        forward_quantize(forward, &forward->heads);
+    forward_add_product(forward, said, &layer->out, layer->out_b, layer->post_attn_norm);
 }

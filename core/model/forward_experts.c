@@ -122,16 +122,7 @@ static void route(struct experts_job *job)
 /* The slots of one group. */
 static struct activations slots_of(const struct activations *all, const struct experts_group *group)
 {
-    size_t first = (size_t)group->first, n_groups = activation_groups(all->n_in);
-    return (struct activations){
-        .n_tokens = group->n_padded,
-        .n_in = all->n_in,
-        .x = all->x + first * (size_t)all->n_in,
-        .q = all->q + first * n_groups * ACTIVATION_GROUP,
-        .scale = all->scale + first * n_groups,
-        .sum = all->sum + first * n_groups * SUMS_PER_GROUP,
-        .start = all->start + first * n_groups * STARTS_PER_GROUP,
-    };
+    return forward_slots(all, group->first, group->n_padded);
 }
 
 /* What one token gives to its experts is the same for all. */

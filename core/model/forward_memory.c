@@ -79,6 +79,8 @@ static void lay_out_scratch(struct forward *forward, struct arena *arena)
     struct kv_heads most = most_heads(shape);
     int widest = max_int(shape->n_embd, shape->n_heads * most.dim_v);
     widest = max_int(widest, max_int(widest_hidden(shape), shape->n_ff_expert));
+    widest = max_int(widest, max_int(shape->latent.n_query, shape->n_heads * shape->latent.dim_v));
+    widest = max_int(widest, shape->latent.dim_k);
     /* Of a tile, see choose_tile; one token may have more. */
     size_t n_queries = (size_t)max_int(
         shape->n_heads / min_int(shape->n_kv_heads, shape->local_heads.n), ATTENTION_PASS_QUERIES);
@@ -121,6 +123,23 @@ static void lay_out_experts(struct forward *forward, struct arena *arena)
     work->said = take_floats(arena, n + EXPERTS_MOST_PADDING, shape->n_embd);
 }
 
+static void lay_out_latent(struct forward *forward, struct arena *arena)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    const struct model_latent *latent = &shape->latent;
+    struct latent_work *work = &forward->latent;
+    int n = forward->max_tokens, n_of_heads;
+    if (__builtin_mul_overflow(n, shape->n_heads, &n_of_heads))
+        arena->overflowed = true;
+    if (latent->n == 0 || arena->overflowed)
+        return;
+    work->query_input = take_activations(arena, n, latent->n_query);
+    work->q = take_floats(arena, n, shape->n_heads * latent->dim_k);
+    work->kv = take_floats(arena, n, latent->n + shape->n_rot);
+    work->by_head = take_activations(arena, n_of_heads, max_int(latent->n, latent->dim_k));
+    work->values = take_activations(arena, n, shape->n_heads * latent->dim_v);
+}
+
 static void lay_out(struct forward *forward, struct arena *arena)
 {
     const struct model_shape *shape = &forward->model->shape;
@@ -156,6 +175,7 @@ static void lay_out(struct forward *forward, struct arena *arena)
     forward->layer_inputs = take_floats(arena, n, n_inputs);
     forward->layer_rows = take_floats(arena, thread_pool_size(forward->pool), n_inputs);
     lay_out_experts(forward, arena);
+    lay_out_latent(forward, arena);
     forward->projected = take_floats(arena, n, shape->n_embd);
     forward->last = take_activations(arena, forward->max_logits, shape->n_embd);
     forward->logits = take_floats(arena, forward->max_logits, shape->n_vocab);

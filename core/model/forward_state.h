@@ -88,6 +88,13 @@ struct forward {
         float *said;               /* [max_tokens and padding, n_embd]: what one expert says; each
                                       thread has columns of its own */
     } experts;
+    struct latent_work {
+        struct activations query_input; /* latent.n_query wide */
+        float *q;                       /* [max_tokens, n_heads * latent.dim_k] */
+        float *kv;                      /* [max_tokens, latent.n + n_rot] */
+        struct activations by_head;     /* [n_heads, max_tokens] what meets a head's matrix */
+        struct activations values;      /* n_heads * latent.dim_v wide */
+    } latent;
     float *projected;        /* [max_tokens, n_embd] before it is added to x */
     struct activations last; /* n_embd wide: rows that want logits */
     float *logits;           /* [max_logits, n_vocab] */
@@ -148,11 +155,20 @@ void forward_add_norm(struct forward *forward, const float *post_norm);
 void forward_quantize(struct forward *forward, struct activations *in);
 void forward_quantize_part(const struct forward *forward, struct activations *in, int begin,
                            int end);
+/* Inputs begin .. begin + n-1, as a batch of their own. */
+struct activations forward_slots(const struct activations *all, int begin, int n);
 void *forward_scratch(const struct forward *forward, int thread);
 
 /* y = norm of one token's row, by the family's norm. */
 void forward_norm_row(const struct forward *forward, float *y, const float *x, const float *w,
                       const float *b);
+
+/* Of a layer with latent heads: q without what is rotated, and all that k is made of; the rest of
+ * token t's q, k and v; what heads say of what they have read: forward_latent.c. */
+void forward_latent_inputs(struct forward *forward, const struct activations *in,
+                           const struct layer *layer);
+void forward_latent_token(const struct forward *forward, const struct layer *layer, int t);
+const struct activations *forward_latent_values(struct forward *forward, const struct layer *layer);
 
 /* Of all layers, once the batch is embedded: forward_layer_input.c. */
 void forward_layer_inputs(struct forward *forward);

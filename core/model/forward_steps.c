@@ -215,6 +215,20 @@ void forward_scale(struct forward *forward, float factor)
                     forward_token_parts(forward, forward->n_tokens));
 }
 
+struct activations forward_slots(const struct activations *all, int begin, int n)
+{
+    size_t first = (size_t)begin, n_groups = activation_groups(all->n_in);
+    return (struct activations){
+        .n_tokens = n,
+        .n_in = all->n_in,
+        .x = all->x + first * (size_t)all->n_in,
+        .q = all->q + first * n_groups * ACTIVATION_GROUP,
+        .scale = all->scale + first * n_groups,
+        .sum = all->sum + first * n_groups * SUMS_PER_GROUP,
+        .start = all->start + first * n_groups * STARTS_PER_GROUP,
+    };
+}
+
 void forward_quantize_part(const struct forward *forward, struct activations *in, int begin,
                            int end)
 {

@@ -13,17 +13,18 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_arcee,    &family_bailingmoe,   &family_bailingmoe2, &family_chatglm,
-    &family_cohere2,  &family_command_r,    &family_deepseek,    &family_dots1,
-    &family_ernie4_5, &family_ernie4_5_moe, &family_exaone,      &family_exaone4,
-    &family_falcon,   &family_gemma,        &family_gemma2,      &family_gemma3,
-    &family_gemma4,   &family_glm4,         &family_glm4moe,     &family_gpt_oss,
-    &family_gptneox,  &family_granite,      &family_granitemoe,  &family_internlm2,
-    &family_llama,    &family_minicpm,      &family_mistral3,    &family_mpt,
-    &family_nemotron, &family_olmo2,        &family_olmoe,       &family_phi2,
-    &family_phi3,     &family_qwen2,        &family_qwen2moe,    &family_qwen2vl,
-    &family_qwen3,    &family_qwen3moe,     &family_qwen3vl,     &family_qwen3vlmoe,
-    &family_seed_oss, &family_smollm3,      &family_stablelm,    &family_starcoder2,
+    &family_arcee,      &family_bailingmoe, &family_bailingmoe2,  &family_chatglm,
+    &family_cohere2,    &family_command_r,  &family_deepseek,     &family_deepseek2,
+    &family_dots1,      &family_ernie4_5,   &family_ernie4_5_moe, &family_exaone,
+    &family_exaone4,    &family_falcon,     &family_gemma,        &family_gemma2,
+    &family_gemma3,     &family_gemma4,     &family_glm4,         &family_glm4moe,
+    &family_gpt_oss,    &family_gptneox,    &family_granite,      &family_granitemoe,
+    &family_internlm2,  &family_llama,      &family_minicpm,      &family_mistral3,
+    &family_mpt,        &family_nemotron,   &family_olmo2,        &family_olmoe,
+    &family_phi2,       &family_phi3,       &family_qwen2,        &family_qwen2moe,
+    &family_qwen2vl,    &family_qwen3,      &family_qwen3moe,     &family_qwen3vl,
+    &family_qwen3vlmoe, &family_seed_oss,   &family_smollm3,      &family_stablelm,
+    &family_starcoder2,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -159,6 +160,9 @@ static bool bind_layers(struct model *model, struct binder *binder, struct err *
         model->layers[i].n_ff = model_shape_n_ff(&reader, &model->shape, i);
         if (model_shape_has_experts(&model->shape, i))
             model->layers[i].experts = model->experts + (size_t)i * n_experts;
+        if (model->latent_heads != NULL)
+            model->layers[i].latent_heads =
+                model->latent_heads + (size_t)i * (size_t)model->shape.n_heads;
         binder->layer = i;
         if (!model->family->bind_layer(binder, &model->layers[i], err))
             return false;
@@ -210,9 +214,12 @@ static bool reserve(struct model *model, struct err *err)
     model->layers = calloc(n_layers, sizeof model->layers[0]);
     if (n_experts > 0)
         model->experts = calloc(n_experts, sizeof model->experts[0]);
+    if (model->shape.latent.n > 0)
+        model->latent_heads = calloc(n_layers * n_heads, sizeof model->latent_heads[0]);
     if (model->family->positions == FAMILY_ALIBI)
         model->alibi_slopes = calloc(n_heads, sizeof model->alibi_slopes[0]);
     if (model->layers == NULL || (n_experts > 0 && model->experts == NULL) ||
+        (model->shape.latent.n > 0 && model->latent_heads == NULL) ||
         (model->family->positions == FAMILY_ALIBI && model->alibi_slopes == NULL))
         return err_no_memory(err, "the model's layers");
     if (model->alibi_slopes != NULL)
@@ -246,8 +253,11 @@ void model_close(struct model **model_ptr)
     if (model == NULL)
         return;
     model_unweave(model);
+    for (int i = 0; i < model->shape.n_layers && model->layers != NULL; i++)
+        free(model->layers[i].turned);
     free(model->layers);
     free(model->experts);
+    free(model->latent_heads);
     free(model->alibi_slopes);
     free(model->vectors);
     free(model);

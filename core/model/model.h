@@ -27,6 +27,15 @@ enum model_rope {
     MODEL_ROPE_NONE, /* not at all */
 };
 
+/* Of models whose heads make their keys and values of one latent vector (forward_latent.c); they
+ * are cached as one KV head. */
+struct model_latent {
+    int n;       /* numbers of it; 0: heads have keys and values of their own */
+    int n_query; /* of the vector that queries are made of; 0: the stream's */
+    int dim_k;   /* of a query as it is made: the last n_rot are rotated, the others meet latents */
+    int dim_v;   /* of a head's result */
+};
+
 struct model_shape {
     char architecture[32]; /* general.architecture */
     int n_layers;
@@ -37,6 +46,7 @@ struct model_shape {
     int head_dim_k; /* of q and k */
     int head_dim_v;
     struct kv_heads local_heads; /* of layers with a sliding window, the same or not */
+    struct model_latent latent;
     int n_shared_kv;    /* the last so many layers read the keys and values of earlier ones */
     int n_ff;           /* of the widest feed-forward in layers without experts, or of an expert */
     int n_ff_shared;    /* of that for all tokens in layers with experts; 0 for none */
@@ -62,6 +72,7 @@ struct model_shape {
         bool is_unrounded; /* else both begin at whole pairs */
     } yarn;
     double rope_magnitude;  /* of rotated heads, beside their own; 1 for none */
+    double score_magnitude; /* of queries and keys by YaRN, rotated or not; 1 for none */
     double rope_local_base; /* of MODEL_ROPE_LOCAL, never scaled; 0 for none */
     float alibi_max_bias;   /* 0 without ALiBi */
     float clamp_qkv;        /* 0 for none */
@@ -84,6 +95,12 @@ struct expert {
     const float *gate_b, *up_b, *down_b;
 };
 
+/* What makes a head's query one of latents, [latent.n, latent.dim_k - n_rot], and a sum of latents
+ * the head's result, [latent.dim_v, latent.n]. */
+struct latent_head {
+    struct matrix key, value;
+};
+
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
 struct layer {
     enum model_rope rope;
@@ -94,8 +111,13 @@ struct layer {
     int n_ff;                             /* of its feed-forward for all tokens; 0 for none */
     const float *attn_norm, *attn_norm_b; /* [n_embd] */
     const float *attn_norm_2, *attn_norm_2_b; /* [n_embd] falcon 40B */
-    struct matrix q, k, v; /* [heads * head_dim, n_embd]; slices when fused. Without k the layer
-                              reads another's keys and values; without v, its own v are its k */
+    struct matrix q, k, v;    /* [heads * head_dim, n_embd]; slices when fused. Without k the layer
+                                 reads another's keys and values; without v, its own v are its k */
+    struct matrix q_down;     /* [latent.n_query, n_embd], of which q is made */
+    const float *q_down_norm; /* [latent.n_query] */
+    const float *latent_norm; /* [latent.n], whose product and what is rotated are k */
+    struct latent_head *latent_heads; /* [n_heads]; NULL: none */
+    void *turned;                     /* owned: their keys, where the file has these by rows */
     const float *q_b, *k_b, *v_b;
     const float *q_norm, *k_norm; /* [dim_k], or of all heads; before they are rotated */
     const float *v_norm;          /* [dim_v] */
@@ -139,6 +161,7 @@ struct model {
     float *alibi_slopes;            /* [n_heads]; NULL without ALiBi */
     struct layer *layers;           /* [n_layers] */
     struct expert *experts;         /* [n_layers, n_experts] */
+    struct latent_head *latent_heads; /* [n_layers, n_heads] */
     uint64_t n_parameters;
     float *vectors; /* owned: norms and biases widened to float where the file is not F32 */
     void *stripes;  /* owned: what model_weave wrote; NULL before */

@@ -58,10 +58,39 @@ static void check_heads(struct key_reader *reader, const struct model_shape *sha
         key_reader_fail(reader, "attention.head_count", "gives heads that are too large together");
 }
 
+/* Of all heads together one, which is a latent vector and what is rotated beside it. How long a
+ * head's own are has other keys in files that have such a one in the usual ones. */
+static void read_latent_heads(struct key_reader *reader, struct model_shape *shape)
+{
+    struct model_latent *latent = &shape->latent;
+    bool is_apart = key_reader_has(reader, "attention.key_length_mla");
+    const char *key_length = is_apart ? "attention.key_length_mla" : "attention.key_length";
+    const char *value_length = is_apart ? "attention.value_length_mla" : "attention.value_length";
+    int n_rot = key_reader_count(reader, "rope.dimension_count", -1, MAX_HEAD_DIM);
+    latent->n = key_reader_count(reader, "attention.kv_lora_rank", -1, MAX_HEAD_DIM);
+    latent->dim_k = key_reader_count(reader, key_length, -1, MAX_HEAD_DIM);
+    latent->dim_v = key_reader_count(reader, value_length, -1, MAX_HEAD_DIM);
+    if (gguf_find_tensor(reader->file, "blk.0.attn_q.weight") == NULL)
+        latent->n_query = key_reader_count(reader, "attention.q_lora_rank", -1, MAX_EMBD);
+    if (latent->dim_k <= n_rot)
+        key_reader_fail(reader, key_length, "leaves nothing of a head that is not rotated");
+    if (shape->n_heads * latent->dim_k > MAX_EMBD || shape->n_heads * latent->dim_v > MAX_EMBD)
+        key_reader_fail(reader, "attention.head_count", "gives heads that are too large together");
+    shape->n_kv_heads = 1;
+    shape->head_dim_k = latent->n + n_rot;
+    shape->head_dim_v = latent->n;
+    shape->local_heads = (struct kv_heads){1, shape->head_dim_k, shape->head_dim_v};
+    check_heads(reader, shape, shape->local_heads);
+}
+
 static void read_heads(struct key_reader *reader, const struct family *family,
                        struct model_shape *shape)
 {
     shape->n_heads = key_reader_count(reader, "attention.head_count", -1, MAX_HEADS);
+    if (family->has_latent_heads) {
+        read_latent_heads(reader, shape);
+        return;
+    }
     struct kv_heads heads = read_kv_heads(reader, family, shape, false), local = heads;
     if (family->has_local_heads)
         local = read_kv_heads(reader, family, shape, true);
@@ -145,9 +174,10 @@ static void read_scores(struct key_reader *reader, const struct family *family,
     bool is_by_width = shape->n_layers == family->n_layers_scaled_by_width;
     float width =
         is_by_width ? (float)shape->n_embd / (float)shape->n_heads : (float)shape->head_dim_k;
-    shape->attention_scale = (float)key_reader_real(
-        reader, "attention.scale", family->scores_are_unscaled ? 1 : (double)(1.0F / sqrtf(width)),
-        1e-6, 1e6);
+    width = shape->latent.n > 0 ? (float)shape->latent.dim_k : width;
+    double scale = family->scores_are_unscaled ? 1 : (double)(1.0F / sqrtf(width));
+    scale *= shape->score_magnitude * shape->score_magnitude;
+    shape->attention_scale = (float)key_reader_real(reader, "attention.scale", scale, 1e-6, 1e6);
     shape->score_soft_cap = (float)key_reader_real(reader, "attn_logit_softcapping", 0, 0, 1e6);
     shape->logit_soft_cap = (float)key_reader_real(reader, "final_logit_softcapping", 0, 0, 1e6);
     shape->clamp_qkv = (float)key_reader_real(reader, "attention.clamp_kqv", 0, 0, 1e6);
@@ -220,7 +250,7 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
                       struct err *err)
 {
     struct key_reader reader = {.file = file, .architecture = family->architecture, .err = err};
-    struct model_shape shape = {0};
+    struct model_shape shape = {.score_magnitude = 1};
     snprintf(shape.architecture, sizeof shape.architecture, "%s", family->architecture);
     shape.n_layers = key_reader_count(&reader, "block_count", -1, MAX_LAYERS);
     if (family->predicts_further)

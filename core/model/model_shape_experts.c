@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "core/base/err.h"
 #include "core/gguf/gguf.h"
 #include "core/model/model_shape_parts.h"
@@ -24,12 +26,22 @@ static void check_routing(struct key_reader *reader, const struct family *family
     reader->failed |= !is_known;
 }
 
+/* What a file means that does not say it. */
+static bool is_sigmoid_untold(const struct key_reader *reader, const struct family *family,
+                              const struct model_shape *shape)
+{
+    char bias[64];
+    snprintf(bias, sizeof bias, "blk.%d.exp_probs_b.bias", shape->n_dense);
+    return family->experts_by_sigmoid ||
+           (family->experts_by_sigmoid_if_biased && gguf_find_tensor(reader->file, bias) != NULL);
+}
+
 static void read_routing(struct key_reader *reader, const struct family *family,
                          struct model_shape *shape)
 {
     enum { SOFTMAX = 1, SIGMOID = 2 };
     struct experts_routing *routing = &shape->routing;
-    int usual = family->experts_by_sigmoid ? SIGMOID : SOFTMAX;
+    int usual = is_sigmoid_untold(reader, family, shape) ? SIGMOID : SOFTMAX;
     bool has_gate = !key_reader_is(reader, "expert_gating_func", 0);
     int gate = has_gate ? key_reader_count(reader, "expert_gating_func", usual, SIGMOID) : usual;
     double scale = key_reader_real(reader, "expert_weights_scale", 1, 0, 1e6);

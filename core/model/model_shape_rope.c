@@ -39,8 +39,12 @@ static void read_yarn(struct key_reader *reader, const struct family *family,
         key_reader_fail(reader, "rope.scaling.original_context_length", "is missing");
     double share = key_reader_real(reader, "rope.scaling.yarn_log_multiplier", 0, 0, 1e3);
     double magnitude = yarn_magnitude(shape->rope_scale, 1);
-    if (share > 0) /* a part of it that other models put into the scale of their scores */
+    if (share > 0 && family->has_latent_heads) { /* all of it, and written as a tenth */
+        shape->score_magnitude = yarn_magnitude(shape->rope_scale, 10 * share);
+        magnitude = 1;
+    } else if (share > 0) { /* a part of it that other models put into the scale of their scores */
         magnitude /= yarn_magnitude(shape->rope_scale, share);
+    }
     shape->rope_magnitude =
         key_reader_real(reader, "rope.scaling.yarn_attn_factor", magnitude, 1e-3, 1e3);
     if (!(shape->rope_base > 1))

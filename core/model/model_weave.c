@@ -11,11 +11,16 @@
 #include "core/model/binder.h"
 #include "core/model/model.h"
 
-enum { SHARED_IN_LAYER = 9, OF_ALL = 2, IN_EXPERT = 3 };
+enum { SHARED_IN_LAYER = 10, OF_ALL = 2, IN_EXPERT = 3, IN_LATENT_HEAD = 2 };
+
+static int count_in_latent_heads(const struct model *model)
+{
+    return model->latent_heads == NULL ? 0 : IN_LATENT_HEAD * model->shape.n_heads;
+}
 
 static int count_in_layer(const struct model *model)
 {
-    return SHARED_IN_LAYER + IN_EXPERT * model->shape.n_experts;
+    return SHARED_IN_LAYER + IN_EXPERT * model->shape.n_experts + count_in_latent_heads(model);
 }
 
 static int matrix_count(const struct model *model)
@@ -27,15 +32,21 @@ static int matrix_count(const struct model *model)
 static struct matrix *matrix_of_layer(struct model *model, int layer_index, int i)
 {
     struct layer *layer = &model->layers[layer_index];
-    if (i >= SHARED_IN_LAYER) {
-        struct expert *expert = &model->experts[layer_index * model->shape.n_experts +
-                                                (i - SHARED_IN_LAYER) / IN_EXPERT];
+    int n_latent = count_in_latent_heads(model);
+    if (i >= SHARED_IN_LAYER + n_latent) {
+        i -= SHARED_IN_LAYER + n_latent;
+        struct expert *expert =
+            &model->experts[layer_index * model->shape.n_experts + i / IN_EXPERT];
         struct matrix *const own[IN_EXPERT] = {&expert->gate, &expert->up, &expert->down};
-        return own[(i - SHARED_IN_LAYER) % IN_EXPERT];
+        return own[i % IN_EXPERT];
+    }
+    if (i >= SHARED_IN_LAYER) {
+        struct latent_head *head = &layer->latent_heads[(i - SHARED_IN_LAYER) / IN_LATENT_HEAD];
+        return (i - SHARED_IN_LAYER) % IN_LATENT_HEAD == 0 ? &head->key : &head->value;
     }
     struct matrix *const shared[SHARED_IN_LAYER] = {
-        &layer->q,  &layer->k,    &layer->v,          &layer->out,     &layer->gate,
-        &layer->up, &layer->down, &layer->input_gate, &layer->input_up};
+        &layer->q,  &layer->k,    &layer->v,          &layer->out,      &layer->gate,
+        &layer->up, &layer->down, &layer->input_gate, &layer->input_up, &layer->q_down};
     return shared[i];
 }
 

@@ -157,9 +157,8 @@ static void add_u32(struct gguf_builder *builder, const char *architecture, cons
     gguf_add_u32(builder, key, value);
 }
 
-static void add_keys(struct gguf_builder *builder, int n_experts_used)
+static void add_keys(struct gguf_builder *builder, const char *architecture, int n_experts_used)
 {
-    const char *architecture = n_experts_used > 0 ? "qwen3moe" : "phi3";
     char key[96];
     gguf_add_text(builder, "general.architecture", architecture);
     add_u32(builder, architecture, "block_count", TYPED_LAYERS);
@@ -176,12 +175,14 @@ static void add_keys(struct gguf_builder *builder, int n_experts_used)
     }
 }
 
+enum { MOST_MATRICES = 9 };
+
 /* Matrices and vectors of one layer, each list ends with no name. */
 struct tensors {
     struct {
         const char *name;
         uint64_t n_in, n_out, n_deep;
-    } matrices[8];
+    } matrices[MOST_MATRICES + 1];
     struct {
         const char *name;
         size_t n;
@@ -211,10 +212,37 @@ static const struct tensors qwen3moe = {
      {"attn_k_norm", TYPED_HEAD_DIM}},
 };
 
+static const struct tensors deepseek2 = {
+    {{"attn_q_a", TYPED_EMBD, 256, 1},
+     {"attn_q_b", 256, (uint64_t)TYPED_HEADS *(TYPED_LATENT + TYPED_ROTATED), 1},
+     {"attn_kv_a_mqa", TYPED_EMBD, TYPED_LATENT + TYPED_ROTATED, 1},
+     {"attn_k_b", TYPED_LATENT, TYPED_LATENT, TYPED_HEADS},
+     {"attn_v_b", TYPED_LATENT, TYPED_HEAD_DIM, TYPED_HEADS},
+     {"attn_output", TYPED_HEADS *TYPED_HEAD_DIM, TYPED_EMBD, 1},
+     {"ffn_gate", TYPED_EMBD, TYPED_FF, 1},
+     {"ffn_up", TYPED_EMBD, TYPED_FF, 1},
+     {"ffn_down", TYPED_FF, TYPED_EMBD, 1}},
+    {{"attn_norm", TYPED_EMBD},
+     {"ffn_norm", TYPED_EMBD},
+     {"attn_q_a_norm", 256},
+     {"attn_kv_a_norm", TYPED_LATENT}},
+};
+
+static const struct tensors joint_deepseek2 = {
+    {{"attn_q", TYPED_EMBD, (uint64_t)TYPED_HEADS *(TYPED_LATENT + TYPED_ROTATED), 1},
+     {"attn_kv_a_mqa", TYPED_EMBD, TYPED_LATENT + TYPED_ROTATED, 1},
+     {"attn_kv_b", TYPED_LATENT, (uint64_t)TYPED_HEADS *(TYPED_LATENT + TYPED_HEAD_DIM), 1},
+     {"attn_output", TYPED_HEADS *TYPED_HEAD_DIM, TYPED_EMBD, 1},
+     {"ffn_gate", TYPED_EMBD, TYPED_FF, 1},
+     {"ffn_up", TYPED_EMBD, TYPED_FF, 1},
+     {"ffn_down", TYPED_FF, TYPED_EMBD, 1}},
+    {{"attn_norm", TYPED_EMBD}, {"ffn_norm", TYPED_EMBD}, {"attn_kv_a_norm", TYPED_LATENT}},
+};
+
 static void add_layer(struct typed_pair *pair, int layer, const struct tensors *tensors)
 {
     char name[64];
-    for (int i = 0; i < 8 && tensors->matrices[i].name != NULL; i++) {
+    for (int i = 0; tensors->matrices[i].name != NULL; i++) {
         snprintf(name, sizeof name, "blk.%d.%s.weight", layer, tensors->matrices[i].name);
         add_matrix(pair, name, tensors->matrices[i].n_in, tensors->matrices[i].n_out,
                    tensors->matrices[i].n_deep, 1.3);
@@ -225,19 +253,48 @@ static void add_layer(struct typed_pair *pair, int layer, const struct tensors *
     }
 }
 
-void typed_pair_init(struct typed_pair *pair, int which, int n_experts_used)
+static void begin(struct typed_pair *pair, int which)
 {
     *pair = (struct typed_pair){.which = which};
     random_state = (uint32_t)which;
     gguf_builder_init(&pair->typed);
     gguf_builder_init(&pair->floats);
-    add_keys(&pair->typed, n_experts_used);
-    add_keys(&pair->floats, n_experts_used);
+}
+
+static void add_tensors(struct typed_pair *pair, const struct tensors *of_layer)
+{
     add_vector(pair, "output_norm.weight", TYPED_EMBD);
     add_matrix(pair, "token_embd.weight", TYPED_EMBD, TYPED_VOCAB, 1, sqrt(TYPED_EMBD));
     add_matrix(pair, "output.weight", TYPED_EMBD, TYPED_VOCAB, 1, 2.5);
     for (int i = 0; i < TYPED_LAYERS; i++)
-        add_layer(pair, i, n_experts_used > 0 ? &qwen3moe : &phi3);
+        add_layer(pair, i, of_layer);
+}
+
+void typed_pair_init(struct typed_pair *pair, int which, int n_experts_used)
+{
+    const char *architecture = n_experts_used > 0 ? "qwen3moe" : "phi3";
+    begin(pair, which);
+    add_keys(&pair->typed, architecture, n_experts_used);
+    add_keys(&pair->floats, architecture, n_experts_used);
+    add_tensors(pair, n_experts_used > 0 ? &qwen3moe : &phi3);
+}
+
+static void add_latent_keys(struct gguf_builder *builder)
+{
+    add_keys(builder, "deepseek2", 0);
+    gguf_add_u32(builder, "deepseek2.attention.kv_lora_rank", TYPED_LATENT);
+    gguf_add_u32(builder, "deepseek2.attention.q_lora_rank", 256);
+    gguf_add_u32(builder, "deepseek2.rope.dimension_count", TYPED_ROTATED);
+    gguf_add_u32(builder, "deepseek2.attention.key_length", TYPED_LATENT + TYPED_ROTATED);
+    gguf_add_u32(builder, "deepseek2.attention.value_length", TYPED_HEAD_DIM);
+}
+
+void typed_pair_init_latent(struct typed_pair *pair, int which, bool is_joint)
+{
+    begin(pair, which);
+    add_latent_keys(&pair->typed);
+    add_latent_keys(&pair->floats);
+    add_tensors(pair, is_joint ? &joint_deepseek2 : &deepseek2);
 }
 
 void typed_pair_done(struct typed_pair *pair)

@@ -3,6 +3,8 @@
 #ifndef TESTS_SUPPORT_TYPED_MODEL_H
 #define TESTS_SUPPORT_TYPED_MODEL_H
 
+#include <stdbool.h>
+
 #include "core/kernels/tensor_type.h"
 #include "tests/support/gguf_builder.h"
 
@@ -16,6 +18,8 @@ enum {
     TYPED_EXPERTS = 5,
     TYPED_VOCAB = 64,
     TYPED_LAYERS = 2,
+    TYPED_LATENT = 256,
+    TYPED_ROTATED = 16,
 };
 
 enum { TYPED_N_TYPES = 14, TYPED_MIXED = TYPED_N_TYPES };
@@ -32,6 +36,9 @@ struct typed_pair {
 /* A Phi-3, because its q, k, v and its gate, up are slices of one tensor; or, when n_experts_used
  * is not 0, a Qwen 3 with experts. */
 void typed_pair_init(struct typed_pair *pair, int which, int n_experts_used);
+/* A DeepSeek 2, whose heads share a latent vector; is_joint: what makes their keys and values of it
+ * is one tensor. */
+void typed_pair_init_latent(struct typed_pair *pair, int which, bool is_joint);
 void typed_pair_done(struct typed_pair *pair);
 
 #endif

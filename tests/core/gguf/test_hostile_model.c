@@ -25,11 +25,12 @@
 #define GOLDEN "tests/fixtures/golden/"
 
 static const char *const models[] = {
-    "falcon-40b-style",  "gemma-scaled",  "gemma2-local",  "gemma3-local",  "gptneox-sequential",
-    "granite-unrotated", "llama-experts", "llama-factors", "llama-linear",  "llama-yarn",
-    "mpt-alibi",         "phi3-long",     "qwen2-yarn",    "qwen3-norms",   "qwen3moe-experts",
-    "smollm3-unrotated", "mistral3-warm", "olmo2-local",   "olmoe-experts", "granitemoe-shared",
-    "qwen2moe-shared",   "phi2-parallel",
+    "falcon-40b-style",   "gemma-scaled",      "gemma2-local",     "gemma3-local",
+    "gptneox-sequential", "granite-unrotated", "llama-experts",    "llama-factors",
+    "llama-linear",       "llama-yarn",        "mpt-alibi",        "phi3-long",
+    "qwen2-yarn",         "qwen3-norms",       "qwen3moe-experts", "smollm3-unrotated",
+    "mistral3-warm",      "olmo2-local",       "olmoe-experts",    "granitemoe-shared",
+    "qwen2moe-shared",    "phi2-parallel",     "deepseek2-groups", "deepseek2-joint",
 };
 enum { N_MODELS = sizeof models / sizeof models[0] };
 #ifdef __SANITIZE_ADDRESS__

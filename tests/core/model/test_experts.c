@@ -110,6 +110,19 @@ static void test_groups_of_experts(void **state)
     assert_float_equal(choices[2].weight, 1 / (1 + expf(-1)), 1e-6);
 }
 
+/* With a softmax a group is as good as its best. */
+static void test_groups_of_a_softmax(void **state)
+{
+    (void)state;
+    const struct experts_routing routing = {.scale = 1, .n_groups = 3, .n_groups_used = 2};
+    struct expert_choice choices[3];
+    float logits[9] = {3, -9, -9, 2, 2, 1, -2, 2.5F, -9};
+    experts_choose_by_score(&routing, NULL, logits, 9, 3, choices);
+    assert_int_equal(choices[0].expert, 0);
+    assert_int_equal(choices[1].expert, 7);
+    assert_int_equal(choices[2].expert, 6);
+}
+
 static int to_fours(int n)
 {
     return (n + 3) / 4 * 4;
@@ -160,6 +173,7 @@ int main(void)
         cmocka_unit_test(test_logits_that_are_no_numbers),
         cmocka_unit_test(test_scores),
         cmocka_unit_test(test_groups_of_experts),
+        cmocka_unit_test(test_groups_of_a_softmax),
         cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

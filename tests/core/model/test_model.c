@@ -142,6 +142,19 @@ static void test_experts_that_are_refused(void **state)
                         4, "mixture of experts, which sinkd cannot run in architecture 'gemma'");
 }
 
+static void test_latent_heads_that_are_refused(void **state)
+{
+    (void)state;
+    enum { N = 8 };
+    struct key keys[N] = {
+        {"deepseek2.block_count", 2},          {"deepseek2.embedding_length", 32},
+        {"deepseek2.feed_forward_length", 64}, {"deepseek2.context_length", 128},
+        {"deepseek2.attention.head_count", 2}, {"deepseek2.attention.key_length", 8},
+        {"deepseek2.rope.dimension_count", 8}, {"deepseek2.attention.kv_lora_rank", 16}};
+    expect_keys_refused("deepseek2", keys, N - 1, "attention.kv_lora_rank is missing");
+    expect_keys_refused("deepseek2", keys, N, "attention.layer_norm_rms_epsilon is missing");
+}
+
 /* Three tensors for all experts of a layer, or three for each of them. */
 static void add_experts(struct gguf_builder *builder, int layer, int n_experts, bool has_all)
 {
@@ -296,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_every_key_with_every_bad_number),
         cmocka_unit_test(test_experts_that_are_refused),
+        cmocka_unit_test(test_latent_heads_that_are_refused),
         cmocka_unit_test(test_experts_and_their_tensors),
         cmocka_unit_test(test_unknown_tensor_is_refused),
         cmocka_unit_test(test_part_of_a_split_model),
