@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "server/answer_parser.h"
 #include "server/api_error.h"
@@ -10,9 +11,11 @@
 
 enum { PARAM_SIZE = 96 };
 
-/* A JSON object's text becomes the object; what is none stays a string. */
+/* A JSON object's text becomes the object, nothing an empty one; what is none stays a string. */
 static json_t *make_arguments(const char *text, size_t len)
 {
+    if (strspn(text, " \t\r\n") == len)
+        return json_object();
     json_t *object = json_load_text(text, len, JSON_ALLOW_NUL, NULL);
     if (json_is_object(object))
         return object;

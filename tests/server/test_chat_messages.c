@@ -49,6 +49,12 @@ static void a_call_has_one_form(void **state)
                  "{\"name\":\"f\",\"arguments\":\"{cut\"}}]}"),
         "{\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
         "\"arguments\":\"{cut\"}}]}");
+    /* what clients keep of a stream whose call has no arguments */
+    assert_string_equal(
+        extra_of("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":"
+                 "{\"name\":\"f\",\"arguments\":\" \\n\"}}]}"),
+        "{\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":{}}}]}");
 }
 
 static void messages_are_read_in_all_forms(void **state)
