@@ -26,8 +26,18 @@ static size_t count_structure(const char *body, size_t len)
     return n;
 }
 
+/* Some editors and shells put a byte order mark before what a client then sends (RFC 8259, 8.1). */
+static size_t mark_len(const char *body, size_t len)
+{
+    static const char mark[3] = "\xEF\xBB\xBF";
+    return len >= sizeof mark && memcmp(body, mark, sizeof mark) == 0 ? sizeof mark : 0;
+}
+
 bool json_fields_parse(const char *body, size_t len, json_t **out, struct api_error *error)
 {
+    size_t skip = mark_len(body, len);
+    body += skip;
+    len -= skip;
     if (count_structure(body, len) > MAX_STRUCTURE)
         return api_error_set(error, 400, "invalid_json", NULL,
                              "the request body has more than %d values", (int)MAX_STRUCTURE);

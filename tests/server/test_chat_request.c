@@ -232,9 +232,13 @@ static void what_is_not_one_json_object_is_refused(void **state)
         "{\"a\":\"\xff\"}",
         "{\"a\":\"\\ud800\"}",
         "{\"a\":99999999999999999999}",
+        "\xEF\xBB\xBF",
+        "\xEF\xBB\xBF\xEF\xBB\xBF{}",
     };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
         assert_refused(parse_chat(bodies[i]), "invalid_json", "");
+    assert_true(parse_chat("\xEF\xBB\xBF{\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}"));
+    chat_request_done(&parsed);
 
     enum { N = 200000 };
     char *body = malloc(2 * N + 1);
