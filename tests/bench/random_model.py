@@ -4,7 +4,8 @@
     random_model.py SHAPE TYPE OUT.gguf [VOCABULARY.gguf]
                                                SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny; with
                                                   experts qwen3-30b-a3b, olmoe-1b-7b, gpt-oss-20b, tiny-qwen3moe,
-                                                  tiny-gpt-oss; "SHAPE/N": N layers
+                                                  tiny-gpt-oss, deepseek-v2-lite (of which each layer has them),
+                                                  tiny-deepseek2; "SHAPE/N": N layers
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M, MXFP4 (experts; the rest Q8_0)
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
@@ -18,8 +19,9 @@ import random
 import struct
 import sys
 
-Shape = collections.namedtuple('Shape', 'layers embd heads kv_heads ff context arch head_dim experts used',
-                               defaults=('llama', 0, 0, 0))  # a feed-forward is an expert's, where there are some
+Shape = collections.namedtuple(  # a feed-forward is an expert's, where there are some
+    'Shape', 'layers embd heads kv_heads ff context arch head_dim experts used latent rotated value',
+    defaults=('llama', 0, 0, 0, 0, 0, 0))  # those after `latent` are of heads that share such a vector
 SHAPES = {
     'tinyllama-1.1b': Shape(22, 2048, 32, 4, 5632, 2048),
     'smollm2-135m': Shape(30, 576, 9, 3, 1536, 8192),
@@ -28,6 +30,8 @@ SHAPES = {
     'qwen3-30b-a3b': Shape(48, 2048, 32, 4, 768, 32768, 'qwen3moe', 128, 128, 8),
     'olmoe-1b-7b': Shape(16, 2048, 16, 16, 1024, 4096, 'olmoe', 128, 64, 8),
     'gpt-oss-20b': Shape(24, 2880, 64, 8, 2880, 131072, 'gpt-oss', 64, 32, 4),
+    'deepseek-v2-lite': Shape(27, 2048, 16, 1, 1408, 32768, 'deepseek2', 192, 64, 6, 512, 64, 128),
+    'tiny-deepseek2': Shape(2, 256, 4, 1, 256, 4096, 'deepseek2', 48, 8, 2, 64, 16, 32),
     'tiny-gpt-oss': Shape(2, 256, 4, 2, 256, 4096, 'gpt-oss', 64, 8, 2),
     'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
@@ -159,6 +163,12 @@ def metadata(shape, name, n_vocab):
     if shape.experts:
         counts.update({'expert_count': shape.experts, 'expert_used_count': shape.used,
                        'expert_feed_forward_length': shape.ff})
+    if shape.latent:
+        counts.update({
+            'attention.kv_lora_rank': shape.latent, 'attention.key_length': shape.latent + shape.rotated,
+            'attention.value_length': shape.latent, 'attention.key_length_mla': shape.head_dim,
+            'attention.value_length_mla': shape.value, 'rope.dimension_count': shape.rotated,
+            'expert_shared_count': 2, 'leading_dense_block_count': 0})
     more = [] if shape.arch != 'gpt-oss' else [
         entry('gpt-oss.attention.sliding_window', U32, 128), entry('gpt-oss.rope.freq_base', F32_VALUE, 150000),
         entry('gpt-oss.rope.scaling.type', STRING, 'yarn'), entry('gpt-oss.rope.scaling.factor', F32_VALUE, 32),
@@ -187,9 +197,19 @@ def tensors(shape, kind, n_vocab):
             yield b + 'attn_q_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else q,), 'F32'
             yield b + 'attn_k_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else kv,), 'F32'
         yield b + 'attn_q.weight', (embd, q), base
-        yield b + 'attn_k.weight', (embd, kv), base
-        yield b + 'attn_v.weight', (embd, kv), finer(i)
-        yield b + 'attn_output.weight', (q, embd), base
+        if shape.latent:
+            yield b + 'attn_kv_a_mqa.weight', (embd, shape.latent + shape.rotated), base
+            yield b + 'attn_kv_a_norm.weight', (shape.latent,), 'F32'
+            # rows of a key's part are no whole blocks of 256
+            yield b + 'attn_k_b.weight', (shape.head_dim - shape.rotated, shape.latent, shape.heads), \
+                'Q8_0' if base == 'Q4_K' else base
+            yield b + 'attn_v_b.weight', (shape.latent, shape.value, shape.heads), base
+            for name, dims in (('gate', (embd, 2 * ff)), ('up', (embd, 2 * ff)), ('down', (2 * ff, embd))):
+                yield b + 'ffn_%s_shexp.weight' % name, dims, base
+        else:
+            yield b + 'attn_k.weight', (embd, kv), base
+            yield b + 'attn_v.weight', (embd, kv), finer(i)
+        yield b + 'attn_output.weight', (shape.heads * shape.value if shape.latent else q, embd), base
         yield b + ('post_attention_norm.weight' if is_gpt_oss else 'ffn_norm.weight'), (embd,), 'F32'
         if shape.experts:
             yield b + 'ffn_gate_inp.weight', (embd, shape.experts), 'F32'

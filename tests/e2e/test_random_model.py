@@ -42,6 +42,10 @@ class RandomModel(unittest.TestCase):
         words = self.words_of(self.make("MXFP4", shape="tiny-gpt-oss"), "--kv-type", "q8", n_tokens=300)
         self.assertGreater(len(set(words)), 300 // 4)
 
+    def test_heads_that_share_a_latent_vector_speak_past_the_window(self):
+        words = self.words_of(self.make("Q8_0", shape="tiny-deepseek2"), n_tokens=300)
+        self.assertGreater(len(set(words)), 300 // 4)
+
     def test_each_type_says_different_words_without_end(self):
         for kind in ("Q4_0",) if client.SHORT else ("F32", "F16", "Q4_0", "Q8_0", "Q4_K_M"):
             with self.subTest(kind):
