@@ -10,10 +10,14 @@
 #include "server/conversation_search.h"
 #include "server/random_id.h"
 
+enum { MAX_TEXTS = 4 };
+
 struct conversations {
     struct conversations_options options;
     struct conversation_list list;
     uint64_t last_session;
+    uint64_t texts[MAX_TEXTS]; /* sessions of the last texts that were no conversations; 0: none */
+    unsigned n_texts;
 };
 
 /* ---- which there are ---- */
@@ -27,6 +31,12 @@ static void forget_session(struct conversations *all, struct conversation *one)
     one->n_unread = 0;
     one->last = (struct engine_usage){0};
     one->n_boundaries = 0;
+}
+
+static void forget_text(struct conversations *all, uint64_t session)
+{
+    if (session != 0)
+        all->options.forget(all->options.arg, session);
 }
 
 static void drop(struct conversations *all, struct conversation *one)
@@ -81,6 +91,8 @@ void conversations_close(struct conversations **all_ptr)
     struct conversations *all = *all_ptr;
     if (all == NULL)
         return;
+    for (int i = 0; i < MAX_TEXTS; i++)
+        forget_text(all, all->texts[i]);
     while (!TAILQ_EMPTY(&all->list.by_use)) /* the engine keeps their sessions for the next run */
         conversation_list_remove(&all->list, TAILQ_FIRST(&all->list.by_use));
     free(all);
@@ -220,11 +232,12 @@ enum conversations_status conversations_begin(struct conversations *all,
     return status;
 }
 
-enum conversations_status conversations_begin_raw(const char *text, size_t len,
+enum conversations_status conversations_begin_raw(const char *text, size_t len, bool is_kept,
                                                   struct conversation_plan *out, struct err *err)
 {
     plan_init(out);
     out->match = CONVERSATION_EPHEMERAL;
+    out->is_kept_text = is_kept;
     prompt_append_plain(&out->prompt, text, len);
     if (!prompt_failed(&out->prompt))
         return CONVERSATIONS_READY;
@@ -235,11 +248,13 @@ enum conversations_status conversations_begin_raw(const char *text, size_t len,
 
 void conversations_take_session(struct conversations *all, struct conversation_plan *plan)
 {
-    if (plan->conversation == NULL || plan->session != 0)
+    bool has_one = plan->conversation != NULL || plan->is_kept_text;
+    if (!has_one || plan->session != 0)
         return;
     plan->session = ++all->last_session;
     plan->is_first_use = true;
-    plan->conversation->session = plan->session;
+    if (plan->conversation != NULL)
+        plan->conversation->session = plan->session;
 }
 
 void conversations_lost(struct conversations *all, struct conversation_plan *plan)
@@ -301,10 +316,26 @@ static void release(struct conversations *all, struct conversation_plan *plan)
     keep_limits(all);
 }
 
+/* The next text that begins alike need not be read from its start: completions of a program that is
+ * being typed. */
+static void keep_text(struct conversations *all, uint64_t session)
+{
+    uint64_t *oldest = &all->texts[all->n_texts++ % MAX_TEXTS];
+    forget_text(all, *oldest);
+    *oldest = session;
+    if (all->options.note == NULL)
+        return;
+    struct buf nothing; /* to go on with after a restart */
+    buf_init(&nothing);
+    all->options.note(all->options.arg, session, &nothing);
+}
+
 void conversations_abandon(struct conversations *all, struct conversation_plan *plan)
 {
     if (plan->conversation != NULL && plan->is_first_use)
         forget_session(all, plan->conversation);
+    else if (plan->is_kept_text)
+        forget_text(all, plan->session);
     release(all, plan);
 }
 
@@ -312,6 +343,8 @@ void conversations_fail(struct conversations *all, struct conversation_plan *pla
 {
     if (plan->conversation != NULL)
         forget_session(all, plan->conversation);
+    else if (plan->is_kept_text)
+        forget_text(all, plan->session);
     release(all, plan);
 }
 
@@ -337,6 +370,8 @@ void conversations_end(struct conversations *all, struct conversation_plan *plan
             forget_session(all, one);
         all->list.n_log_bytes += one->log.n_bytes - n_bytes_before;
         note(all, one);
+    } else if (plan->is_kept_text) {
+        keep_text(all, plan->session);
     }
     release(all, plan);
 }

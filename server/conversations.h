@@ -46,7 +46,7 @@ enum conversation_match {
     CONVERSATION_FORK,      /* an earlier message was edited: a new one, from a boundary on; the old
                                one stays, under the same name */
     CONVERSATION_REBUILD,   /* the session is known, but must read the text again */
-    CONVERSATION_EPHEMERAL, /* not part of the named conversation; forgotten afterwards */
+    CONVERSATION_EPHEMERAL, /* part of no conversation that goes on */
 };
 
 struct conversation_ask {
@@ -76,9 +76,10 @@ struct conversation_plan {
     int32_t replay;       /* >= 0: this one token is to be fed instead */
     struct prompt system; /* its first messages, by the system, rendered alone; empty for none */
 
-    uint64_t session;  /* 0 for an ephemeral one, or none yet */
+    uint64_t session;  /* 0: none yet, or one that is forgotten afterwards */
     uint64_t source;   /* a fork's: the session whose tokens it keeps; else 0 */
     bool is_first_use; /* of this session number */
+    bool is_kept_text; /* of no conversation; its session stays for a while to be copied from */
     bool is_history;   /* some of the prompt is what a model answered before */
     int64_t n_unread;  /* tokens that are not in the session, nor to be fed: see prompt_cut */
     size_t n_base;     /* messages of the log that stay */
@@ -118,8 +119,9 @@ void conversations_close(struct conversations **all);
 enum conversations_status conversations_begin(struct conversations *all,
                                               const struct conversation_ask *ask,
                                               struct conversation_plan *out, struct err *err);
-/* The same for a text that is no conversation: always ephemeral. */
-enum conversations_status conversations_begin_raw(const char *text, size_t len,
+/* The same for a text that is no conversation: always ephemeral. `is_kept`: what is read of it may
+ * be of use to a later one. */
+enum conversations_status conversations_begin_raw(const char *text, size_t len, bool is_kept,
                                                   struct conversation_plan *out, struct err *err);
 
 /* Gives the plan a session's number, if it has none. */

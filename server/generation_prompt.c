@@ -142,8 +142,8 @@ enum conversations_status generation_prompt_find(struct generation_prompt *promp
 {
     enum conversations_status status;
     if (prompt->is_raw) {
-        status =
-            conversations_begin_raw(buf_text(&prompt->text), prompt->text.len, &prompt->plan, err);
+        status = conversations_begin_raw(buf_text(&prompt->text), prompt->text.len,
+                                         !prompt->is_ephemeral, &prompt->plan, err);
     } else {
         set_answer_start(prompt);
         status = find_by_messages(prompt, err);

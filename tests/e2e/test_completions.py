@@ -2,6 +2,8 @@
 """Every request field of the two completion endpoints, as a real model obeys it."""
 import json
 import math
+import os
+import tempfile
 import unittest
 
 import client
@@ -250,6 +252,43 @@ class Prompts(unittest.TestCase):
         self.assertEqual(complete(prompt=ids)["choices"][0]["text"], plain)
         self.assertEqual(complete(prompt=[ids])["choices"][0]["text"], plain)
         self.assertEqual(complete(prompt=ids)["usage"]["prompt_tokens"], len(ids))
+
+    def test_a_text_that_goes_on_is_not_read_again(self):
+        """An editor asks for a completion at each key, and the program before it is long."""
+        program = "".join(f"def f{i}(x): return {i}\n" for i in range(12))
+
+        def cached(prompt, **fields):
+            usage = complete(prompt=prompt, **fields)["usage"]
+            return usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
+
+        n_first, n_cached = cached(program)
+        self.assertLess(n_cached, n_first // 2)
+        for typed in ("", "def g(", "def g(y): ret"):
+            self.assertGreaterEqual(cached(program + typed)[1], n_first - 4)
+        self.assertGreaterEqual(cached(program[:-8] + "zzz")[1], n_first - 12)
+        plain = complete(prompt=program, max_tokens=1)
+        self.assertEqual(plain["session"]["match"], "ephemeral")
+
+    def test_few_texts_are_kept(self):
+        for i in range(12):
+            complete(prompt=f"{i} zebra " * 20)
+        client.wait_until(lambda: daemon.metrics()["sinkd_requests_active"] == 0, "all have ended")
+        before = daemon.metrics()["sinkd_sessions"]
+        for i in range(12):
+            complete(prompt=f"{i} horse " * 20, n=2)
+        client.wait_until(lambda: daemon.metrics()["sinkd_sessions"] <= before, "old ones are gone")
+
+    def test_kept_texts_make_room_and_outlive_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            flags = ("--state-dir", folder, "--kv-memory", "400K")  # one session
+            with client.Daemon(*flags) as small:
+                self.assertEqual(small.metrics()["sinkd_sessions"], 0)
+                for i in range(6):
+                    body = {"prompt": f"{i} zebra " * 20, "max_tokens": 4}
+                    self.assertEqual(small.post("/v1/completions", body).status, 200)
+                    self.assertEqual(small.chat(f"{i} horse").status, 200)
+            kept = os.path.join(folder, "kv")
+            self.assertEqual(len(os.listdir(kept)), 6)  # those of the chats
 
     def test_an_echo_comes_first(self):
         plain = complete()["choices"][0]["text"]

@@ -269,9 +269,27 @@ static void completion_feeds_the_prompt_alone(void **state)
     json_decref(root);
     free(reply);
     struct fake_record seen = fake_engine_record();
-    assert_int_equal(seen.session, 0);
     assert_has(seen.prompt, "Once");
     assert_null(strstr(seen.prompt, "user"));
+    daemon_stop(&daemon);
+}
+
+/* Each has a session of its own, of which the last four stay to be copied from. */
+static void completions_leave_their_sessions_for_a_while(void **state)
+{
+    (void)state;
+    struct fake_daemon daemon;
+    daemon_start(&daemon, NULL);
+    uint64_t last = 0;
+    for (int i = 1; i <= 6; i++) {
+        free(daemon_exchange(&daemon, "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                                      "Connection: close\r\nContent-Length: 17\r\n\r\n"
+                                      "{\"prompt\":\"Once\"}"));
+        struct fake_record seen = fake_engine_record();
+        assert_true(seen.session > last);
+        assert_int_equal(seen.n_forgotten, i > 4 ? i - 4 : 0);
+        last = seen.session;
+    }
     daemon_stop(&daemon);
 }
 
@@ -305,6 +323,7 @@ int main(void)
         cmocka_unit_test(http_1_0_stream_ends_with_the_connection),
         cmocka_unit_test(fields_reach_the_engine),
         cmocka_unit_test(completion_feeds_the_prompt_alone),
+        cmocka_unit_test(completions_leave_their_sessions_for_a_while),
         cmocka_unit_test(failure_midway_ends_the_stream_with_an_error),
     };
     return cmocka_run_group_tests(tests, daemon_tests_init, NULL);
