@@ -229,6 +229,15 @@ SIMD void refine_weights(struct q8_block *q8, int head)
 
 /* ---- all rows ---- */
 
+/* Of the rows after the block: so few lines for each block that the CPU does not fetch them. */
+SIMD void fetch_scales(const struct attention_block *block)
+{
+    const int next = block->first_row + FINE_ROWS;
+    const size_t n_bytes = FINE_ROWS * sizeof(float);
+    prefetch((const uint8_t *)(block->rows->k_scale + next), n_bytes);
+    prefetch((const uint8_t *)(block->rows->v_scale + next), n_bytes);
+}
+
 /* All queries of the pass meet the block's rows. */
 SIMD void attend_q8_rows(struct q8_block *q8)
 {
@@ -236,6 +245,7 @@ SIMD void attend_q8_rows(struct q8_block *q8)
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
     q8->next_keys = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->k, n_k));
     q8->next_values = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->v, n_v));
+    fetch_scales(block);
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     lay_values(q8, q8_lines(q8, block->rows->v, n_v));
     for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {
