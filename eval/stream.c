@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/min_max.h"
 #include "core/model/forward.h"
 #include "core/model/kv_cache.h"
 #include "core/model/model.h"
@@ -96,11 +97,6 @@ static void run(struct stream *stream, const int32_t *ids, int n, enum wanted_lo
             .wants_logits = wanted == WANT_ALL || (wanted == WANT_LAST && i == n - 1),
         };
     forward_run(stream->subject->forward, tokens, n);
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 static void run_all(struct stream *stream, const int32_t *ids, int n, enum wanted_logits wanted)

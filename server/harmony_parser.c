@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/min_max.h"
 #include "server/tool_text.h"
 
 enum { MAX_HEADER = 512 };
@@ -165,11 +166,6 @@ static size_t find(const struct buf *held, const char *mark)
     while (i < held->len && !begins_as(held->data + i, held->len - i, mark))
         i++;
     return i;
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
 }
 
 /* A message ends with its mark, or, where a model forgets that, with the next one's header. */

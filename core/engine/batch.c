@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/err.h"
+#include "core/base/min_max.h"
 #include "core/base/thread_pool.h"
 #include "core/engine/drafting.h"
 #include "core/engine/pace.h"
@@ -33,11 +34,6 @@ struct batch {
     int n_drafts;
     int n_read; /* tokens of prompts */
 };
-
-static int max_int(int a, int b)
-{
-    return a > b ? a : b;
-}
 
 bool batch_open(struct batch **out, const struct model *model, struct thread_pool *pool,
                 const struct batch_limits *limits, struct err *err)

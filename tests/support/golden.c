@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/base/err.h"
+#include "core/base/min_max.h"
 #include "core/base/thread_pool.h"
 #include "core/kernels/kernels.h"
 #include "tests/support/check.h"
@@ -158,11 +159,6 @@ void golden_feed(struct golden_subject *subject, struct kv_cache *cache, int beg
     for (int t = begin; t < end; t++)
         memcpy(golden_row(subject, t), forward_logits(subject->forward, t - begin),
                (size_t)subject->model->shape.n_vocab * sizeof(float));
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 void golden_run(struct golden_subject *subject, const struct golden_stream *stream)

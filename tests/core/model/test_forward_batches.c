@@ -4,13 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/min_max.h"
 #include "tests/support/check.h"
 #include "tests/support/golden.h"
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
 
 static double distance(const struct golden_subject *subject, const float *logits)
 {
