@@ -222,3 +222,18 @@ bool glyph_is_ideograph_or_kana(struct glyph glyph)
 {
     return is_in(glyph.point, 0x4E00, 0x9FA5) || is_in(glyph.point, 0x3040, 0x30FF);
 }
+
+/* The script Han of Unicode 15.1, by its blocks; what in these has no character yet counts too. */
+bool glyph_is_han(struct glyph glyph)
+{
+    static const uint32_t RANGES[][2] = {
+        {0x2E80, 0x2FD5},   {0x3005, 0x3005},   {0x3007, 0x3007},   {0x3021, 0x3029},
+        {0x3038, 0x303B},   {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},   {0xF900, 0xFAD9},
+        {0x16FE2, 0x16FE3}, {0x16FF0, 0x16FF1}, {0x20000, 0x323AF},
+    };
+    for (size_t i = 0; i < sizeof RANGES / sizeof RANGES[0]; i++) {
+        if (is_in(glyph.point, RANGES[i][0], RANGES[i][1]))
+            return true;
+    }
+    return false;
+}

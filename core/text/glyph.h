@@ -59,5 +59,6 @@ glyph_fn glyph_is_deepseek_letter;      /* the cased letters that DeepSeek-LLM l
 glyph_fn glyph_is_deepseek_punctuation; /* [!-/:-~...] */
 glyph_fn glyph_is_deepseek_ideograph;   /* as DeepSeek-LLM lists them */
 glyph_fn glyph_is_ideograph_or_kana;    /* as DeepSeek-V3 lists them */
+glyph_fn glyph_is_han;                  /* \p{Han} */
 
 #endif

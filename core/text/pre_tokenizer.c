@@ -69,6 +69,10 @@ static const struct rule DEEPSEEK_CODER_RULES[] = {
     RUN(glyph_is_deepseek_ideograph, NULL), NUMBERS(1)};
 static const struct rule DEEPSEEK3_RULES[] = {
     NUMBERS(3), RUN(glyph_is_ideograph_or_kana, NULL), {.find = rule_deepseek3}};
+static const struct rule KIMI_RULES[] = {
+    {.find = rule_kimi,
+     .max_digits = 3,
+     .flags = WORDS_CASED | WORDS_CONTRACTION_TAIL | WORDS_NEWLINES}};
 static const struct rule BLOOM_RULES[] = {RUN(glyph_is_bloom_word, glyph_is_blank)};
 static const struct rule GEMMA4_RULES[] = {RUN(glyph_is_newline, NULL)};
 static const struct rule VIKING_RULES[] = {RUN(glyph_is_bloom_word, glyph_is_blank), NUMBERS(1)};
@@ -93,6 +97,7 @@ static const struct pre_tokenizer TINY_AYA = {USE(TINY_AYA_RULES)};
 static const struct pre_tokenizer DEEPSEEK_LLM = {USE(DEEPSEEK_LLM_RULES)};
 static const struct pre_tokenizer DEEPSEEK_CODER = {USE(DEEPSEEK_CODER_RULES)};
 static const struct pre_tokenizer DEEPSEEK3 = {USE(DEEPSEEK3_RULES)};
+static const struct pre_tokenizer KIMI = {USE(KIMI_RULES)};
 static const struct pre_tokenizer BLOOM = {USE(BLOOM_RULES)};
 static const struct pre_tokenizer GEMMA4 = {USE(GEMMA4_RULES), .adds_bos = true};
 static const struct pre_tokenizer VIKING = {USE(VIKING_RULES)};
@@ -174,6 +179,7 @@ static const struct {
     {"deepseek-v3", &DEEPSEEK3},
     {"hunyuan-dense", &DEEPSEEK3},
     {"joyai-llm", &DEEPSEEK3},
+    {"kimi-k2", &KIMI},
     {"bloom", &BLOOM},
     {"poro-chat", &BLOOM},
     {"gpt3-finnish", &BLOOM},

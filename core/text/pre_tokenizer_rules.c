@@ -219,6 +219,26 @@ struct range rule_words(const struct rule *rule, const char *text, size_t begin,
     return (struct range){begin, stop};
 }
 
+/* \p{Han}+, or as rule_words, with no \p{Han} in a word: which is where a word ends then, for Han
+ * are letters without case. */
+struct range rule_kimi(const struct rule *rule, const char *text, size_t begin, size_t end)
+{
+    struct glyph glyph = glyph_at(text, begin, end);
+    size_t at = begin;
+    for (; glyph_is_han(glyph); glyph = glyph_at(text, at, end))
+        at += glyph.len;
+    if (at > begin)
+        return (struct range){begin, at};
+    struct range match = rule_words(rule, text, begin, end);
+    bool is_number = glyph.classes & GLYPH_NUMBER; /* which may be Han: U+3007 */
+    while (at < match.end && (is_number || !glyph_is_han(glyph))) {
+        at += glyph.len;
+        glyph = glyph_at(text, at, end);
+    }
+    match.end = at;
+    return match;
+}
+
 static bool is_ascii_letter(struct glyph glyph)
 {
     return glyph.point < 0x80 && glyph_is_letter(glyph);

@@ -43,6 +43,7 @@ enum {
 rule_fn rule_run;            /* runs of what `accepts` says */
 rule_fn rule_gpt2;           /* GPT-2's expression */
 rule_fn rule_words;          /* those of GPT-4, Llama 3, Qwen 2, GPT-4o ... */
+rule_fn rule_kimi;           /* Kimi K2's and Moonlight's */
 rule_fn rule_deepseek3;      /* DeepSeek-V3's third */
 rule_fn rule_thousands;      /* Tiny Aya's first: digits in threes from the right */
 rule_fn rule_trailing_space; /* \s+$ */

@@ -59,7 +59,7 @@ def main(folder):
     merges = ["\u0120 w", "o r", "\u0120w or", "l l", "H e", "s t", "st o", "sto p", "e ll", "x y"]
     seeds = {"spm": vocabulary("llama", spm(), ids=[("bos", 1), ("eos", 2), ("unknown", 0)])}
     for pre in ("gpt-2", "default", "falcon", "starcoder", "llama-bpe", "qwen2", "qwen35", "tekken",
-                "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking", "unheard-of"):
+                "gpt-4o", "deepseek-llm", "deepseek-coder", "deepseek-v3", "kimi-k2", "viking", "unheard-of"):
         seeds["bpe-" + pre] = vocabulary("gpt2", bpe(), merges, pre, [("bos", 43), ("eos", 45)])
     seeds["bert"] = vocabulary("bert", spm())
     for name, file in seeds.items():

@@ -120,6 +120,22 @@ static void cased_words(void **state)
     check_words("tekken", "\xCC\x81z", "\xCC\x81z");
 }
 
+/* U+4E2D is Han, U+3042 a letter that is not, U+3007 Han and a number. */
+static void words_without_han(void **state)
+{
+    (void)state;
+    check_words("kimi-k2", "it's THEY'LL 1234 fooBar!!\n\n",
+                "it's| THEY'LL| |123|4| foo|Bar|!!\n\n");
+    check_words("kimi-k2", "AB\xE4\xB8\xAD\xE4\xB8\xAD's", "AB|\xE4\xB8\xAD\xE4\xB8\xAD|'s");
+    check_words("kimi-k2", "Ab  \xE4\xB8\xAD", "Ab| | |\xE4\xB8\xAD");
+    check_words("kimi-k2", "!\xE4\xB8\xAD\xE3\x81\x82", "!|\xE4\xB8\xAD|\xE3\x81\x82");
+    check_words("kimi-k2", "1\xE3\x80\x87\xE3\x80\x87", "1\xE3\x80\x87\xE3\x80\x87");
+    check_words("kimi-k2",
+                "\xE3\x80\x87"
+                "1",
+                "\xE3\x80\x87|1");
+}
+
 /* Digits in threes from the right, unless letters follow them. */
 static void thousands(void **state)
 {
@@ -189,10 +205,10 @@ static void names(void **state)
 static void random_bytes(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {"default",   "gpt-2",          "falcon",      "starcoder",
-                                        "llama-bpe", "qwen2",          "qwen35",      "tekken",
-                                        "gpt-4o",    "deepseek-llm",   "deepseek-v3", "bloom",
-                                        "viking",    "deepseek-coder", "seed-coder",  "tiny_aya"};
+    static const char *const NAMES[] = {
+        "default", "gpt-2",          "falcon",     "starcoder",    "llama-bpe",   "qwen2",
+        "qwen35",  "tekken",         "gpt-4o",     "deepseek-llm", "deepseek-v3", "bloom",
+        "viking",  "deepseek-coder", "seed-coder", "tiny_aya",     "kimi-k2"};
     static const char *const PARTS[] = {
         " ", "\n", "'", "s", "A", "7", "\xCC\x81", ".", "\xE4\xBD\xA0", "\xC3", "\x01", "\xC2\xA0"};
     uint32_t random = 3;
@@ -220,10 +236,19 @@ static void random_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt2),         cmocka_unit_test(starcoder), cmocka_unit_test(falcon),
-        cmocka_unit_test(llama3),       cmocka_unit_test(qwen2),     cmocka_unit_test(cased_words),
-        cmocka_unit_test(deepseek),     cmocka_unit_test(bloom),     cmocka_unit_test(names),
-        cmocka_unit_test(random_bytes), cmocka_unit_test(thousands), cmocka_unit_test(long_number),
+        cmocka_unit_test(gpt2),
+        cmocka_unit_test(starcoder),
+        cmocka_unit_test(falcon),
+        cmocka_unit_test(llama3),
+        cmocka_unit_test(qwen2),
+        cmocka_unit_test(cased_words),
+        cmocka_unit_test(words_without_han),
+        cmocka_unit_test(deepseek),
+        cmocka_unit_test(bloom),
+        cmocka_unit_test(names),
+        cmocka_unit_test(random_bytes),
+        cmocka_unit_test(thousands),
+        cmocka_unit_test(long_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
