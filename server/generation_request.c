@@ -25,7 +25,7 @@ enum {
     MAX_PING_S = 86400,
 };
 
-/* Variables of the chat template, and the one that clients have a field for. */
+/* Variables of the chat template, and those that clients have fields for. */
 static bool read_template_kwargs(const json_t *body, struct generation_request *request,
                                  struct api_error *error)
 {
@@ -35,9 +35,15 @@ static bool read_template_kwargs(const json_t *body, struct generation_request *
         return json_fields_wrong_type(given, "chat_template_kwargs", "an object", error);
     if (!json_fields_string(body, "reasoning_effort", &effort, error))
         return false;
-    if (effort == NULL && json_object_size(given) == 0)
+    json_t *documents = (json_t *)json_fields_get(body, "documents"); /* vLLM's */
+    if (documents != NULL && !json_is_array(documents))
+        return json_fields_wrong_type(documents, "documents", "an array", error);
+    bool has_documents = json_array_size(documents) > 0;
+    if (effort == NULL && !has_documents && json_object_size(given) == 0)
         return true;
     json_t *all = json_object();
+    if (has_documents)
+        json_object_set(all, "documents", documents);
     if (effort != NULL)
         json_object_set_new(all, "reasoning_effort", json_string(effort));
     if (effort != NULL && strcmp(effort, "none") == 0)

@@ -188,7 +188,12 @@ static void template_variables_are_passed_on(void **state)
     assert_string_equal(parsed.generation.template_kwargs,
                         "{\"a\":1,\"enable_thinking\":false,\"reasoning_effort\":\"none\"}");
     chat_request_done(&parsed);
-    assert_true(parse_chat_with("\"chat_template_kwargs\":{}"));
+    assert_true(parse_chat_with("\"documents\":[{\"title\":\"t\",\"text\":\"x\"}]"));
+    assert_string_equal(parsed.generation.template_kwargs,
+                        "{\"documents\":[{\"text\":\"x\",\"title\":\"t\"}]}");
+    chat_request_done(&parsed);
+    assert_refused(parse_chat_with("\"documents\":\"x\""), "invalid_type", "documents");
+    assert_true(parse_chat_with("\"chat_template_kwargs\":{},\"documents\":[]"));
     assert_null(parsed.generation.template_kwargs);
     chat_request_done(&parsed);
 }
