@@ -3,6 +3,7 @@
 #define CORE_BASE_MIN_MAX_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 static inline int min_int(int a, int b)
 {
@@ -10,6 +11,11 @@ static inline int min_int(int a, int b)
 }
 
 static inline int max_int(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t max_i64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }

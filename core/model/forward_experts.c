@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/min_max.h"
 #include "core/kernels/kernels.h"
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
@@ -34,11 +35,6 @@ enum { DOWN_PARTS_PER_THREAD = 8 };
 static int count_steps(int n, int length)
 {
     return (n + length - 1) / length;
-}
-
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
 }
 
 /* Tokens begin .. begin + n-1, as floats. */

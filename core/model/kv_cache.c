@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 
 #include "core/base/err.h"
+#include "core/base/layout.h"
+#include "core/base/min_max.h"
 
 /* Where a layer's rows lie. */
 struct kv_layer {
@@ -48,47 +50,28 @@ static struct kv_layer layer_of(const struct kv_shape *shape, int layer)
     };
 }
 
-/* Hands out pieces of a block; without one it only counts. */
-struct kv_arena {
-    char *block;
-    size_t n_used;
-    bool overflowed;
-};
-
-enum { PIECE_ALIGNMENT = 64 };
-
-static void *take(struct kv_arena *arena, size_t n, size_t each)
-{
-    size_t at = arena->n_used, n_bytes;
-    if (__builtin_mul_overflow(n, each, &n_bytes) ||
-        __builtin_add_overflow(n_bytes, PIECE_ALIGNMENT - 1, &n_bytes) ||
-        __builtin_add_overflow(at, n_bytes / PIECE_ALIGNMENT * PIECE_ALIGNMENT, &arena->n_used))
-        arena->overflowed = true;
-    return arena->block == NULL || arena->overflowed ? NULL : arena->block + at;
-}
-
-static struct kv_layer lay_out_layer(const struct kv_shape *shape, int i, struct kv_arena *arena)
+static struct kv_layer lay_out_layer(const struct kv_shape *shape, int i, struct layout *layout)
 {
     struct kv_layer layer = layer_of(shape, i);
     size_t n = 0; /* rows are counted in int everywhere else */
     int n_rows = 0;
-    arena->overflowed |= __builtin_add_overflow(shape->n_window, shape->n_slack, &n_rows) ||
-                         __builtin_mul_overflow(layer.n_heads, (size_t)n_rows, &n);
-    layer.k = take(arena, n, layer.k_bytes);
-    layer.v = take(arena, n, layer.v_bytes);
+    layout->overflowed |= __builtin_add_overflow(shape->n_window, shape->n_slack, &n_rows) ||
+                          __builtin_mul_overflow(layer.n_heads, (size_t)n_rows, &n);
+    layer.k = layout_take(layout, n, layer.k_bytes);
+    layer.v = layout_take(layout, n, layer.v_bytes);
     if (shape->type == KV_Q8) {
-        layer.k_scale = take(arena, n, sizeof(float));
-        layer.v_scale = take(arena, n, sizeof(float));
+        layer.k_scale = layout_take(layout, n, sizeof(float));
+        layer.v_scale = layout_take(layout, n, sizeof(float));
     }
     return layer;
 }
 
 size_t kv_shape_bytes(const struct kv_shape *shape)
 {
-    struct kv_arena arena = {0};
-    for (int i = 0; i < shape->n_layers && !arena.overflowed; i++)
-        lay_out_layer(shape, i, &arena);
-    return arena.overflowed ? SIZE_MAX : arena.n_used;
+    struct layout layout = {0};
+    for (int i = 0; i < shape->n_layers && !layout.overflowed; i++)
+        lay_out_layer(shape, i, &layout);
+    return layout.overflowed ? SIZE_MAX : layout.n_used;
 }
 
 static bool has_heads(struct kv_heads heads)
@@ -140,9 +123,9 @@ bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct e
         .block = block,
         .n_bytes = n_bytes,
     };
-    struct kv_arena arena = {.block = block};
+    struct layout layout = {.block = block};
     for (int i = 0; i < shape->n_layers; i++)
-        cache->layers[i] = lay_out_layer(shape, i, &arena);
+        cache->layers[i] = lay_out_layer(shape, i, &layout);
     *out = cache;
     return true;
 }
@@ -165,11 +148,6 @@ const struct kv_shape *kv_cache_shape(const struct kv_cache *cache)
 int64_t kv_cache_position(const struct kv_cache *cache)
 {
     return cache->position;
-}
-
-static int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* The oldest ring token that a query at t sees: R tokens including its own, none of them a sink. */
