@@ -30,20 +30,21 @@ static void write_message(struct buf *out, const char *name, const char *header)
     buf_append_char(out, '\n');
 }
 
-/* What all answers share: thoughts may come first, and words before calls. */
-static void write_root(const struct answer_frame *frame, struct buf *out)
+/* What all answers share: thoughts may come first; and a preamble, words that are part of what is
+ * said, where that may be any. */
+static void write_root(const struct answer_frame *frame, bool has_preamble, struct buf *out)
 {
     json_schema_write_common(out);
     if (frame->think_open != NULL)
         write_message(out, "thought", HARMONY_ANALYSIS);
-    if (frame->tools != NULL)
+    if (has_preamble)
         write_message(out, "preamble", COMMENTARY HARMONY_MESSAGE);
     buf_append_text(out, "root ::= ");
-    if (frame->think_open != NULL && frame->tools != NULL)
+    if (frame->think_open != NULL && has_preamble)
         buf_append_text(out, "(thought | preamble)* ");
     else if (frame->think_open != NULL)
         buf_append_text(out, "thought* ");
-    else if (frame->tools != NULL)
+    else if (has_preamble)
         buf_append_text(out, "preamble* ");
     buf_append_text(out, "body\n");
     buf_append_text(out, "format ::= (\" \"? (");
@@ -76,7 +77,7 @@ static bool write_calls(const struct answer_frame *frame, struct buf *out, struc
 
 bool harmony_grammar_write(const struct answer_frame *frame, struct buf *out, struct err *err)
 {
-    write_root(frame, out);
+    write_root(frame, false, out);
     buf_append_text(out, "body ::= final answer");
     if (frame->tools == NULL) {
         buf_append_char(out, '\n');
@@ -89,7 +90,7 @@ bool harmony_grammar_write(const struct answer_frame *frame, struct buf *out, st
 bool harmony_grammar_write_calls(const struct answer_frame *frame, struct buf *out, struct err *err)
 {
     static const char *const END = HARMONY_END;
-    write_root(frame, out);
+    write_root(frame, true, out);
     buf_append_text(out, "body ::= call | ");
     write_text(out, HARMONY_FINAL HARMONY_MESSAGE);
     free_text_write(out, &END, 1);

@@ -193,6 +193,8 @@ static void a_call_may_be_opened_by_the_prompt(void **state)
 #define FINAL "<|channel|>final<|message|>"
 #define NEXT "<|end|><|start|>assistant"
 
+#define PREAMBLE "<|channel|>commentary<|message|>So:" NEXT
+
 /* Where all that is said are messages of Harmony. */
 static void answers_in_channels(void **state)
 {
@@ -218,7 +220,6 @@ static void answers_in_channels(void **state)
                                        .tools = &tools,
                                        .calls = tool_format_find("harmony"),
                                        .has_channels = true};
-    static const char PREAMBLE[] = "<|channel|>commentary<|message|>So:" NEXT;
     static const char AFTER[] = "<|channel|>commentary to=functions.f <|constrain|>json<|message|>";
     static const char BEFORE[] = " to=functions.g<|channel|>commentary json<|message|>";
     assert_true(tool_grammar_is_needed(&tools, frame.calls));
@@ -231,6 +232,7 @@ static void answers_in_channels(void **state)
     check_fit(&frame, PREAMBLE, BEFORE, "{}", FIT_WHOLE);
     check_fit(&frame, " to=functions.h", "", "", FIT_NOT);
     assert_int_equal(fit_answer(&frame, ANALYSIS "a" NEXT FINAL "{1}"), FIT_WHOLE);
+    assert_int_equal(fit_answer(&frame, PREAMBLE FINAL "{1}"), FIT_NOT);
     assert_int_equal(
         fit_answer(&frame, " to=functions.f<|channel|>commentary<|message|>{\"a\": 1}"), FIT_WHOLE);
     tool_request_done(&tools);
