@@ -57,6 +57,11 @@ SIMD const uint8_t *next_line(struct lines lines)
     return lines.p + lines.ahead;
 }
 
+SIMD int whole_block(enum kv_type type)
+{
+    return type == KV_Q8 ? FINE_ROWS : FLOAT_ROWS;
+}
+
 SIMD size_t kv_bytes(enum kv_type type)
 {
     return type == KV_F32 ? 4 : type == KV_Q8 ? 1 : 2;
@@ -132,14 +137,14 @@ SIMD struct f32x16 weight_of(struct f32x16 x)
 
 /* Turns scores into weights relative to the state's maximum. That follows only scores that are
  * HEADROOM above it, so that most blocks find none. */
-SIMD void weigh_scores(bool is_part, int block_rows, struct attention_block *block, int head,
+SIMD void weigh_scores(enum kv_type type, bool is_part, struct attention_block *block, int head,
                        struct attention_sight sight)
 {
     enum { HEADROOM = 8 };
     const float *v_scale = block->rows->v_scale;
     const int i_pass = in_pass(block, head);
     const int begin = sight.begin - block->first_row, end = sight.end - block->first_row;
-    const int n_rows = is_part ? block->n_rows : block_rows;
+    const int n_rows = is_part ? block->n_rows : whole_block(type);
     struct attention_state *state = &block->states[i_pass];
     float *score = block->score[head], keep = 1;
     struct f32x16 s[FINE_ROWS / 16], largest = f32x16_set(-INFINITY);
@@ -175,16 +180,17 @@ SIMD void weigh_scores(bool is_part, int block_rows, struct attention_block *blo
     block->keep[head] = keep;
 }
 
-SIMD void weigh_block(int block_rows, struct attention_block *block)
+SIMD void weigh_block(enum kv_type type, struct attention_block *block)
 {
+    const int n_whole = whole_block(type);
     for (int head = 0; head < block->n_queries; head++) {
         struct attention_sight sight = sight_of(block, head);
-        bool sees_all = block->n_rows == block_rows && sight.begin <= block->first_row &&
-                        sight.end >= block->first_row + block_rows;
+        bool sees_all = block->n_rows == n_whole && sight.begin <= block->first_row &&
+                        sight.end >= block->first_row + n_whole;
         if (sees_all)
-            weigh_scores(false, block_rows, block, head, sight);
+            weigh_scores(type, false, block, head, sight);
         else
-            weigh_scores(true, block_rows, block, head, sight);
+            weigh_scores(type, true, block, head, sight);
     }
     for (int head = block->n_queries; head < count_padded(block->n_queries); head++) {
         memset(block->score[head], 0, sizeof block->score[0]);
@@ -228,11 +234,11 @@ SIMD void take_queries(struct attention_block *block, int i)
     block->n_queries = n_left < BLOCK_QUERIES ? n_left : BLOCK_QUERIES;
 }
 
-SIMD void take_rows(int block_rows, struct attention_block *block, int first)
+SIMD void take_rows(enum kv_type type, struct attention_block *block, int first)
 {
-    int n_left = block->rows->n_rows - first;
+    int n_left = block->rows->n_rows - first, n_whole = whole_block(type);
     block->first_row = first;
-    block->n_rows = n_left < block_rows ? n_left : block_rows;
+    block->n_rows = n_left < n_whole ? n_left : n_whole;
     const float *k_scale = block->rows->k_scale;
     for (int i = 0; i < block->n_rows; i += 16) {
         struct f32x16 scale = f32x16_set(block->query->scale);

@@ -81,7 +81,7 @@ SIMD struct lines q8_lines(struct q8_block *q8, const void *rows, int n)
     const struct attention_block *block = &q8->block;
     const int8_t *from = (const int8_t *)rows + (size_t)block->first_row * (size_t)n;
     if (block->n_rows == FINE_ROWS && n % CHUNK == 0)
-        return lines_at(KV_Q8, FINE_ROWS, block, rows, n);
+        return lines_at(KV_Q8, block, rows, n);
     int width = count_chunks(n) * CHUNK;
     memset(q8->padded, 0, (size_t)(FINE_ROWS * width));
     for (int row = 0; row < block->n_rows; row++)
@@ -243,15 +243,15 @@ SIMD void attend_q8_rows(struct q8_block *q8)
 {
     struct attention_block *block = &q8->block;
     int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
-    q8->next_keys = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->k, n_k));
-    q8->next_values = next_line(lines_at(KV_Q8, FINE_ROWS, block, block->rows->v, n_v));
+    q8->next_keys = next_line(lines_at(KV_Q8, block, block->rows->k, n_k));
+    q8->next_values = next_line(lines_at(KV_Q8, block, block->rows->v, n_v));
     fetch_scales(block);
     lay_keys(q8, q8_lines(q8, block->rows->k, n_k));
     lay_values(q8, q8_lines(q8, block->rows->v, n_v));
     for (int i = 0; i < block->n_of_pass; i += BLOCK_QUERIES) {
         take_queries(block, i);
         score_fine(q8);
-        weigh_block(FINE_ROWS, block);
+        weigh_block(KV_Q8, block);
         for (int head = 0; head < block->n_queries; head += 4)
             refine_weights(q8, head);
         add_fine(q8);
@@ -280,7 +280,7 @@ static void attend_q8_pass(struct q8_block *q8, const struct attention_rows *seg
     for (int s = 0; s < n_segments; s++) {
         block->rows = &segments[s];
         for (int row = 0; row < segments[s].n_rows; row += FINE_ROWS) {
-            take_rows(FINE_ROWS, block, row);
+            take_rows(KV_Q8, block, row);
             attend_q8_rows(q8);
         }
     }

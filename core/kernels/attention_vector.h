@@ -32,19 +32,19 @@ SIMD struct f32x16 lanes(const float *x, int n, int i, bool is_part)
 }
 
 /* The block's rows where they lie. While they are read, as many that follow are fetched. */
-SIMD struct lines lines_at(enum kv_type type, int block_rows, const struct attention_block *block,
-                           const void *rows, int n)
+SIMD struct lines lines_at(enum kv_type type, const struct attention_block *block, const void *rows,
+                           int n)
 {
     size_t stride = kv_bytes(type) * (size_t)n;
     bool is_last = block->first_row + block->n_rows >= block->rows->n_rows;
     return (struct lines){(const uint8_t *)rows + stride * (size_t)block->first_row, stride, n,
-                          is_last ? 0 : (size_t)block_rows * stride};
+                          is_last ? 0 : (size_t)whole_block(type) * stride};
 }
 
 SIMD struct lines widen_lines(enum kv_type type, struct attention_block *block, const void *rows,
                               int n)
 {
-    struct lines from = lines_at(type, FLOAT_ROWS, block, rows, n);
+    struct lines from = lines_at(type, block, rows, n);
     int width = (n + 15) / 16 * 16;
     for (int row = 0; row < block->n_rows; row++) {
         const uint8_t *p = line_of(&from, row);
@@ -334,8 +334,8 @@ SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *o
     const int n_k = block->query->head_dim, n_v = block->query->head_dim_v;
     const bool is_turned = block->n_of_pass > BLOCK_QUERIES;
     const bool is_widened = type != KV_F32 && block->n_of_pass > SIMD_TILE_PAIRS;
-    struct lines keys = lines_at(type, FLOAT_ROWS, block, rows->k, n_k);
-    struct lines values = lines_at(type, FLOAT_ROWS, block, rows->v, n_v);
+    struct lines keys = lines_at(type, block, rows->k, n_k);
+    struct lines values = lines_at(type, block, rows->v, n_v);
     if (is_turned) {
         keys = widen_lines(type, block, rows->k, n_k);
         turn_keys(block, keys);
@@ -348,7 +348,7 @@ SIMD void attend_rows(enum kv_type type, struct attention_block *block, float *o
             score_widened(block, keys);
         else
             score_block(type, block, keys);
-        weigh_block(FLOAT_ROWS, block);
+        weigh_block(type, block);
         if (is_widened)
             add_widened(block, values, out);
         else
@@ -378,7 +378,7 @@ SIMD void attend(enum kv_type type, float *out, struct attention_state *out_stat
         for (int s = 0; s < n_segments; s++) {
             block.rows = &segments[s];
             for (int row = 0; row < segments[s].n_rows; row += FLOAT_ROWS) {
-                take_rows(FLOAT_ROWS, &block, row);
+                take_rows(type, &block, row);
                 attend_rows(type, &block, out);
             }
         }
