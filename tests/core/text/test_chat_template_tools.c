@@ -106,7 +106,6 @@ static void a_call_says_nothing_more(void **state)
     chat_template_close(&template);
 }
 
-/* What a template has no form for is written in the model's own, whose marks are control tokens. */
 /* gpt-oss's template says one of both before a call, and refuses to choose. */
 static void thoughts_have_the_name_that_a_template_knows(void **state)
 {
@@ -129,6 +128,7 @@ static void thoughts_have_the_name_that_a_template_knows(void **state)
     chat_template_close(&template);
 }
 
+/* What a template has no form for is written in the model's own, whose marks are control tokens. */
 static void calls_are_written_as_the_model_writes_them(void **state)
 {
     (void)state;
