@@ -223,7 +223,7 @@ $(BUILD)/tests/server/%: $(BUILD)/tests/server/%.o $(SUPPORT) $(SERVER) $(CORE)
 	$(call QUIET,LD)$(call link_test,-lcmocka $(SERVER_LIBS) $(CORE_LIBS))
 
 # Allocations of our own code go through tests/support/failing_memory.c.
-$(BUILD)/tests/server/test_out_of_memory $(BUILD)/tests/server/test_json_load: LDFLAGS += \
+$(addprefix $(BUILD)/tests/server/test_,out_of_memory json_load conversation_record): LDFLAGS += \
     $(foreach name,malloc calloc realloc reallocarray aligned_alloc strdup asprintf mmap,-Wl,--wrap=$(name))
 
 # What end-to-end tests load before the daemon's libraries.

@@ -129,7 +129,7 @@ static void get_message(struct reader *reader, struct message_log *log)
         reader->failed = true;
 }
 
-static void get_boundary(struct reader *reader, struct conversation *one)
+static void get_boundary(struct reader *reader, struct conversation *one, bool is_last)
 {
     int64_t n_messages = get_number(reader, 1, (int64_t)one->log.n);
     struct boundary boundary = {
@@ -141,7 +141,7 @@ static void get_boundary(struct reader *reader, struct conversation *one)
     const struct logged_message *last = &one->log.items[boundary.n_messages - 1];
     boundary.is_plain = get_number(reader, 0, 1) == 1;
     boundary.is_whole = get_number(reader, 0, 1) == 1;
-    boundary.has_tail = get_number(reader, 0, 1) == 1;
+    boundary.has_tail = get_number(reader, 0, is_last ? 1 : 0) == 1;
     /* Of what the model said; the message itself is that only when it is plain. */
     int64_t max_kept = boundary.is_plain ? (int64_t)last->len : INT64_MAX;
     boundary.n_text_kept = (size_t)get_number(reader, 0, max_kept);
@@ -176,6 +176,6 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
         get_message(&reader, &one->log);
     int64_t n_boundaries = get_number(&reader, 0, CONVERSATION_MAX_BOUNDARIES);
     for (int64_t i = 0; i < n_boundaries && !reader.failed; i++)
-        get_boundary(&reader, one);
+        get_boundary(&reader, one, i == n_boundaries - 1);
     return !reader.failed && reader.left == 0 && one->id[0] != '\0';
 }

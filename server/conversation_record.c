@@ -51,8 +51,8 @@ static void add_answer_boundary(struct conversation *one, const struct conversat
     bool has_tail = n_kept < result->n_raw;
     /* What was spoken on stands at the end of what was rendered. */
     size_t n_before = plan->is_continuation ? 0 : plan->n_rendered;
-    if (one->n_boundaries > 0)
-        one->boundaries[one->n_boundaries - 1].has_tail = false;
+    for (int i = 0; i < one->n_boundaries; i++)
+        one->boundaries[i].has_tail = false; /* it was another answer's */
     buf_done(&one->tail);
     if (has_tail)
         buf_append(&one->tail, result->raw + n_kept, result->n_raw - n_kept);

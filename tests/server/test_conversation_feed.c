@@ -77,6 +77,47 @@ static void an_answer_in_other_words_is_gone_on_from(void **state)
     }
 }
 
+/* With thoughts that the client does not see, or without. */
+static void end_with(struct conversations *all, struct conversation_plan *plan, const char *said,
+                     bool has_thoughts, size_t n_unkept)
+{
+    char raw[64];
+    int len = snprintf(raw, sizeof raw, "%s%s", has_thoughts ? "<think>Well.</think>" : "", said);
+    size_t n_raw = (size_t)len;
+    int64_t n_fed = talk_n_fed(plan);
+    struct engine_usage usage = {.position = plan->keep + n_fed + len - (int64_t)n_unkept,
+                                 .n_text_kept = n_raw - n_unkept};
+    struct conversation_result result = {.usage = &usage,
+                                         .n_fed = n_fed,
+                                         .last_token = 77,
+                                         .answer = {.content = said, .len = strlen(said)},
+                                         .raw = raw,
+                                         .n_raw = n_raw,
+                                         .is_plain = !has_thoughts};
+    conversations_end(all, plan, &result);
+}
+
+/* The end of an answer that the session lacks is known of the last one alone: who goes back to an
+ * earlier one is not fed the end of another. */
+static void an_earlier_answer_does_not_end_as_the_last_one(void **state)
+{
+    (void)state;
+    struct conversations *all = talk_open();
+    struct conversation_plan plan;
+    talk_begin(all, "x", SAID({'u', "Hi"}), &plan);
+    end_with(all, &plan, "Hello", true, 2);
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    end_with(all, &plan, "Indeed", true, 1);
+    talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Else"}), &plan);
+    assert_int_equal(plan.match, CONVERSATION_REBUILD);
+    assert_string_equal(talk_fed(&plan), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+                                         "Hello<|im_end|>\n<|im_start|>user\nElse<|im_end|>\n"
+                                         "<|im_start|>assistant\n");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+}
+
 /* What the session has read was written for other tools. */
 static void other_tools_mean_reading_again(void **state)
 {
@@ -286,26 +327,6 @@ static void compare_with_restored(struct conversations *all,
     conversations_close(&restored);
 }
 
-/* With thoughts that the client does not see, or without. */
-static void end_with(struct conversations *all, struct conversation_plan *plan, const char *said,
-                     bool has_thoughts, size_t n_unkept)
-{
-    char raw[64];
-    int len = snprintf(raw, sizeof raw, "%s%s", has_thoughts ? "<think>Well.</think>" : "", said);
-    size_t n_raw = (size_t)len;
-    int64_t n_fed = talk_n_fed(plan);
-    struct engine_usage usage = {.position = plan->keep + n_fed + len - (int64_t)n_unkept,
-                                 .n_text_kept = n_raw - n_unkept};
-    struct conversation_result result = {.usage = &usage,
-                                         .n_fed = n_fed,
-                                         .last_token = 77,
-                                         .answer = {.content = said, .len = strlen(said)},
-                                         .raw = raw,
-                                         .n_raw = n_raw,
-                                         .is_plain = !has_thoughts};
-    conversations_end(all, plan, &result);
-}
-
 static void what_is_fed_does_not_depend_on_a_restart(void **state)
 {
     (void)state;
@@ -439,6 +460,7 @@ int main(void)
         cmocka_unit_test(new_conversation_is_fed_whole),
         cmocka_unit_test(next_turn_feeds_only_what_follows),
         cmocka_unit_test(an_answer_in_other_words_is_gone_on_from),
+        cmocka_unit_test(an_earlier_answer_does_not_end_as_the_last_one),
         cmocka_unit_test(other_tools_mean_reading_again),
         cmocka_unit_test(text_that_the_session_lacks_is_fed_again),
         cmocka_unit_test(same_question_again_replays_one_token),

@@ -1,6 +1,11 @@
 /* test_conversation_note.c - conversations that come back after a restart. */
 #include "server/conversation_note.h"
 
+#include <stdlib.h>
+
+#include "core/base/buf.h"
+#include "server/conversation.h"
+#include "server/conversation_list.h"
 #include "tests/support/check.h"
 #include "tests/support/conversation_talk.h"
 
@@ -69,11 +74,39 @@ static void a_note_that_lies_is_refused(void **state)
     conversations_close(&all);
 }
 
+/* There is one tail, and who goes on from an earlier place would be fed that of a later one. */
+static void only_the_last_place_has_a_tail(void **state)
+{
+    (void)state;
+    for (int with_tail = 0; with_tail < 2; with_tail++) {
+        struct conversation *one = calloc(1, sizeof *one), *read = calloc(1, sizeof *read);
+        struct buf note = {0};
+        char owner[CONVERSATION_OWNER_SIZE];
+        assert_true(one != NULL && read != NULL);
+        struct chat_message message = talk_message('a', "Hello");
+        one->id[0] = 'x';
+        one->last.position = 9;
+        buf_append_text(&one->tail, "lo");
+        assert_true(message_log_push(&one->log, &message));
+        conversation_add_boundary(one,
+                                  (struct boundary){.n_messages = 1, .has_tail = with_tail == 0});
+        conversation_add_boundary(one,
+                                  (struct boundary){.n_messages = 1, .has_tail = with_tail == 1});
+        conversation_note_write(one, "", &note);
+        assert_int_equal(conversation_note_read(buf_text(&note), note.len, read, owner),
+                         with_tail == 1);
+        buf_done(&note);
+        conversation_free(one);
+        conversation_free(read);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations_come_back_with_their_sessions),
         cmocka_unit_test(a_note_that_lies_is_refused),
+        cmocka_unit_test(only_the_last_place_has_a_tail),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);
 }
