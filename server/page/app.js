@@ -104,6 +104,7 @@ function showPath() {
   const path = pathTo(state.messages, state.chat.leaf);
   let nSame = 0;
   while (nSame < path.length && path[nSame] === state.path[nSame]) nSame++;
+  const giveFocus = holdFocus();
   for (const { id } of state.path.slice(nSame)) {
     state.articles.get(id)?.remove();
     state.articles.delete(id);
@@ -112,6 +113,7 @@ function showPath() {
   const family = familyOf(state.messages);
   const end = path.slice(Math.max(nSame, path.length - N_AT_ONCE));
   byId("log").append(...end.map((message) => drawMessage(message, family)));
+  giveFocus();
   soon(drawEarlier);
   document.querySelector(".empty")?.remove();
   if (path.length === 0) byId("log").append(emptyNote());
@@ -174,10 +176,12 @@ function showChat(chat, messages) {
   state.path = [];
   state.articles.clear();
   state.isFollowing = true;
+  const giveFocus = holdFocus();
   byId("log").replaceChildren();
   byId("latest").hidden = true;
   document.body.classList.remove("side-open");
   showPath();
+  giveFocus();
   refreshChats();
 }
 
@@ -272,7 +276,7 @@ async function answer(chat, messages, message) {
 function redraw(chat, message) {
   if (state.chat !== chat) return;
   const old = state.articles.get(message.id);
-  old?.replaceWith(drawMessage(message, familyOf(state.messages)));
+  keepFocus(() => old?.replaceWith(drawMessage(message, familyOf(state.messages))));
   refreshChat();
   refreshChats();
   follow();

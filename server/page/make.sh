@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 
 html=$(<page.html)
 css=$'\n'$(<page.css)$'\n'
-js=$'\n"use strict";\n'$(cat store.js api.js markdown.js view.js app.js)$'\n'
+js=$'\n"use strict";\n'$(cat store.js api.js markdown.js focus.js view.js app.js)$'\n'
 case $css$js in *'</s'*) echo "make.sh: a script or a style ends itself" >&2 && exit 1 ;; esac
 
 # put MARK TEXT - the mark in $html becomes the text.

@@ -88,9 +88,8 @@ function showChats(chats, currentId, isBusy) {
   const filter = byId("filter").value.trim().toLowerCase();
   byId("filter").hidden = chats.length < 8;
   const shown = chats.filter((chat) => chat.title.toLowerCase().includes(filter));
-  list.replaceChildren(
-    ...shown.map((chat) => chatItem(chat, chat.id === currentId, isBusy(chat.id))),
-  );
+  const items = shown.map((chat) => chatItem(chat, chat.id === currentId, isBusy(chat.id)));
+  keepFocus(() => list.replaceChildren(...items));
 }
 
 function chatItem(chat, isCurrent, isBusy) {
@@ -217,7 +216,7 @@ class GrowingAnswer {
   update(message, facts) {
     this.message = message;
     this.factsText = facts;
-    this.frame ||= requestAnimationFrame(() => this.draw());
+    this.frame ||= requestAnimationFrame(() => keepFocus(() => this.draw()));
   }
   draw() {
     this.frame = 0;
@@ -261,9 +260,11 @@ function ask({ title, text = "", value, ok, isSecret = false, canStay = false })
 
 function showDialog(dialog) {
   dialog.returnValue = "";
+  const giveFocus = holdFocus();
   if (!dialog.open) dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok"), { once: true });
+    const onClose = () => (giveFocus(), resolve(dialog.returnValue === "ok"));
+    dialog.addEventListener("close", onClose, { once: true });
   });
 }
 

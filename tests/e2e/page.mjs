@@ -277,6 +277,59 @@ test("the keyboard is enough", async () => {
   await me.close();
 });
 
+test("what is drawn anew keeps the focus", async () => {
+  const me = await open();
+  await me.limit(1_000_000);
+  const { page } = me;
+  const focused = () =>
+    page.evaluate(() => {
+      const { id, dataset } = document.activeElement;
+      const place = document.activeElement.closest("#chats, article")?.className ?? "chats";
+      return id || `${dataset.action} in ${place || "chats"}`;
+    });
+  const press = async (selector, key) => {
+    await page.focus(selector);
+    await page.keyboard.press(key);
+  };
+  const waitForText = (n) =>
+    page.waitForFunction(
+      (n) => document.querySelector(".assistant .body")?.innerText.length > n,
+      n,
+    );
+
+  await me.send("Talk");
+  await waitForText(20);
+  await press("#chats [data-action=rename]", "Escape");
+  await me.waitUntilIdle();
+  assert.equal(await focused(), "rename in chats");
+  await page.keyboard.press("Enter");
+  await page.fill("#ask-input", "Talks");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector("#chats a").textContent === "Talks");
+  assert.equal(await focused(), "rename in chats");
+
+  await press(".assistant [data-action=continue]", "Enter");
+  assert.equal(await focused(), "input", "its own button is gone");
+  await page.evaluate(() => ([...state.runs.values()][0].message.text += "\n\n```\ncode\n"));
+  await page.waitForSelector("[data-action=copy-code]");
+  await page.focus("[data-action=copy-code]");
+  await waitForText((await page.innerText(".assistant .body")).length + 20);
+  assert.equal(await focused(), "copy-code in message assistant");
+  await press(".user [data-action=copy]", "Escape");
+  await me.waitUntilIdle();
+  assert.equal(await focused(), "copy in message user");
+
+  await press(".assistant [data-action=regenerate]", "Enter");
+  assert.equal(await focused(), "input");
+  await waitForText(0);
+  await page.keyboard.press("Escape");
+  await me.waitUntilIdle();
+  await press(".assistant [data-action=previous]", "Enter");
+  await page.waitForFunction(() => document.querySelector(".assistant .branch").innerText[0] === "1");
+  assert.equal(await focused(), "previous in message assistant");
+  await me.close();
+});
+
 test("a screen reader is told, once and in whole", async () => {
   const me = await open();
   await me.play("All ", "done.");
