@@ -5,6 +5,7 @@
 #ifdef FAKE_ENGINE
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -44,6 +45,11 @@ struct engine {
 static pthread_mutex_t script_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct fake_script current_script = {.pieces = {"Hello", " world"}};
 static struct fake_record record;
+static struct engine_options opened;
+
+/* Of sessions, the last ones; the loop thread's alone, like the calls that fill and empty it. */
+static struct engine_saved *notes;
+static bool keeps_notes, damages_notes;
 
 void fake_engine_play(const struct fake_script *script)
 {
@@ -59,6 +65,27 @@ struct fake_record fake_engine_record(void)
     struct fake_record copy = record;
     pthread_mutex_unlock(&script_lock);
     return copy;
+}
+
+const struct engine_options *fake_engine_options(void)
+{
+    return &opened;
+}
+
+void fake_engine_keep_notes(bool damages)
+{
+    keeps_notes = true;
+    damages_notes = damages;
+}
+
+void fake_engine_drop_notes(void)
+{
+    struct engine_saved *next;
+    for (; notes != NULL; notes = next) {
+        next = notes->next;
+        engine_saved_free(notes);
+    }
+    keeps_notes = false;
 }
 
 static int64_t after_ms(int ms)
@@ -194,8 +221,14 @@ static void *engine_main(void *arg)
 bool engine_open(struct engine **out, const struct engine_options *options,
                  engine_events_fn *on_events, void *arg, struct err *err)
 {
+    static char kv_folder[1024];
     struct engine *engine = calloc(1, sizeof *engine);
     struct gguf *file = NULL;
+    opened = *options;
+    if (options->kv_folder != NULL) {
+        snprintf(kv_folder, sizeof kv_folder, "%s", options->kv_folder);
+        opened.kv_folder = kv_folder;
+    }
     if (engine == NULL)
         return err_no_memory(err, "the fake engine");
     bool is_good =
@@ -354,11 +387,24 @@ bool engine_park(struct engine *engine, uint64_t request_id, bool is_parked)
     return true;
 }
 
+static void take_note(uint64_t session)
+{
+    struct engine_saved **at = &notes;
+    while (*at != NULL && (*at)->session != session)
+        at = &(*at)->next;
+    struct engine_saved *found = *at;
+    if (found != NULL) {
+        *at = found->next;
+        engine_saved_free(found);
+    }
+}
+
 void engine_forget(struct engine *engine, uint64_t session)
 {
     pthread_mutex_lock(&engine->lock);
     engine->positions[session % MAX_SESSIONS] = 0;
     pthread_mutex_unlock(&engine->lock);
+    take_note(session);
     pthread_mutex_lock(&script_lock);
     record.n_forgotten++;
     pthread_mutex_unlock(&script_lock);
@@ -372,19 +418,32 @@ bool engine_can_rewind(const struct engine_usage *last, int64_t keep)
 void engine_note(struct engine *engine, uint64_t session, struct buf *note)
 {
     (void)engine;
-    (void)session;
-    buf_done(note);
+    struct engine_saved *saved = keeps_notes ? calloc(1, sizeof *saved) : NULL;
+    take_note(session);
+    if (saved == NULL) {
+        buf_done(note);
+        return;
+    }
+    *saved = (struct engine_saved){.next = notes, .session = session, .note = *note};
+    buf_init(note);
+    if (damages_notes)
+        saved->note.data[saved->note.len / 2] ^= 1;
+    notes = saved;
 }
 
 struct engine_saved *engine_take_saved(struct engine *engine)
 {
     (void)engine;
-    return NULL;
+    struct engine_saved *taken = notes;
+    notes = NULL;
+    return taken;
 }
 
 void engine_saved_free(struct engine_saved *saved)
 {
-    (void)saved;
+    if (saved != NULL)
+        buf_done(&saved->note);
+    free(saved);
 }
 
 void engine_event_free(struct engine_event *event)
