@@ -22,7 +22,8 @@ static bool parse_text(const char *value, char *out, struct err *err)
     return true;
 }
 
-static bool read_unit_of_time(char **end, double *number)
+/* Each passes over a unit, if `*end` is one. */
+static void read_unit_of_time(char **end, double *number)
 {
     static const struct {
         char name;
@@ -32,10 +33,26 @@ static bool read_unit_of_time(char **end, double *number)
         if (units[i].name == **end) {
             *number *= units[i].seconds;
             ++*end;
-            return true;
+            return;
         }
     }
-    return false;
+}
+
+static void read_unit_of_size(char **end, double *number)
+{
+    static const char units[] = "kmgt";
+    const char *unit = **end == '\0' ? NULL : strchr(units, tolower((unsigned char)**end));
+    if (unit == NULL)
+        return;
+    *number *= (double)((uint64_t)1 << (10 * (unit - units + 1)));
+    ++*end;
+}
+
+static const char *number_form(enum option_kind kind)
+{
+    return kind == OPTION_SPAN    ? "a time like 30d, 12h, 90m or 60s"
+           : kind == OPTION_BYTES ? "a size like 512M or 8G"
+                                  : "a number";
 }
 
 static bool parse_number(const struct option *option, const char *value, double *out,
@@ -46,19 +63,13 @@ static bool parse_number(const struct option *option, const char *value, double 
     double number =
         option->kind == OPTION_DECIMAL ? strtod(value, &end) : (double)strtoll(value, &end, 10);
     if (end == value || errno != 0)
-        return invalid(err, value, "a number");
-    if (option->kind == OPTION_SPAN && *end != '\0' && !read_unit_of_time(&end, &number))
-        return invalid(err, value, "a time like 30d, 12h, 90m or 60s");
-    if (option->kind == OPTION_BYTES && *end != '\0') {
-        const char *unit = strchr("kmgt", tolower((unsigned char)*end));
-        if (unit == NULL)
-            return invalid(err, value, "a size like 512M or 8G");
-        for (const char *u = "kmgt"; u <= unit; u++)
-            number *= 1024;
-        end++;
-    }
+        return invalid(err, value, number_form(option->kind));
+    if (option->kind == OPTION_SPAN)
+        read_unit_of_time(&end, &number);
+    if (option->kind == OPTION_BYTES)
+        read_unit_of_size(&end, &number);
     if (*end != '\0')
-        return invalid(err, value, "a number");
+        return invalid(err, value, number_form(option->kind));
     if (!(number >= option->min && number <= option->max))
         return err_set(err, ERR_INVALID, "it is %s, but must be from %.15g to %.15g", value,
                        option->min, option->max);

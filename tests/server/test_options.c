@@ -61,6 +61,8 @@ static void wrong_values_are_named(void **state)
         {"--temperature=nan", "--temperature"},
         {"--temperature=2.5", "from 0 to 2"},
         {"--max-body=1X", "512M"},
+        {"--kv-memory=12GiB", "512M"},
+        {"--response-ttl=12hours", "30d"},
         {"--kv-type=q1", "q1"},
         {"--mode=infinite", "streaming, window, recompute, dense"},
         {"--log-level=loud", "loud"},
