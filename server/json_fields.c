@@ -1,6 +1,7 @@
 #include "server/json_fields.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "server/api_error.h"
@@ -126,25 +127,49 @@ static bool read_integer(const json_t *value, long long *out)
     return json_is_number(value);
 }
 
+/* What no integer of 64 bits is. */
+static bool is_beyond(const json_t *value)
+{
+    double number = json_real_value(value);
+    return json_is_real(value) && floor(number) == number && fabs(number) >= 0x1p63;
+}
+
+static bool fail_below(const char *name, long long min, const char *number, struct api_error *error)
+{
+    return api_error_set(error, 400, "integer_below_min_value", name,
+                         "Invalid '%s': integer below minimum value. Expected a value >= %lld, "
+                         "but got %s instead.",
+                         name, min, number);
+}
+
+static bool fail_above(const char *name, long long max, const char *number, struct api_error *error)
+{
+    return api_error_set(error, 400, "integer_above_max_value", name,
+                         "Invalid '%s': integer above maximum value. Expected a value <= %lld, "
+                         "but got %s instead.",
+                         name, max, number);
+}
+
 bool json_fields_integer(const json_t *object, const char *name, long long min, long long max,
                          long long *out, struct api_error *error)
 {
     const json_t *value = json_fields_get(object, name);
+    char text[32];
     if (value == NULL)
         return true;
+    if (is_beyond(value)) {
+        double number = json_real_value(value);
+        snprintf(text, sizeof text, "%.17g", number);
+        return number < 0 ? fail_below(name, min, text, error) : fail_above(name, max, text, error);
+    }
     long long number = 0;
     if (!read_integer(value, &number))
         return json_fields_wrong_type(value, name, "an integer", error);
+    snprintf(text, sizeof text, "%lld", number);
     if (number < min)
-        return api_error_set(error, 400, "integer_below_min_value", name,
-                             "Invalid '%s': integer below minimum value. Expected a value >= %lld, "
-                             "but got %lld instead.",
-                             name, min, number);
+        return fail_below(name, min, text, error);
     if (number > max)
-        return api_error_set(error, 400, "integer_above_max_value", name,
-                             "Invalid '%s': integer above maximum value. Expected a value <= %lld, "
-                             "but got %lld instead.",
-                             name, max, number);
+        return fail_above(name, max, text, error);
     *out = number;
     return true;
 }
