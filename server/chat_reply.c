@@ -100,7 +100,9 @@ void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *
     begin_chunk(reply, out);
     buf_append_format(out, ",\"choices\":[{\"index\":%d,", choice->index);
     if (reply->is_chat) {
-        buf_append_text(out, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"}");
+        buf_append_text(out, "\"delta\":{\"role\":\"assistant\",\"content\":");
+        json_text_append(out, choice->echo, choice->echo_len);
+        buf_append_char(out, '}');
     } else {
         buf_append_text(out, "\"text\":");
         json_text_append(out, choice->echo, choice->echo_len);
@@ -243,14 +245,15 @@ static void append_calls(const struct answer *answer, struct buf *out)
     buf_append_char(out, ']');
 }
 
-static void append_message(const struct generation_end *end, struct buf *out)
+static void append_message(const struct chat_reply_choice *choice, const struct generation_end *end,
+                           struct buf *out)
 {
     const struct answer *answer = end->answer;
     buf_append_text(out, "\"message\":{\"role\":\"assistant\",\"content\":");
-    if (answer->n_calls > 0 && end->len == 0)
+    if (answer->n_calls > 0 && end->len == 0 && choice->echo_len == 0)
         buf_append_text(out, "null");
     else
-        json_text_append(out, end->text, end->len);
+        append_text(choice, end, out);
     if (answer->reasoning.len > 0) {
         buf_append_text(out, ",\"reasoning_content\":");
         json_text_append(out, answer->reasoning.data, answer->reasoning.len);
@@ -270,7 +273,7 @@ void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_c
     };
     buf_append_format(out, "{\"index\":%d,", choice->index);
     if (reply->is_chat) {
-        append_message(end, out);
+        append_message(choice, end, out);
     } else {
         buf_append_text(out, "\"text\":");
         append_text(choice, end, out);

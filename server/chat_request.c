@@ -1,12 +1,11 @@
 #include "server/chat_request.h"
 
+#include <limits.h>
 #include <string.h>
 
 #include "server/api_error.h"
 #include "server/chat_messages.h"
 #include "server/json_fields.h"
-
-enum { MAX_COMPLETION_LOGPROBS = 5 };
 
 static bool read_n(const json_t *body, struct chat_request *request, size_t n_prompts,
                    struct api_error *error)
@@ -22,6 +21,20 @@ static bool read_n(const json_t *body, struct chat_request *request, size_t n_pr
     return true;
 }
 
+/* llama.cpp's name, which asks for more than there are as for all. */
+static bool read_n_probs(const json_t *body, struct generation_request *generation,
+                         struct api_error *error)
+{
+    long long n = 0;
+    if (generation->wants_logprobs)
+        return true;
+    if (!json_fields_integer(body, "n_probs", 0, INT_MAX, &n, error))
+        return false;
+    generation->wants_logprobs = n > 0;
+    generation->n_top = n < TOKEN_REPORT_MAX_TOP ? (int)n : TOKEN_REPORT_MAX_TOP;
+    return true;
+}
+
 static bool read_chat_logprobs(const json_t *body, struct generation_request *generation,
                                struct api_error *error)
 {
@@ -33,13 +46,48 @@ static bool read_chat_logprobs(const json_t *body, struct generation_request *ge
         return api_error_set(error, 400, "invalid_value", "top_logprobs",
                              "'top_logprobs' needs 'logprobs' to be true.");
     generation->n_top = (int)n_top;
-    return true;
+    return read_n_probs(body, generation, error);
+}
+
+/* How the prompt ends, in the words of vLLM, and llama.cpp's for which part goes on. */
+static bool read_end(const json_t *body, struct chat_request *request, struct api_error *error)
+{
+    const json_t *part = json_fields_get(body, "continue_final_message");
+    if (json_is_string(part)) {
+        request->continues_thoughts = strcmp(json_string_value(part), "reasoning_content") == 0;
+        request->continues_content = !request->continues_thoughts;
+    } else if (!json_fields_bool(body, "continue_final_message", &request->continues_content,
+                                 error)) {
+        return false;
+    }
+    request->adds_generation_prompt = true;
+    return json_fields_bool(body, "add_generation_prompt", &request->adds_generation_prompt, error);
+}
+
+static bool fail_end(const char *name, struct api_error *error)
+{
+    return api_error_set(error, 400, "invalid_value", name,
+                         "'%s': only an assistant's last message can be gone on with, in its "
+                         "content; behind any other the assistant begins one.",
+                         name);
+}
+
+bool chat_request_can_end(const struct chat_request *request, struct api_error *error)
+{
+    const struct message_log *messages = &request->messages;
+    bool is_spoken_on = messages->items[messages->n - 1].role == CHAT_ASSISTANT;
+    if (request->continues_thoughts || (request->continues_content && !is_spoken_on))
+        return fail_end("continue_final_message", error);
+    return request->adds_generation_prompt || is_spoken_on ||
+           fail_end("add_generation_prompt", error);
 }
 
 static bool read_chat(const json_t *body, struct chat_request *request, struct api_error *error)
 {
     return chat_messages_read(body, &request->messages, error) && read_n(body, request, 1, error) &&
-           read_chat_logprobs(body, &request->generation, error);
+           read_chat_logprobs(body, &request->generation, error) &&
+           read_end(body, request, error) &&
+           json_fields_bool(body, "echo", &request->is_echoing, error);
 }
 
 static bool read_completion_logprobs(const json_t *body, struct generation_request *generation,
@@ -48,11 +96,11 @@ static bool read_completion_logprobs(const json_t *body, struct generation_reque
     long long n_top = -1;
     if (json_is_false(json_fields_get(body, "logprobs")))
         return true; /* a chat client's way to say none */
-    if (!json_fields_integer(body, "logprobs", 0, MAX_COMPLETION_LOGPROBS, &n_top, error))
+    if (!json_fields_integer(body, "logprobs", 0, TOKEN_REPORT_MAX_TOP, &n_top, error))
         return false;
     generation->wants_logprobs = n_top >= 0;
     generation->n_top = n_top > 0 ? (int)n_top : 0;
-    return true;
+    return read_n_probs(body, generation, error);
 }
 
 /* The best of several is something that a client can do itself with "n" and "logprobs". */

@@ -20,7 +20,10 @@ struct chat_request {
     bool is_chat; /* messages; else raw prompts */
     struct generation_request generation;
     int n_choices;   /* answers to each prompt, >= 1; of all prompts CHAT_REQUEST_MAX_CHOICES */
-    bool is_echoing; /* raw: the answer begins with the prompt */
+    bool is_echoing; /* the answer begins with the prompt; of a chat, what it goes on with */
+    bool adds_generation_prompt; /* chat: the assistant's turn begins; on unless they say no */
+    /* Chat: they want the last message's content, or its thoughts, gone on with. */
+    bool continues_content, continues_thoughts;
     struct message_log messages;       /* at least one */
     struct completion_prompts prompts; /* raw */
     struct conversation_name name;     /* the body's own */
@@ -32,6 +35,9 @@ bool chat_request_parse(const char *body, size_t len, const struct generation_de
 bool chat_request_parse_completion(const char *body, size_t len,
                                    const struct generation_defaults *defaults,
                                    struct chat_request *out, struct api_error *error);
+/* Whether what they say of the prompt's end is what will be: an assistant's last message is gone on
+ * with, behind others it begins one. Fills *error if not. */
+bool chat_request_can_end(const struct chat_request *request, struct api_error *error);
 void chat_request_done(struct chat_request *request);
 
 #endif

@@ -259,6 +259,17 @@ static void echo_prompt(struct choice *choice, const struct completion_prompt *p
     choice->place.echo_len = choice->echo.len;
 }
 
+/* Only a message that is gone on with is part of the answer's. */
+static void echo_message(struct choice *choice, const struct message_log *messages)
+{
+    struct chat_message last = message_log_view(messages, messages->n - 1);
+    if (last.role != CHAT_ASSISTANT)
+        return;
+    buf_append(&choice->echo, last.content, last.len);
+    choice->place.echo = buf_text(&choice->echo);
+    choice->place.echo_len = choice->echo.len;
+}
+
 /* The first answer to a chat belongs to its conversation; others are only shown. */
 static bool open_choice(struct chat_turn *turn, int index, const struct chat_order *order,
                         struct api_error *error)
@@ -267,7 +278,9 @@ static bool open_choice(struct chat_turn *turn, int index, const struct chat_ord
     struct choice *choice = &turn->choices[index];
     choice->turn = turn;
     choice->place = (struct chat_reply_choice){.index = index, .echo = ""};
-    if (request->is_echoing)
+    if (request->is_echoing && request->is_chat)
+        echo_message(choice, &request->messages);
+    else if (request->is_echoing)
         echo_prompt(choice, &request->prompts.items[index / request->n_choices]);
     struct generation_ask ask = {
         .listener = &listener,

@@ -115,6 +115,11 @@ static void read_request(void *arg, const struct buf *body)
         arrival->is_chat ? chat_request_parse : chat_request_parse_completion;
     arrival->is_good =
         parse(buf_text(body), body->len, &arrival->defaults, &arrival->request, &arrival->error);
+    if (!arrival->is_good || !arrival->is_chat ||
+        chat_request_can_end(&arrival->request, &arrival->error))
+        return;
+    chat_request_done(&arrival->request);
+    arrival->is_good = false;
 }
 
 static void start(struct arrival *arrival, struct http_exchange *exchange)

@@ -1,6 +1,5 @@
 #include "server/generation_request.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "server/api_error.h"
 #include "server/grammar_cache.h"
 #include "server/json_fields.h"
+#include "server/logit_bias.h"
 #include "server/output_format.h"
 #include "server/random_id.h"
 #include "server/refusals.h"
@@ -150,52 +150,6 @@ static bool read_sampling(const json_t *body, struct generation_request *request
     return true;
 }
 
-static bool read_bias(const char *key, const json_t *value, int n_vocab, struct token_bias *out,
-                      struct api_error *error)
-{
-    char *end;
-    errno = 0;
-    long long id = strtoll(key, &end, 10);
-    if (end == key || *end != '\0' || errno != 0 || id < 0 || id >= n_vocab)
-        return api_error_set(error, 400, "invalid_value", "logit_bias",
-                             "'logit_bias': '%.32s' is not a token id from 0 to %d.", key,
-                             n_vocab - 1);
-    bool is_ban = json_is_false(value); /* another server's word for never */
-    if (!is_ban && !json_is_number(value))
-        return json_fields_wrong_type(value, "logit_bias", "an object of numbers", error);
-    double bias = is_ban ? -100 : json_number_value(value);
-    if (!(bias >= -100 && bias <= 100))
-        return api_error_set(
-            error, 400, bias < 0 ? "decimal_below_min_value" : "decimal_above_max_value",
-            "logit_bias", "'logit_bias': the bias of token %lld must be from -100 to 100.", id);
-    *out = (struct token_bias){(int32_t)id, (float)bias};
-    return true;
-}
-
-static bool read_biases(const json_t *body, int n_vocab, struct generation_request *request,
-                        struct api_error *error)
-{
-    const json_t *map = json_fields_get(body, "logit_bias");
-    if (map == NULL || (json_is_array(map) && json_array_size(map) == 0))
-        return true;
-    if (!json_is_object(map))
-        return json_fields_wrong_type(map, "logit_bias", "an object", error);
-    if (json_object_size(map) == 0)
-        return true;
-    request->biases = calloc(json_object_size(map), sizeof *request->biases);
-    if (request->biases == NULL)
-        return api_error_no_memory(error);
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)map, key, value)
-    {
-        if (!read_bias(key, value, n_vocab, &request->biases[request->n_biases], error))
-            return false;
-        request->n_biases++;
-    }
-    return true;
-}
-
 static bool add_stop(struct generation_request *request, const json_t *value,
                      struct api_error *error)
 {
@@ -309,9 +263,8 @@ bool generation_request_read(const json_t *body, const struct generation_default
         !read_stream_extras(body, &request, error) || !read_max_tokens(body, &request, error) ||
         !read_min_tokens(body, &request, error) || !read_sampling(body, &request, error) ||
         !json_fields_bool(body, "ignore_eos", &request.ignore_end, error) ||
-        !read_biases(body, defaults->n_vocab, &request, error) ||
-        !refusals_check(body, defaults->tokenizer, error) ||
-        !tool_request_read(body, &request.tools, error) ||
+        !logit_bias_read(body, defaults, &request.biases, &request.n_biases, error) ||
+        !refusals_check(body, defaults, error) || !tool_request_read(body, &request.tools, error) ||
         !read_template_kwargs(body, &request, error) ||
         !read_output_format(body, defaults, &request, error) ||
         !read_stops(body, &request, error)) {

@@ -60,13 +60,19 @@ char *message_extra_with_arguments(const char *extra, size_t len, const char *ar
 /* Where a call is in the request, for the errors about it. */
 struct place {
     size_t message, call;
+    bool is_old_form; /* the only one, as "function_call" */
 };
 
 /* messages[i].tool_calls[k].field */
 static const char *path(char param[PARAM_SIZE], struct place place, const char *field)
 {
-    snprintf(param, PARAM_SIZE, "messages[%zu].tool_calls[%zu]%.30s", place.message, place.call,
-             field);
+    static const char function[] = ".function";
+    size_t n = strncmp(field, function, sizeof function - 1) == 0 ? sizeof function - 1 : 0;
+    if (place.is_old_form)
+        snprintf(param, PARAM_SIZE, "messages[%zu].function_call%.30s", place.message, field + n);
+    else
+        snprintf(param, PARAM_SIZE, "messages[%zu].tool_calls[%zu]%.30s", place.message, place.call,
+                 field);
     return param;
 }
 
@@ -113,12 +119,28 @@ static bool read_call(const json_t *call, struct place place, json_t *calls,
     return json_array_append_new(calls, made) == 0 || api_error_no_memory(error);
 }
 
+/* OpenAI's form of before there were tools; its result is a message of role "function". */
+static bool read_old_call(const json_t *message, size_t i, json_t *extra, struct api_error *error)
+{
+    json_t *function = (json_t *)json_fields_get(message, "function_call");
+    if (function == NULL)
+        return true;
+    json_t *call = json_pack("{s:O}", "function", function);
+    json_t *calls = json_array();
+    bool is_good = (call != NULL && json_object_set(extra, "tool_calls", calls) == 0) ||
+                   api_error_no_memory(error);
+    is_good = is_good && read_call(call, (struct place){i, 0, true}, calls, error);
+    json_decref(call);
+    json_decref(calls);
+    return is_good;
+}
+
 static bool read_calls(const json_t *message, size_t i, json_t *extra, struct api_error *error)
 {
     char param[PARAM_SIZE];
     const json_t *list = json_fields_get(message, "tool_calls");
     if (list == NULL || (json_is_array(list) && json_array_size(list) == 0))
-        return true;
+        return read_old_call(message, i, extra, error);
     snprintf(param, sizeof param, "messages[%zu].tool_calls", i);
     if (!json_is_array(list))
         return json_fields_wrong_type(list, param, "an array of objects", error);
@@ -126,7 +148,7 @@ static bool read_calls(const json_t *message, size_t i, json_t *extra, struct ap
     if (json_object_set_new(extra, "tool_calls", calls) != 0)
         return api_error_no_memory(error);
     for (size_t k = 0; k < json_array_size(list); k++) {
-        if (!read_call(json_array_get(list, k), (struct place){i, k}, calls, error))
+        if (!read_call(json_array_get(list, k), (struct place){i, k, false}, calls, error))
             return false;
     }
     return true;

@@ -4,6 +4,7 @@
 
 #include "core/text/tokenizer.h"
 #include "server/api_error.h"
+#include "server/generation_request.h"
 #include "server/json_fields.h"
 
 static bool says_nothing(const json_t *value)
@@ -65,6 +66,36 @@ static bool check_modalities(const json_t *body, struct api_error *error)
     return true;
 }
 
+/* vLLM's; 0 asks for those of the prompt's own tokens. */
+static bool check_prompt_logprobs(const json_t *body, struct api_error *error)
+{
+    const json_t *value = json_fields_get(body, "prompt_logprobs");
+    return value == NULL || json_is_false(value) ||
+           api_error_set(error, 400, "unsupported_parameter", "prompt_logprobs",
+                         "'prompt_logprobs' is not supported: this server measures what it "
+                         "generates, not the prompt.");
+}
+
+/* llama.cpp's and Groq's words for thoughts that stay in the content. Their words for thoughts
+ * apart are what is done. */
+static bool check_reasoning_format(const json_t *body, const char *think_open,
+                                   struct api_error *error)
+{
+    static const char *const mixed[] = {"none", "deepseek-legacy", "raw"};
+    const char *format = NULL;
+    if (!json_fields_string(body, "reasoning_format", &format, error))
+        return false;
+    for (size_t i = 0; i < sizeof mixed / sizeof mixed[0]; i++) {
+        if (think_open != NULL && format != NULL && strcmp(format, mixed[i]) == 0)
+            return api_error_set(error, 400, "unsupported_value", "reasoning_format",
+                                 "'reasoning_format' cannot be '%s': thoughts come as "
+                                 "'reasoning_content', unless the server's operator sets "
+                                 "--reasoning none.",
+                                 format);
+    }
+    return true;
+}
+
 /* vLLM's. Clients send the ids of the model's own ends, which end a turn here anyway. */
 static bool check_stop_tokens(const json_t *body, const struct tokenizer *tokenizer,
                               struct api_error *error)
@@ -89,8 +120,11 @@ static bool check_stop_tokens(const json_t *body, const struct tokenizer *tokeni
     return true;
 }
 
-bool refusals_check(const json_t *body, const struct tokenizer *tokenizer, struct api_error *error)
+bool refusals_check(const json_t *body, const struct generation_defaults *defaults,
+                    struct api_error *error)
 {
     return refuse_unsupported(body, error) && check_modalities(body, error) &&
-           check_stop_tokens(body, tokenizer, error);
+           check_prompt_logprobs(body, error) &&
+           check_reasoning_format(body, defaults->think_open, error) &&
+           check_stop_tokens(body, defaults->tokenizer, error);
 }

@@ -10,9 +10,11 @@
 #include <stdbool.h>
 
 struct api_error;
-struct tokenizer;
+struct generation_defaults;
 
-/* Without a tokenizer (NULL) ids of tokens are not looked at. */
-bool refusals_check(const json_t *body, const struct tokenizer *tokenizer, struct api_error *error);
+/* Without a tokenizer (NULL) ids of tokens are not looked at, without marks of thoughts their form.
+ */
+bool refusals_check(const json_t *body, const struct generation_defaults *defaults,
+                    struct api_error *error);
 
 #endif

@@ -17,13 +17,15 @@ static void set_borders(struct stop_word *word)
         while (matched > 0 && word->text[i] != word->text[matched])
             matched = word->borders[matched - 1];
         matched += word->text[i] == word->text[matched];
-        word->borders[i] = matched;
+        word->borders[i] = (uint32_t)matched;
     }
 }
 
 static bool word_init(struct stop_word *word, const char *text, struct err *err)
 {
     word->len = strlen(text);
+    if (word->len > UINT32_MAX)
+        return err_set(err, ERR_INVALID, "a stop string has %zu bytes", word->len);
     word->text = strdup(text);
     word->borders = calloc(word->len + 1, sizeof *word->borders);
     if (word->text == NULL || word->borders == NULL)

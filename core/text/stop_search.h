@@ -8,10 +8,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 
-enum { STOP_SEARCH_MAX_STOPS = 16, STOP_SEARCH_MAX_SHELTERS = 12 };
+enum { STOP_SEARCH_MAX_STOPS = 64, STOP_SEARCH_MAX_SHELTERS = 12 };
 
 /* Text from `open` through `close` in which a stop string counts as nothing. */
 struct stop_shelter {
@@ -24,8 +25,8 @@ struct stop_shelter {
 struct stop_word {
     char *text; /* owned; NULL: one that never comes */
     size_t len;
-    size_t *borders; /* [len] owned: see set_borders in the .c */
-    size_t matched;  /* bytes of `text` that the end of what was pushed equals */
+    uint32_t *borders; /* [len] owned: see set_borders in the .c */
+    size_t matched;    /* bytes of `text` that the end of what was pushed equals */
 };
 
 struct stop_search {

@@ -189,6 +189,51 @@ class Fields(unittest.TestCase):
         self.assertNotEqual([t["token"] for t in banned["choices"][0]["logprobs"]["content"]],
                             [t["token"] for t in free])
 
+    def test_a_bias_can_be_of_a_text(self):
+        ids = tokenize("zebra")[1:]
+        by_id = chat(logit_bias=[[i, 100] for i in ids], max_tokens=6)
+        self.assertEqual(texts(chat(logit_bias=[["zebra", 100]], max_tokens=6)), texts(by_id))
+        self.assertNotEqual(texts(chat(max_tokens=6)), texts(by_id))
+
+    def test_an_integer_too_large_is_named_or_no_concern(self):
+        for seed in 2 ** 63, 2 ** 64 - 1:
+            error = daemon.chat("Hello", seed=seed).json["error"]
+            self.assertEqual((error["code"], error["param"]), ("integer_above_max_value", "seed"))
+        bounds = {"type": "integer", "minimum": 0, "maximum": 2 ** 64 - 1}
+        tool = {"type": "function", "function": {
+            "name": "f", "parameters": {"type": "object", "properties": {"n": bounds}}}}
+        self.assertEqual(chat(tools=[tool])["usage"]["completion_tokens"], 8)
+        chat(response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": bounds}})
+
+    def test_likelihoods_are_asked_for_by_number(self):
+        (choice,) = chat(n_probs=4, max_tokens=3)["choices"]
+        self.assertEqual([len(t["top_logprobs"]) for t in choice["logprobs"]["content"]], [4] * 3)
+        (choice,) = complete(logprobs=12)["choices"]
+        self.assertEqual({len(top) for top in choice["logprobs"]["top_logprobs"]} - {12, 13}, set())
+
+    def test_many_stop_strings(self):
+        text = texts(chat(max_tokens=16))[0]
+        stops = [f"never {i}" for i in range(63)]
+        self.assertEqual(texts(chat(max_tokens=16, stop=stops)), [text])
+        self.assertEqual(texts(chat(max_tokens=16, stop=stops + [text[4:7]])),
+                         [text[:text.index(text[4:7])]])
+        self.assertEqual(daemon.chat("Hello", stop=stops + ["x", "y"]).status, 400)
+
+    def test_an_assistants_message_is_gone_on_with_and_echoed(self):
+        begun = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Once upon"}]
+        fields = {"add_generation_prompt": False, "continue_final_message": True}
+        plain = daemon.chat(begun, **fields).json
+        echoed = daemon.chat(begun, echo=True, **fields).json
+        self.assertEqual(texts(echoed), ["Once upon" + texts(plain)[0]])
+        body = {**client.chat_body(begun), "echo": True}
+        chunks = daemon.open_stream("/v1/chat/completions", body).chunks()
+        self.assertEqual("".join(chunk["choices"][0]["delta"].get("content", "")
+                                 for chunk in chunks if chunk["choices"]), texts(echoed)[0])
+        self.assertEqual(texts(chat(echo=True)), texts(chat()))
+        for name, value in fields.items():
+            error = daemon.chat("Hello", **{name: value}).json["error"]
+            self.assertEqual((error["code"], error["param"]), ("invalid_value", name))
+
     def test_penalties_change_what_is_said(self):
         plain = chat(max_tokens=48)
         self.assertNotEqual(texts(chat(max_tokens=48, frequency_penalty=2)), texts(plain))

@@ -49,6 +49,12 @@ static void a_call_has_one_form(void **state)
                  "{\"name\":\"f\",\"arguments\":\"{cut\"}}]}"),
         "{\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
         "\"arguments\":\"{cut\"}}]}");
+    assert_string_equal(
+        extra_of("{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":\"f\","
+                 "\"arguments\":\"{\\\"b\\\":1}\"}}"),
+        "{\"tool_calls\":[{\"id\":\"\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":{\"b\":1}}}]}");
+    assert_string_equal(extra_of("{\"role\":\"assistant\",\"function_call\":null}"), "");
     /* what clients keep of a stream whose call has no arguments */
     assert_string_equal(
         extra_of("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"function\":"
@@ -104,6 +110,10 @@ static void wrong_messages_are_named(void **state)
         {"[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":1}}]"
          "}]",
          "invalid_type", "messages[0].tool_calls[0].function.arguments"},
+        {"[{\"role\":\"assistant\",\"function_call\":1}]", "invalid_type",
+         "messages[0].function_call"},
+        {"[{\"role\":\"assistant\",\"function_call\":{}}]", "missing_required_parameter",
+         "messages[0].function_call.name"},
         {"[{\"role\":\"user\",\"content\":[1]}]", "invalid_type", "messages[0].content[0]"},
         {"[{\"role\":\"user\",\"content\":[{}]}]", "invalid_type", "messages[0].content[0]"},
         {"[{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}]", "invalid_type",
