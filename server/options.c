@@ -202,14 +202,15 @@ static int on_file_line(void *arg, const char *section, const char *name, const 
     if (reading->long_value != NULL)
         value = reading->long_value;
     const struct option *option = section[0] == '\0' ? find(name, strlen(name)) : NULL;
-    if (option == NULL) {
-        err_set(reading->err, ERR_INVALID, "there is no option \"%.100s\"",
-                section[0] == '\0' ? name : section);
-        reading->has_failed = true;
-    } else if (!option_read(option, value, reading->options, reading->err)) {
-        err_prefix(reading->err, "%s", option->name);
-        reading->has_failed = true;
-    }
+    if (option == NULL)
+        reading->has_failed = !err_set(reading->err, ERR_INVALID, "there is no option \"%.100s\"",
+                                       section[0] == '\0' ? name : section);
+    else if (option->offset == AT(config))
+        reading->has_failed =
+            !err_set(reading->err, ERR_INVALID, "a file cannot name another one with \"config\"");
+    else
+        reading->has_failed = !option_read(option, value, reading->options, reading->err) &&
+                              !err_prefix(reading->err, "%s", option->name);
     return 1;
 }
 

@@ -120,13 +120,10 @@ static void wrong_files_are_named(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"window = big\n", "window"},
-        {"windows = 1\n", "windows"},
-        {"[server]\nwindow = 1\n", "server"},
-        {"port = 1\nnonsense\n", "line 2"},
-        {"alias = x\n  nonsense\n", "line 2"},
-        {long_line, "line 1 is longer than"},
-        {long_value, "1023"},
+        {"window = big\n", "window"},         {"windows = 1\n", "windows"},
+        {"[server]\nwindow = 1\n", "server"}, {"config = /another/file\nwindow = big\n", "config"},
+        {"port = 1\nnonsense\n", "line 2"},   {"alias = x\n  nonsense\n", "line 2"},
+        {long_line, "line 1 is longer than"}, {long_value, "1023"},
         {long_nonsense, "line 1 is not"},
     };
     snprintf(long_line, sizeof long_line, "alias = %04900d", 0);
