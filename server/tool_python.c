@@ -145,6 +145,29 @@ static void write_escape(char c, struct buf *out)
     }
 }
 
+/* Half of a pair is no character: then it stands for one that is not known. */
+static void end_half(struct tool_python *python, struct buf *out)
+{
+    if (python->half != 0)
+        buf_append_text(out, "\\ufffd");
+    python->half = 0;
+}
+
+static void write_unit(struct tool_python *python, unsigned unit, struct buf *out)
+{
+    bool is_first = unit >= 0xD800 && unit < 0xDC00, is_second = unit >= 0xDC00 && unit < 0xE000;
+    if (is_second && python->half != 0) {
+        buf_append_format(out, "\\u%04x\\u%04x", python->half, unit);
+        python->half = 0;
+        return;
+    }
+    end_half(python, out);
+    if (is_first)
+        python->half = unit;
+    else
+        buf_append_format(out, "\\u%04x", is_second ? 0xFFFD : unit);
+}
+
 static void end_value(struct tool_python *python)
 {
     python->state = python->is_key ? BEHIND_KEY : BEHIND_VALUE;
@@ -152,6 +175,8 @@ static void end_value(struct tool_python *python)
 
 static void string_byte(struct tool_python *python, char c, struct buf *out)
 {
+    if (c != '\\')
+        end_half(python, out);
     if (c == python->quote) {
         buf_append_char(out, '"');
         end_value(python);
@@ -167,11 +192,13 @@ static void escape_byte(struct tool_python *python, char c, struct buf *out)
 {
     int n_wanted = python->n_word == 0 ? 0 : python->word[0] == 'x' ? 2 : 4;
     if (n_wanted == 0 && c != 'x' && c != 'u') {
+        end_half(python, out);
         write_escape(c, out);
         python->state = IN_STRING;
         return;
     }
     if (n_wanted > 0 && !is_hex(c)) {
+        end_half(python, out);
         buf_append_text(out, "\\\\");
         buf_append(out, python->word, (size_t)python->n_word);
         python->n_word = 0;
@@ -182,8 +209,8 @@ static void escape_byte(struct tool_python *python, char c, struct buf *out)
     python->word[python->n_word++] = c;
     if (n_wanted == 0 || python->n_word < 1 + n_wanted)
         return;
-    buf_append_text(out, n_wanted == 2 ? "\\u00" : "\\u");
-    buf_append(out, python->word + 1, (size_t)n_wanted);
+    python->word[python->n_word] = '\0';
+    write_unit(python, (unsigned)strtoul(python->word + 1, NULL, 16), out);
     python->n_word = 0;
     python->state = IN_STRING;
 }
@@ -344,6 +371,7 @@ void tool_python_close(struct tool_python *python, struct buf *out)
     bool is_string = python->state == IN_STRING || python->state == IN_ESCAPE;
     bool needs_value = python->state == AT_VALUE;
     if (is_string) {
+        end_half(python, out);
         buf_append_char(out, '"');
         end_value(python);
     }

@@ -26,6 +26,7 @@ struct tool_python {
     bool has_items; /* the innermost one has some */
     bool is_key;    /* what is being read is a dictionary's key */
     char quote;
+    unsigned half; /* \uD8.. that was read last, of a pair that JSON wants whole; 0: none */
     char word[TOOL_PYTHON_MAX_WORD]; /* a name, a word or a string's escape, not complete yet */
     int n_word;
 };

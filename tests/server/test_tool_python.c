@@ -71,6 +71,18 @@ static void strings_keep_what_they_say(void **state)
     check("a='\xC3\xA9')", "{\"a\": \"\xC3\xA9\"}");
 }
 
+/* JSON that is read strictly has no half of a pair. */
+static void halves_of_pairs_are_no_characters(void **state)
+{
+    (void)state;
+    check("a='\\ud83d\\uDE00')", "{\"a\": \"\\ud83d\\ude00\"}");
+    check("a='\\ude00')", "{\"a\": \"\\ufffd\"}");
+    check("a='\\ud83d')", "{\"a\": \"\\ufffd\"}");
+    check("a='\\ud83dx\\ude00')", "{\"a\": \"\\ufffdx\\ufffd\"}");
+    check("a='\\ud83d\\ud83d\\ude00')", "{\"a\": \"\\ufffd\\ud83d\\ude00\"}");
+    check("a='\\ud83d\\n\\ud83d\\u41')", "{\"a\": \"\\ufffd\\n\\ufffd\\\\u41\"}");
+}
+
 static void lists_and_dictionaries_nest(void **state)
 {
     (void)state;
@@ -99,8 +111,11 @@ static void a_failure_leaves_an_object(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keywords_become_members),    cmocka_unit_test(words_become_json),
-        cmocka_unit_test(strings_keep_what_they_say), cmocka_unit_test(lists_and_dictionaries_nest),
+        cmocka_unit_test(keywords_become_members),
+        cmocka_unit_test(words_become_json),
+        cmocka_unit_test(strings_keep_what_they_say),
+        cmocka_unit_test(halves_of_pairs_are_no_characters),
+        cmocka_unit_test(lists_and_dictionaries_nest),
         cmocka_unit_test(a_failure_leaves_an_object),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
