@@ -1,19 +1,14 @@
-/* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat or completion request.
- * Its answer in turn must always be JSON. */
+/* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat or completion request, of
+ * a model that calls tools in one way or another. Its answer in turn must always be JSON. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "server/api_error.h"
 #include "server/chat_request.h"
+#include "server/tool_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
-
-static const struct generation_defaults defaults = {
-    .n_vocab = 1000,
-    .max_tokens = 100,
-    .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
-};
 
 static void check(bool holds)
 {
@@ -43,8 +38,25 @@ static void check_error(const struct api_error *error)
     buf_done(&body);
 }
 
+/* By the length of the request: none, or one of the formats. */
+static struct generation_defaults choose_defaults(size_t n_bytes)
+{
+    size_t n_formats = 0;
+    while (tool_format_at(n_formats) != NULL)
+        n_formats++;
+    return (struct generation_defaults){
+        .n_vocab = 1000,
+        .max_tokens = 100,
+        .sampling = {.temperature = 1, .top_p = 1, .repetition_penalty = 1},
+        .tool_format = tool_format_at(n_bytes % (n_formats + 1)),
+        .think_open = n_bytes % 2 == 0 ? "<think>" : NULL,
+        .think_close = n_bytes % 2 == 0 ? "</think>" : NULL,
+    };
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
+    const struct generation_defaults defaults = choose_defaults(n_bytes);
     const char *body = n_bytes == 0 ? "" : (const char *)bytes;
     for (int i = 0; i < 2; i++) {
         struct chat_request request;
