@@ -147,15 +147,21 @@ static enum header find_header(const struct buf *held)
 
 /* ---- one step; true when there may be another ---- */
 
+/* A mark whose first bytes may be held already counts as not there yet. What never ends is text. */
 static bool step_in_header(struct harmony_parser *parser)
 {
     struct buf *held = &parser->held;
     const char *mark = memmem(held->data, held->len, MESSAGE, sizeof MESSAGE - 1);
-    size_t len = mark == NULL ? held->len : (size_t)(mark - held->data);
-    if (find_header(held) == HEADER_NO || len > MAX_HEADER)
+    size_t n_begun = min_size(held->len, sizeof MESSAGE - 2);
+    size_t len = mark == NULL ? held->len - n_begun : (size_t)(mark - held->data);
+    if (find_header(held) == HEADER_NO) {
         begin_text(parser, ANSWER_CONTENT);
-    else if (mark != NULL)
+    } else if (len > MAX_HEADER) {
+        begin_text(parser, ANSWER_CONTENT);
+        say_held(parser, tool_text_spaces(held->data, held->len) + 1); /* or it begins one again */
+    } else if (mark != NULL) {
         read_header(parser, len);
+    }
     return parser->is_in_text;
 }
 

@@ -1,5 +1,6 @@
 #include "server/answer_parser.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -238,6 +239,29 @@ static void messages_of_harmony(void **state)
     check(goes_on, ANALYSIS "a" NEXT FINAL "b", "r:a|c:b"); /* nothing was said before */
 }
 
+/* What begins as a header and is longer than any is text, however it comes. */
+static void a_header_that_never_ends_is_text(void **state)
+{
+    (void)state;
+    static const char *const begins[] = {"<|channel|>", "<|start|>", " \n<|start|>", "to="};
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        char text[1000], expected[1100];
+        snprintf(text, sizeof text, "%s%0700d", begins[i], 0);
+        snprintf(expected, sizeof expected, "c:%s", text);
+        check(in_channels(true), text, expected);
+        snprintf(text, sizeof text, ANALYSIS "a<|end|>%s%0700d" NEXT FINAL "b", begins[i], 0);
+        snprintf(expected, sizeof expected, "r:a|c:%s%0700d\n\nb", begins[i], 0);
+        check(in_channels(true), text, expected);
+    }
+    for (int len = 490; len < 530; len++) {
+        char text[1200], whole[1200];
+        snprintf(text, sizeof text, "<|channel|>%0*d<|message|>a", len, 0);
+        snprintf(whole, sizeof whole, "%s", parse(in_channels(true), text, sizeof text));
+        assert_int_equal(strcmp(whole, "c:a") != 0, len > 512 - (int)strlen("<|channel|>"));
+        check(in_channels(true), text, whole);
+    }
+}
+
 static void calls_of_harmony(void **state)
 {
     (void)state;
@@ -467,6 +491,7 @@ int main(void)
         cmocka_unit_test(other_formats),
         cmocka_unit_test(formats_of_lists),
         cmocka_unit_test(messages_of_harmony),
+        cmocka_unit_test(a_header_that_never_ends_is_text),
         cmocka_unit_test(calls_of_harmony),
         cmocka_unit_test(formats_of_names),
         cmocka_unit_test(calls_may_be_opened_by_the_prompt),
