@@ -64,7 +64,7 @@ static bool is_json(const char *word, size_t len)
     return is_scalar;
 }
 
-/* Python's numbers that JSON does not know: 1_000, +5, .5, 5. */
+/* Python's numbers that JSON does not know: 1_000, +5, .5, 5. Of each byte become three at most. */
 static size_t mend_number(const char *word, size_t len, char *out)
 {
     size_t n = 0;
@@ -87,7 +87,7 @@ static size_t mend_number(const char *word, size_t len, char *out)
 static void write_word(const char *word, size_t len, bool is_key, struct buf *out)
 {
     static const char *const words[][2] = {{"True", "true"}, {"False", "false"}, {"None", "null"}};
-    char number[TOOL_PYTHON_MAX_WORD * 2];
+    char number[TOOL_PYTHON_MAX_WORD * 3];
     size_t n_number = mend_number(word, len, number);
     for (size_t i = 0; i < 3 && !is_key; i++) {
         if (strlen(words[i][0]) == len && memcmp(words[i][0], word, len) == 0) {

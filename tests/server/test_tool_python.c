@@ -1,6 +1,7 @@
 #include "tests/support/check.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/buf.h"
@@ -57,6 +58,12 @@ static void words_become_json(void **state)
     check("a=-1.5e3, b=+5, c=.5, d=5., e=1_000)",
           "{\"a\": -1.5e3, \"b\": 5, \"c\": 0.5, \"d\": 5.0, \"e\": 1000}");
     check("a=today, b=007)", "{\"a\": \"today\", \"b\": \"007\"}");
+    char points[TOOL_PYTHON_MAX_WORD], call[TOOL_PYTHON_MAX_WORD + 8],
+        json[TOOL_PYTHON_MAX_WORD + 16];
+    memset(points, '.', sizeof points); /* no number, but nearly */
+    snprintf(call, sizeof call, "a=%.*s)", TOOL_PYTHON_MAX_WORD, points);
+    snprintf(json, sizeof json, "{\"a\": \"%.*s\"}", TOOL_PYTHON_MAX_WORD, points);
+    check(call, json);
 }
 
 static void strings_keep_what_they_say(void **state)
