@@ -20,7 +20,7 @@ struct conversation_plan;
 struct conversation_result;
 struct err;
 
-enum { CONVERSATION_MAX_BOUNDARIES = 64, CONVERSATION_ID_SIZE = 257 };
+enum { CONVERSATION_MAX_BOUNDARIES = 64, CONVERSATION_ID_SIZE = 257, BOUNDARY_MAX_TAIL = 32 };
 
 /* A place that the engine can continue from, `position` tokens into the session. */
 struct boundary {
@@ -29,8 +29,10 @@ struct boundary {
     size_t n_text_kept; /* bytes of the last message, an answer, that those tokens cover */
     bool is_plain;      /* the answer is what the model said, byte for byte */
     bool is_whole;      /* the tokens cover all that the model said, or ... */
-    bool has_tail;      /* ... all but the conversation's tail; true of the last boundary only */
-    int32_t replay;     /* >= 0: the log up to here is a prompt, and lacks just this last token */
+    uint8_t n_tail; /* ... all but these last bytes of it, unless there are none. A token's text:
+                       longer ones are not kept */
+    char tail[BOUNDARY_MAX_TAIL];
+    int32_t replay; /* >= 0: the log up to here is a prompt, and lacks just this last token */
     uint64_t started_with; /* replay: of that prompt's end, as in the plan */
     size_t n_before;       /* bytes of the prompt that the answer follows, and ... */
     uint64_t before_hash;  /* ... their hash, as in the plan. 0: not known, as after a restart */
@@ -55,7 +57,6 @@ struct conversation {
     struct message_log log;
     struct boundary *boundaries; /* [CONVERSATION_MAX_BOUNDARIES] ascending; NULL: none yet */
     int n_boundaries;
-    struct buf tail;        /* of what the model said last; see struct boundary */
     uint64_t rendered_with; /* boundaries hold for the same tools and variables only */
 };
 

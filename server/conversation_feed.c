@@ -210,12 +210,12 @@ static bool is_answer_asked_again(const struct conversation_plan *plan,
 }
 
 /* The session lacks the end of what the model said: it comes before what follows. */
-static bool prepend_tail(const struct feed *feed)
+static bool prepend_tail(const struct feed *feed, const struct boundary *boundary)
 {
     struct conversation_plan *plan = feed->plan;
     struct prompt rest;
     prompt_init(&rest);
-    prompt_append_plain(&rest, buf_text(&feed->one->tail), feed->one->tail.len);
+    prompt_append_plain(&rest, boundary->tail, boundary->n_tail);
     prompt_append_slice(&rest, &plan->prompt, plan->begin, plan->prompt.text.len);
     if (prompt_failed(&rest)) {
         prompt_done(&rest);
@@ -233,9 +233,9 @@ static bool can_go_on(const struct feed *feed, const struct boundary *boundary, 
         return false;
     if (boundary->is_plain && find_begin(feed, boundary, &feed->plan->begin))
         return true;
-    return (boundary->is_whole || boundary->has_tail) && boundary->n_messages < n_messages &&
+    return (boundary->is_whole || boundary->n_tail > 0) && boundary->n_messages < n_messages &&
            find_begin_after(feed, boundary, n_messages, &feed->plan->begin) &&
-           (boundary->is_whole || prepend_tail(feed));
+           (boundary->is_whole || prepend_tail(feed, boundary));
 }
 
 /* Goes through the boundaries, latest first, until one serves. */

@@ -79,7 +79,6 @@ void conversation_free(struct conversation *one)
         return;
     message_log_done(&one->log);
     free(one->boundaries);
-    buf_done(&one->tail);
     free(one);
 }
 
@@ -103,10 +102,7 @@ struct conversation *conversation_copy_start(const struct conversation *one, siz
     copy->last = one->last;
     copy->rendered_with = one->rendered_with;
     copy->begun = one->begun;
-    for (int i = 0; i < one->n_boundaries && one->boundaries[i].n_messages <= n_messages; i++) {
-        struct boundary boundary = one->boundaries[i];
-        boundary.has_tail = false; /* only the last one has, which is not copied */
-        conversation_add_boundary(copy, boundary);
-    }
+    for (int i = 0; i < one->n_boundaries && one->boundaries[i].n_messages <= n_messages; i++)
+        conversation_add_boundary(copy, one->boundaries[i]);
     return copy;
 }

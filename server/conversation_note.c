@@ -5,7 +5,7 @@
 #include "core/base/buf.h"
 #include "server/conversation.h"
 
-enum { VERSION = 2, MAX_ROLE = CHAT_TOOL };
+enum { VERSION = 3, MAX_ROLE = CHAT_TOOL };
 
 /* ---- writing: numbers as eight bytes, texts after their length ---- */
 
@@ -33,7 +33,7 @@ static void put_boundary(struct buf *out, const struct boundary *boundary)
     put_number(out, boundary->position);
     put_number(out, boundary->is_plain);
     put_number(out, boundary->is_whole);
-    put_number(out, boundary->has_tail);
+    put_text(out, boundary->tail, boundary->n_tail);
     put_number(out, (int64_t)boundary->n_text_kept);
     put_number(out, boundary->replay);
     put_number(out, (int64_t)boundary->started_with);
@@ -48,7 +48,6 @@ void conversation_note_write(const struct conversation *one, const char *owner, 
     put_number(out, (int64_t)one->group);
     put_number(out, (int64_t)one->rendered_with);
     put_number(out, one->begun);
-    put_text(out, buf_text(&one->tail), one->tail.len);
     put_number(out, one->n_unread);
     put_number(out, one->last.position);
     put_number(out, one->last.rewind_limit);
@@ -129,7 +128,20 @@ static void get_message(struct reader *reader, struct message_log *log)
         reader->failed = true;
 }
 
-static void get_boundary(struct reader *reader, struct conversation *one, bool is_last)
+static void get_tail(struct reader *reader, struct boundary *boundary)
+{
+    size_t len;
+    const char *tail = get_text(reader, &len);
+    if (len > BOUNDARY_MAX_TAIL) {
+        reader->failed = true;
+        return;
+    }
+    if (len > 0)
+        memcpy(boundary->tail, tail, len);
+    boundary->n_tail = (uint8_t)len;
+}
+
+static void get_boundary(struct reader *reader, struct conversation *one)
 {
     int64_t n_messages = get_number(reader, 1, (int64_t)one->log.n);
     struct boundary boundary = {
@@ -141,7 +153,7 @@ static void get_boundary(struct reader *reader, struct conversation *one, bool i
     const struct logged_message *last = &one->log.items[boundary.n_messages - 1];
     boundary.is_plain = get_number(reader, 0, 1) == 1;
     boundary.is_whole = get_number(reader, 0, 1) == 1;
-    boundary.has_tail = get_number(reader, 0, is_last ? 1 : 0) == 1;
+    get_tail(reader, &boundary);
     /* Of what the model said; the message itself is that only when it is plain. */
     int64_t max_kept = boundary.is_plain ? (int64_t)last->len : INT64_MAX;
     boundary.n_text_kept = (size_t)get_number(reader, 0, max_kept);
@@ -163,10 +175,6 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
     one->group = (uint64_t)get_number(&reader, INT64_MIN, INT64_MAX);
     one->rendered_with = (uint64_t)get_number(&reader, INT64_MIN, INT64_MAX);
     one->begun = get_number(&reader, 0, INT64_MAX);
-    size_t tail_len;
-    const char *tail = get_text(&reader, &tail_len);
-    buf_append(&one->tail, tail, tail_len);
-    reader.failed = reader.failed || one->tail.failed;
     one->n_unread = get_number(&reader, 0, max_position);
     one->last.position = get_number(&reader, 0, max_position);
     one->last.rewind_limit = get_number(&reader, 0, max_position);
@@ -176,6 +184,6 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
         get_message(&reader, &one->log);
     int64_t n_boundaries = get_number(&reader, 0, CONVERSATION_MAX_BOUNDARIES);
     for (int64_t i = 0; i < n_boundaries && !reader.failed; i++)
-        get_boundary(&reader, one, i == n_boundaries - 1);
+        get_boundary(&reader, one);
     return !reader.failed && reader.left == 0 && one->id[0] != '\0';
 }

@@ -47,24 +47,23 @@ static bool record_words(struct conversation *one, struct conversation_plan *pla
 static void add_answer_boundary(struct conversation *one, const struct conversation_plan *plan,
                                 size_t n_spoken_before, const struct conversation_result *result)
 {
-    size_t n_kept = result->usage->n_text_kept;
-    bool has_tail = n_kept < result->n_raw;
-    /* What was spoken on stands at the end of what was rendered. */
-    size_t n_before = plan->is_continuation ? 0 : plan->n_rendered;
-    for (int i = 0; i < one->n_boundaries; i++)
-        one->boundaries[i].has_tail = false; /* it was another answer's */
-    buf_done(&one->tail);
-    if (has_tail)
-        buf_append(&one->tail, result->raw + n_kept, result->n_raw - n_kept);
-    conversation_add_boundary(one, (struct boundary){.n_messages = one->log.n,
-                                                     .position = one->last.position,
-                                                     .n_text_kept = n_spoken_before + n_kept,
-                                                     .is_plain = result->is_plain,
-                                                     .is_whole = n_kept == result->n_raw,
-                                                     .has_tail = has_tail && !one->tail.failed,
-                                                     .replay = -1,
-                                                     .n_before = n_before,
-                                                     .before_hash = plan->rendered_hash});
+    size_t n_kept = result->usage->n_text_kept, n_tail = result->n_raw - n_kept;
+    struct boundary boundary = {
+        .n_messages = one->log.n,
+        .position = one->last.position,
+        .n_text_kept = n_spoken_before + n_kept,
+        .is_plain = result->is_plain,
+        .is_whole = n_tail == 0,
+        .replay = -1,
+        /* What was spoken on stands at the end of what was rendered. */
+        .n_before = plan->is_continuation ? 0 : plan->n_rendered,
+        .before_hash = plan->rendered_hash,
+    };
+    if (n_tail > 0 && n_tail <= BOUNDARY_MAX_TAIL) {
+        memcpy(boundary.tail, result->raw + n_kept, n_tail);
+        boundary.n_tail = (uint8_t)n_tail;
+    }
+    conversation_add_boundary(one, boundary);
 }
 
 bool conversation_record_turn(struct conversation *one, struct conversation_plan *plan,

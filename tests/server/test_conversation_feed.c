@@ -97,8 +97,7 @@ static void end_with(struct conversations *all, struct conversation_plan *plan, 
     conversations_end(all, plan, &result);
 }
 
-/* The end of an answer that the session lacks is known of the last one alone: who goes back to an
- * earlier one is not fed the end of another. */
+/* Who goes back to an answer is fed the end that the session lacks of this one. */
 static void an_earlier_answer_does_not_end_as_the_last_one(void **state)
 {
     (void)state;
@@ -107,12 +106,12 @@ static void an_earlier_answer_does_not_end_as_the_last_one(void **state)
     talk_begin(all, "x", SAID({'u', "Hi"}), &plan);
     end_with(all, &plan, "Hello", true, 2);
     talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "More"}), &plan);
-    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(talk_fed(&plan), "lo<|im_end|>\n<|im_start|>user\nMore<|im_end|>\n"
+                                         "<|im_start|>assistant\n");
     end_with(all, &plan, "Indeed", true, 1);
     talk_begin(all, "x", SAID({'u', "Hi"}, {'a', "Hello"}, {'u', "Else"}), &plan);
-    assert_int_equal(plan.match, CONVERSATION_REBUILD);
-    assert_string_equal(talk_fed(&plan), "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
-                                         "Hello<|im_end|>\n<|im_start|>user\nElse<|im_end|>\n"
+    assert_int_equal(plan.match, CONVERSATION_FORK);
+    assert_string_equal(talk_fed(&plan), "lo<|im_end|>\n<|im_start|>user\nElse<|im_end|>\n"
                                          "<|im_start|>assistant\n");
     conversations_abandon(all, &plan);
     conversations_close(&all);

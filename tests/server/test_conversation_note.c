@@ -2,6 +2,7 @@
 #include "server/conversation_note.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/buf.h"
 #include "server/conversation.h"
@@ -74,31 +75,32 @@ static void a_note_that_lies_is_refused(void **state)
     conversations_close(&all);
 }
 
-/* There is one tail, and who goes on from an earlier place would be fed that of a later one. */
-static void only_the_last_place_has_a_tail(void **state)
+static void a_tail_that_is_too_long_is_refused(void **state)
 {
     (void)state;
-    for (int with_tail = 0; with_tail < 2; with_tail++) {
-        struct conversation *one = calloc(1, sizeof *one), *read = calloc(1, sizeof *read);
-        struct buf note = {0};
-        char owner[CONVERSATION_OWNER_SIZE];
-        assert_true(one != NULL && read != NULL);
-        struct chat_message message = talk_message('a', "Hello");
-        one->id[0] = 'x';
-        one->last.position = 9;
-        buf_append_text(&one->tail, "lo");
-        assert_true(message_log_push(&one->log, &message));
-        conversation_add_boundary(one,
-                                  (struct boundary){.n_messages = 1, .has_tail = with_tail == 0});
-        conversation_add_boundary(one,
-                                  (struct boundary){.n_messages = 1, .has_tail = with_tail == 1});
-        conversation_note_write(one, "", &note);
-        assert_int_equal(conversation_note_read(buf_text(&note), note.len, read, owner),
-                         with_tail == 1);
-        buf_done(&note);
-        conversation_free(one);
-        conversation_free(read);
-    }
+    struct conversation *one = calloc(1, sizeof *one), *read = calloc(1, sizeof *read);
+    struct buf note = {0};
+    char owner[CONVERSATION_OWNER_SIZE];
+    assert_true(one != NULL && read != NULL);
+    struct chat_message message = talk_message('a', "Hello");
+    one->id[0] = 'x';
+    one->last.position = 9;
+    assert_true(message_log_push(&one->log, &message));
+    conversation_add_boundary(one, (struct boundary){.n_messages = 1, .n_tail = BOUNDARY_MAX_TAIL});
+    conversation_note_write(one, "", &note);
+    assert_true(conversation_note_read(buf_text(&note), note.len, read, owner));
+    assert_int_equal(read->boundaries[0].n_tail, BOUNDARY_MAX_TAIL);
+    conversation_free(read);
+
+    read = calloc(1, sizeof *read);
+    assert_non_null(read);
+    char *length = memmem(note.data, note.len, (uint64_t[]){BOUNDARY_MAX_TAIL}, sizeof(uint64_t));
+    assert_non_null(length);
+    ++*length;
+    assert_false(conversation_note_read(buf_text(&note), note.len, read, owner));
+    buf_done(&note);
+    conversation_free(one);
+    conversation_free(read);
 }
 
 int main(void)
@@ -106,7 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conversations_come_back_with_their_sessions),
         cmocka_unit_test(a_note_that_lies_is_refused),
-        cmocka_unit_test(only_the_last_place_has_a_tail),
+        cmocka_unit_test(a_tail_that_is_too_long_is_refused),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);
 }
