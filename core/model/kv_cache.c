@@ -35,8 +35,8 @@ struct kv_cache {
 
 struct kv_heads kv_shape_heads(const struct kv_shape *shape, int layer)
 {
-    if (shape->other_period > 0 && (layer + 1) % shape->other_period == 0)
-        return shape->other;
+    if (shape->layers != NULL)
+        return shape->layers[layer];
     return (struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v};
 }
 
@@ -74,18 +74,19 @@ size_t kv_shape_bytes(const struct kv_shape *shape)
     return layout.overflowed ? SIZE_MAX : layout.n_used;
 }
 
-static bool has_heads(struct kv_heads heads)
+static bool has_heads(const struct kv_shape *shape)
 {
-    return heads.n >= 1 && heads.dim_k >= 1 && heads.dim_v >= 1;
+    bool has = shape->n_layers >= 1;
+    for (int i = 0; i < shape->n_layers && has; i++) {
+        struct kv_heads heads = kv_shape_heads(shape, i);
+        has = heads.n >= 1 && heads.dim_k >= 1 && heads.dim_v >= 0;
+    }
+    return has;
 }
 
 static bool check_shape(const struct kv_shape *shape, struct err *err)
 {
-    bool has_all =
-        shape->n_layers >= 1 && shape->n_slack >= 0 &&
-        has_heads((struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v}) &&
-        (shape->other_period == 0 || has_heads(shape->other));
-    if (!has_all)
+    if (!has_heads(shape) || shape->n_slack < 0)
         return err_set(err, ERR_INTERNAL, "the cache was asked for without layers, heads or rows");
     if (shape->n_sinks < 0 || shape->n_window <= shape->n_sinks)
         return err_set(err, ERR_INVALID,

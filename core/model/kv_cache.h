@@ -23,7 +23,8 @@
 struct err;
 struct kv_cache;
 
-/* Of one layer. */
+/* Of one layer. Where it keeps of each token one vector and no key and value (a convolution), that
+ * is as keys alone, dim_v 0. */
 struct kv_heads {
     int n;
     int dim_k;
@@ -32,11 +33,10 @@ struct kv_heads {
 
 struct kv_shape {
     int n_layers;
-    int n_kv_heads;
+    int n_kv_heads; /* of each layer */
     int head_dim_k;
     int head_dim_v;
-    int other_period;      /* each other_period-th layer has other heads; 0: none */
-    struct kv_heads other; /* these */
+    const struct kv_heads *layers; /* [n_layers] instead, outlives the caches; NULL: all alike */
     enum kv_type type;
     int n_sinks;  /* S >= 0 */
     int n_window; /* N = S + R; R >= 1 */

@@ -142,6 +142,7 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
                         (unrotated_period > 0 && (i + 1) % unrotated_period == 0) ||
                         (model->family->rotates_local && shape->n_local > 0 && !is_local);
     layer->heads = is_local ? shape->local_heads : global_heads(shape);
+    model->cache_heads[i] = layer->heads;
     layer->has_own_keys = i < shape->n_layers - shape->n_shared_kv;
     layer->cache_layer = find_cache_layer(shape, i, is_local);
     layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
@@ -212,13 +213,15 @@ static bool reserve(struct model *model, struct err *err)
     size_t n_heads = (size_t)model->shape.n_heads, n_layers = (size_t)model->shape.n_layers;
     size_t n_experts = n_layers * (size_t)model->shape.n_experts;
     model->layers = calloc(n_layers, sizeof model->layers[0]);
+    model->cache_heads = calloc(n_layers, sizeof model->cache_heads[0]);
     if (n_experts > 0)
         model->experts = calloc(n_experts, sizeof model->experts[0]);
     if (model->shape.latent.n > 0)
         model->latent_heads = calloc(n_layers * n_heads, sizeof model->latent_heads[0]);
     if (model->family->positions == FAMILY_ALIBI)
         model->alibi_slopes = calloc(n_heads, sizeof model->alibi_slopes[0]);
-    if (model->layers == NULL || (n_experts > 0 && model->experts == NULL) ||
+    if (model->layers == NULL || model->cache_heads == NULL ||
+        (n_experts > 0 && model->experts == NULL) ||
         (model->shape.latent.n > 0 && model->latent_heads == NULL) ||
         (model->family->positions == FAMILY_ALIBI && model->alibi_slopes == NULL))
         return err_no_memory(err, "the model's layers");
@@ -256,6 +259,7 @@ void model_close(struct model **model_ptr)
     for (int i = 0; i < model->shape.n_layers && model->layers != NULL; i++)
         free(model->layers[i].turned);
     free(model->layers);
+    free(model->cache_heads);
     free(model->experts);
     free(model->latent_heads);
     free(model->alibi_slopes);
@@ -266,14 +270,8 @@ void model_close(struct model **model_ptr)
 
 struct kv_shape model_kv_shape(const struct model *model)
 {
-    const struct model_shape *shape = &model->shape;
-    struct kv_heads local = shape->local_heads;
     return (struct kv_shape){
-        .n_layers = shape->n_layers - shape->n_shared_kv,
-        .n_kv_heads = local.n,
-        .head_dim_k = local.dim_k,
-        .head_dim_v = local.dim_v,
-        .other_period = model->family->has_local_heads ? shape->local_period : 0,
-        .other = global_heads(shape),
+        .n_layers = model->shape.n_layers - model->shape.n_shared_kv,
+        .layers = model->cache_heads,
     };
 }

@@ -160,6 +160,8 @@ struct model {
                                        than n_context_unscaled (LongRoPE); NULL for none */
     float *alibi_slopes;            /* [n_heads]; NULL without ALiBi */
     struct layer *layers;           /* [n_layers] */
+    struct kv_heads *cache_heads;   /* [n_layers] of which caches have those with keys and values of
+                                       their own */
     struct expert *experts;         /* [n_layers, n_experts] */
     struct latent_head *latent_heads; /* [n_layers, n_heads] */
     uint64_t n_parameters;
@@ -173,7 +175,7 @@ struct model {
 bool model_open(struct model **out, const struct gguf *file, struct err *err);
 void model_close(struct model **model);
 
-/* Of its caches, without a type and rows. */
+/* Of its caches, without a type and rows; the model must outlive it. */
 struct kv_shape model_kv_shape(const struct model *model);
 
 /* Writes the quantized weights a second time, in the order that products on this CPU read
