@@ -6,15 +6,6 @@
 
 #include "core/kernels/attention_block_vector.h"
 
-SIMD struct f32x16 kv_load(enum kv_type type, const uint8_t *p)
-{
-    if (type == KV_F16)
-        return f32x16_from_f16((const uint16_t *)p);
-    if (type == KV_BF16)
-        return f32x16_from_bf16((const uint16_t *)p);
-    return f32x16_load((const float *)p);
-}
-
 /* Elements i .. i+15 of a row of n; when n ends before (is_part), zeros beyond its end. */
 SIMD struct f32x16 kv_lanes(enum kv_type type, const uint8_t *row, int n, int i, bool is_part)
 {

@@ -101,6 +101,9 @@ struct kernels {
 
     /* One row into the cache. *scale is written for KV_Q8 only. */
     void (*kv_store)(void *row, float *scale, const float *x, int n, enum kv_type type);
+    /* y_i += w_i * x_i, x what is in such a row; scale as it was written: a tap of a convolution */
+    void (*kv_add)(float *y, const float *w, const void *row, const float *scale, int n,
+                   enum kv_type type);
 
     /* out[t, h, :] = sum_j softmax_j(score_thj) v_j over all rows that t sees of the segments, in
      * one pass with online softmax (arXiv 2205.14135). A query that sees no row gets zeros. Rows

@@ -22,7 +22,7 @@ extern const struct kernels kernels_amx;
         .isa = isa_, .name = name_, .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add, \
         .silu_mul = silu_mul, .gelu_mul = gelu_mul, .gelu = gelu, .clamp = clamp,               \
         .rope_neighbours = rope_neighbours, .rope_split = rope_split, .kv_store = kv_store,     \
-        .attention = attention_, .weigh = weigh                                                 \
+        .kv_add = kv_add, .attention = attention_, .weigh = weigh                               \
     }
 
 #endif

@@ -139,6 +139,13 @@ static float kv_load(const void *rows, const float *scale, enum kv_type type, si
     return 0;
 }
 
+static void kv_add(float *y, const float *w, const void *row, const float *scale, int n,
+                   enum kv_type type)
+{
+    for (int i = 0; i < n; i++)
+        y[i] += w[i] * kv_load(row, scale, type, 0, n, i);
+}
+
 static struct attention_sight sight_of(const struct attention_rows *rows, int token)
 {
     if (rows->sights != NULL)

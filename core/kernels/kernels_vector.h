@@ -213,6 +213,51 @@ static void kv_store(void *row, float *scale, const float *x, int n, enum kv_typ
     }
 }
 
+/* 16 numbers of a row; of KV_Q8 without its scale. */
+SIMD struct f32x16 kv_load(enum kv_type type, const uint8_t *p)
+{
+    if (type == KV_F16)
+        return f32x16_from_f16((const uint16_t *)p);
+    if (type == KV_BF16)
+        return f32x16_from_bf16((const uint16_t *)p);
+    return type == KV_Q8 ? f32x16_from_i8((const int8_t *)p) : f32x16_load((const float *)p);
+}
+
+SIMD void kv_add_row(float *y, const float *w, const void *row, float scale, int n,
+                     enum kv_type type)
+{
+    size_t size = type == KV_F32 ? 4 : type == KV_Q8 ? 1 : 2;
+    for (int i = 0; i < n; i += 16) {
+        uint8_t last[16 * sizeof(float)] = {0};
+        const uint8_t *from = (const uint8_t *)row + size * (size_t)i;
+        if (n - i < 16)
+            from = memcpy(last, from, size * (size_t)(n - i));
+        struct f32x16 x = kv_load(type, from), a = load_lanes(w, n, i);
+        if (type == KV_Q8)
+            x = f32x16_mul(x, f32x16_set(scale));
+        store_lanes(y, f32x16_fma(a, x, load_lanes(y, n, i)), n, i);
+    }
+}
+
+static void kv_add(float *y, const float *w, const void *row, const float *scale, int n,
+                   enum kv_type type)
+{
+    switch (type) {
+    case KV_F32:
+        kv_add_row(y, w, row, 1, n, KV_F32);
+        break;
+    case KV_F16:
+        kv_add_row(y, w, row, 1, n, KV_F16);
+        break;
+    case KV_BF16:
+        kv_add_row(y, w, row, 1, n, KV_BF16);
+        break;
+    case KV_Q8:
+        kv_add_row(y, w, row, *scale, n, KV_Q8);
+        break;
+    }
+}
+
 static float weigh(float *y, const float *x, int n, float origin, float temperature)
 {
     struct f32x16 sum = f32x16_set(0);

@@ -234,6 +234,41 @@ static void test_kv_store(void **state)
     }
 }
 
+static float stored(const uint8_t *row, float scale, enum kv_type type, int i)
+{
+    uint16_t half;
+    float whole;
+    if (type == KV_Q8)
+        return (float)(int8_t)row[i] * scale;
+    if (type == KV_F32)
+        return memcpy(&whole, row + 4 * i, 4), whole;
+    memcpy(&half, row + 2 * i, 2);
+    return type == KV_F16 ? f16_to_float(half) : bf16_to_float(half);
+}
+
+static void test_kv_add(void **state)
+{
+    if (!select_isa(*state))
+        return;
+    for (int s = 0; s < N_SIZES; s++) {
+        for (int type = KV_F32; type <= KV_Q8; type++) {
+            int n = sizes[s];
+            float scale = -1;
+            uint8_t row[MAX_SIZE * 4];
+            fill(w, n, 5);
+            fill(x, n, 6);
+            fill(b, n, 7);
+            memcpy(y, b, (size_t)n * sizeof y[0]);
+            y[n] = 7; /* beyond the end */
+            kernels->kv_store(row, &scale, x, n, (enum kv_type)type);
+            kernels->kv_add(y, w, row, &scale, n, (enum kv_type)type);
+            for (int i = 0; i < n; i++)
+                check_near(y[i], b[i] + w[i] * stored(row, scale, (enum kv_type)type, i), 1e-5);
+            assert_true(y[n] == 7);
+        }
+    }
+}
+
 static void test_numbers_that_are_not_finite(void **state)
 {
     if (!select_isa(*state))
@@ -313,6 +348,7 @@ int main(void)
         {"rope", test_rope},
         {"weigh", test_weigh},
         {"kv store", test_kv_store},
+        {"kv add", test_kv_add},
         {"not finite", test_numbers_that_are_not_finite},
     };
     static const struct CMUnitTest others[] = {
