@@ -62,7 +62,9 @@ struct family {
     bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
     bool scores_are_unscaled;
-    bool has_latent_heads; /* keys and values of all heads are products of one vector */
+    bool has_convolutions; /* layers with 0 as their number of KV heads have that, not attention */
+    const char *output_norm; /* its name in the file; NULL: "output_norm" */
+    bool has_latent_heads;   /* keys and values of all heads are products of one vector */
     /* The size with this many layers scales scores by 1 / sqrt(n_embd / n_heads), and no key in the
      * file says so; 0: none does. */
     int n_layers_scaled_by_width;
@@ -99,6 +101,8 @@ extern const struct family family_gptneox;
 extern const struct family family_granite;
 extern const struct family family_granitemoe;
 extern const struct family family_internlm2;
+extern const struct family family_lfm2;
+extern const struct family family_lfm2moe;
 extern const struct family family_llama;
 extern const struct family family_minicpm;
 extern const struct family family_mistral3;

@@ -22,9 +22,10 @@
 
 static bool layer_wants_quantized(const struct layer *layer)
 {
-    const struct matrix *all[] = {&layer->q,        &layer->k,     &layer->v,    &layer->out,
-                                  &layer->gate,     &layer->up,    &layer->down, &layer->input_gate,
-                                  &layer->input_up, &layer->q_down};
+    const struct matrix *all[] = {&layer->q,      &layer->k,          &layer->v,
+                                  &layer->out,    &layer->gate,       &layer->up,
+                                  &layer->down,   &layer->input_gate, &layer->input_up,
+                                  &layer->q_down, &layer->mix};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->data != NULL && matmul_wants_quantized(all[i]->type))
             return true;

@@ -109,6 +109,15 @@ static void lay_out_latent(struct forward *forward, struct layout *layout)
     work->values = take_activations(layout, n, shape->n_heads * latent->dim_v);
 }
 
+static void lay_out_convolution(struct forward *forward, struct layout *layout)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    if (shape->n_taps == 0)
+        return;
+    forward->convolution.mixed = take_floats(layout, forward->max_tokens, 3 * shape->n_embd);
+    forward->convolution.result = take_activations(layout, forward->max_tokens, shape->n_embd);
+}
+
 static void lay_out(struct forward *forward, struct layout *layout)
 {
     const struct model_shape *shape = &forward->model->shape;
@@ -145,6 +154,7 @@ static void lay_out(struct forward *forward, struct layout *layout)
     forward->layer_rows = take_floats(layout, thread_pool_size(forward->pool), n_inputs);
     lay_out_experts(forward, layout);
     lay_out_latent(forward, layout);
+    lay_out_convolution(forward, layout);
     forward->projected = take_floats(layout, n, shape->n_embd);
     forward->last = take_activations(layout, forward->max_logits, shape->n_embd);
     forward->logits = take_floats(layout, forward->max_logits, shape->n_vocab);

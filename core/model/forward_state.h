@@ -95,6 +95,10 @@ struct forward {
         struct activations by_head;     /* [n_heads, max_tokens] what meets a head's matrix */
         struct activations values;      /* n_heads * latent.dim_v wide */
     } latent;
+    struct convolution_work {
+        float *mixed;              /* [max_tokens, 3 * n_embd] */
+        struct activations result; /* n_embd wide */
+    } convolution;
     float *projected;        /* [max_tokens, n_embd] before it is added to x */
     struct activations last; /* n_embd wide: rows that want logits */
     float *logits;           /* [max_logits, n_vocab] */

@@ -20,6 +20,9 @@ void forward_norm(struct forward *forward, enum forward_input to, const float *w
 /* x += out(attend(q, k, v)): q, k, v from the input, stored and attended over the caches. Layers
  * that have a norm for it add the norm of that. */
 void forward_attention(struct forward *forward, enum forward_input from, const struct layer *layer);
+/* x += out(c * convolution(b * x')): b, c and x' from the input, b * x' stored in the caches. */
+void forward_convolution(struct forward *forward, enum forward_input from,
+                         const struct layer *layer);
 /* x += down(act(up input)), gated where the family is; or the norm of that. */
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer);
 

@@ -44,6 +44,22 @@ int key_reader_optional_count(struct key_reader *reader, const char *name, int m
     return key_reader_is(reader, name, 0) ? 0 : key_reader_count(reader, name, 0, max);
 }
 
+/* A whole number for each layer. */
+static bool find_counts(const struct key_reader *reader, const char *name, int n_layers,
+                        struct gguf_array *out)
+{
+    return gguf_get_array(reader->file, key_reader_key(reader, name).text, out) &&
+           out->type != GGUF_STRING && out->type != GGUF_F32 && out->type != GGUF_F64 &&
+           out->type != GGUF_BOOL && out->n == (size_t)n_layers;
+}
+
+bool key_reader_is_none_of_layer(const struct key_reader *reader, const char *name, int n_layers,
+                                 int i)
+{
+    struct gguf_array all;
+    return find_counts(reader, name, n_layers, &all) && gguf_array_int(&all, (size_t)i) == 0;
+}
+
 int key_reader_count_of_layer(struct key_reader *reader, const char *name, int n_layers, int i,
                               int64_t missing, int max)
 {
@@ -52,9 +68,7 @@ int key_reader_count_of_layer(struct key_reader *reader, const char *name, int n
     if (!gguf_get_array(reader->file, key_reader_key(reader, name).text, &all))
         return key_reader_count(reader, name, missing, max);
     int64_t value = 0;
-    bool holds_counts = all.type != GGUF_STRING && all.type != GGUF_F32 && all.type != GGUF_F64 &&
-                        all.type != GGUF_BOOL && all.n == (size_t)n_layers;
-    if (holds_counts)
+    if (find_counts(reader, name, n_layers, &all))
         value = gguf_array_int(&all, (size_t)i);
     if (value < 1 || value > max) {
         snprintf(problem, sizeof problem, "is not a number in 1 .. %d for each layer", max);

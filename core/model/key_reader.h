@@ -34,6 +34,9 @@ int key_reader_optional_count(struct key_reader *reader, const char *name, int m
 /* The same for layer i, of which the key has a number for each or one for all. */
 int key_reader_count_of_layer(struct key_reader *reader, const char *name, int n_layers, int i,
                               int64_t missing, int max);
+/* Whether that is a number for each, and 0 for this one. */
+bool key_reader_is_none_of_layer(const struct key_reader *reader, const char *name, int n_layers,
+                                 int i);
 /* A real number in min .. max. */
 double key_reader_real(struct key_reader *reader, const char *name, double missing, double min,
                        double max);

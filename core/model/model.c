@@ -13,18 +13,18 @@
 #include "core/model/model_shape.h"
 
 static const struct family *const families[] = {
-    &family_arcee,      &family_bailingmoe, &family_bailingmoe2,  &family_chatglm,
-    &family_cohere2,    &family_command_r,  &family_deepseek,     &family_deepseek2,
-    &family_dots1,      &family_ernie4_5,   &family_ernie4_5_moe, &family_exaone,
-    &family_exaone4,    &family_falcon,     &family_gemma,        &family_gemma2,
-    &family_gemma3,     &family_gemma4,     &family_glm4,         &family_glm4moe,
-    &family_gpt_oss,    &family_gptneox,    &family_granite,      &family_granitemoe,
-    &family_internlm2,  &family_llama,      &family_minicpm,      &family_mistral3,
-    &family_mpt,        &family_nemotron,   &family_olmo2,        &family_olmoe,
-    &family_phi2,       &family_phi3,       &family_qwen2,        &family_qwen2moe,
-    &family_qwen2vl,    &family_qwen3,      &family_qwen3moe,     &family_qwen3vl,
-    &family_qwen3vlmoe, &family_seed_oss,   &family_smollm3,      &family_stablelm,
-    &family_starcoder2,
+    &family_arcee,     &family_bailingmoe, &family_bailingmoe2,  &family_chatglm,
+    &family_cohere2,   &family_command_r,  &family_deepseek,     &family_deepseek2,
+    &family_dots1,     &family_ernie4_5,   &family_ernie4_5_moe, &family_exaone,
+    &family_exaone4,   &family_falcon,     &family_gemma,        &family_gemma2,
+    &family_gemma3,    &family_gemma4,     &family_glm4,         &family_glm4moe,
+    &family_gpt_oss,   &family_gptneox,    &family_granite,      &family_granitemoe,
+    &family_internlm2, &family_lfm2,       &family_lfm2moe,      &family_llama,
+    &family_minicpm,   &family_mistral3,   &family_mpt,          &family_nemotron,
+    &family_olmo2,     &family_olmoe,      &family_phi2,         &family_phi3,
+    &family_qwen2,     &family_qwen2moe,   &family_qwen2vl,      &family_qwen3,
+    &family_qwen3moe,  &family_qwen3vl,    &family_qwen3vlmoe,   &family_seed_oss,
+    &family_smollm3,   &family_stablelm,   &family_starcoder2,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -104,11 +104,11 @@ static bool bind_layer_inputs(struct model *model, struct binder *binder, struct
 static bool bind_globals(struct model *model, struct binder *binder, struct err *err)
 {
     const struct model_shape *shape = &model->shape;
+    const char *name = model->family->output_norm;
     if (!bind_matrix(binder, "token_embd.weight", shape->n_vocab, shape->n_embd, &model->embedding,
                      err) ||
-        !bind_vector(binder, "output_norm.weight", shape->n_embd, &model->output_norm, err) ||
-        !bind_optional_vector(binder, "output_norm.bias", shape->n_embd, &model->output_norm_b,
-                              err))
+        !bind_norm(binder, name != NULL ? name : "output_norm", &model->output_norm,
+                   &model->output_norm_b, err))
         return false;
     if (shape->n_rot > 0 && !bind_rope_factors(model, binder, err))
         return false;
@@ -133,7 +133,8 @@ static int find_cache_layer(const struct model_shape *shape, int i, bool is_loca
 }
 
 /* What layer i sees, and how it rotates: periods count from layer 1. */
-static void describe_layer(const struct model *model, int i, struct layer *layer)
+static void describe_layer(const struct model *model, const struct key_reader *reader, int i,
+                           struct layer *layer)
 {
     const struct model_shape *shape = &model->shape;
     int unrotated_period = model->family->unrotated_period;
@@ -141,7 +142,11 @@ static void describe_layer(const struct model *model, int i, struct layer *layer
     bool is_unrotated = shape->n_rot == 0 ||
                         (unrotated_period > 0 && (i + 1) % unrotated_period == 0) ||
                         (model->family->rotates_local && shape->n_local > 0 && !is_local);
-    layer->heads = is_local ? shape->local_heads : global_heads(shape);
+    layer->is_convolution = model_shape_is_convolution(reader, shape, i);
+    layer->heads = layer->is_convolution
+                       ? (struct kv_heads){shape->n_heads, shape->n_embd / shape->n_heads, 0}
+                   : is_local ? shape->local_heads
+                              : global_heads(shape);
     model->cache_heads[i] = layer->heads;
     layer->has_own_keys = i < shape->n_layers - shape->n_shared_kv;
     layer->cache_layer = find_cache_layer(shape, i, is_local);
@@ -157,7 +162,7 @@ static bool bind_layers(struct model *model, struct binder *binder, struct err *
         .file = binder->file, .architecture = model->shape.architecture, .err = err};
     size_t n_experts = (size_t)model->shape.n_experts;
     for (int i = 0; i < model->shape.n_layers; i++) {
-        describe_layer(model, i, &model->layers[i]);
+        describe_layer(model, &reader, i, &model->layers[i]);
         model->layers[i].n_ff = model_shape_n_ff(&reader, &model->shape, i);
         if (model_shape_has_experts(&model->shape, i))
             model->layers[i].experts = model->experts + (size_t)i * n_experts;

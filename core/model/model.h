@@ -47,6 +47,7 @@ struct model_shape {
     int head_dim_v;
     struct kv_heads local_heads; /* of layers with a sliding window, the same or not */
     struct model_latent latent;
+    int n_taps;         /* tokens that a layer's convolution sees; 0: no layer has one */
     int n_shared_kv;    /* the last so many layers read the keys and values of earlier ones */
     int n_ff;           /* of the widest feed-forward in layers without experts, or of an expert */
     int n_ff_shared;    /* of that for all tokens in layers with experts; 0 for none */
@@ -117,7 +118,11 @@ struct layer {
     const float *q_down_norm; /* [latent.n_query] */
     const float *latent_norm; /* [latent.n], whose product and what is rotated are k */
     struct latent_head *latent_heads; /* [n_heads]; NULL: none */
-    void *turned;                     /* owned: their keys, where the file has these by rows */
+    bool is_convolution;              /* and no attention, forward_convolution.c; `heads` are what
+                                         is cached then: some channels each, dim_v 0 */
+    struct matrix mix;                /* [3 * n_embd, n_embd] what it is made of */
+    const float *taps;                /* [n_taps, n_embd] the last is a token's own */
+    void *turned; /* owned: taps, or keys of latent heads, that the file has the other way round */
     const float *q_b, *k_b, *v_b;
     const float *q_norm, *k_norm; /* [dim_k], or of all heads; before they are rotated */
     const float *v_norm;          /* [dim_v] */

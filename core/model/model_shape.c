@@ -14,6 +14,21 @@ bool model_shape_is_local(const struct model_shape *shape, int i)
     return shape->n_local > 0 && (i + 1) % shape->local_period != 0;
 }
 
+bool model_shape_is_convolution(const struct key_reader *reader, const struct model_shape *shape,
+                                int i)
+{
+    return shape->n_taps > 0 &&
+           key_reader_is_none_of_layer(reader, "attention.head_count_kv", shape->n_layers, i);
+}
+
+/* Their channels are cached in as many pieces as a query has heads. */
+static void read_convolutions(struct key_reader *reader, struct model_shape *shape)
+{
+    shape->n_taps = key_reader_count(reader, "shortconv.l_cache", -1, MAX_TAPS);
+    if (shape->n_embd % shape->n_heads != 0)
+        key_reader_fail(reader, "embedding_length", "is not a multiple of its head_count");
+}
+
 static void read_norm(struct key_reader *reader, const struct family *family,
                       struct model_shape *shape)
 {
@@ -35,6 +50,8 @@ static struct kv_heads read_kv_heads(struct key_reader *reader, const struct fam
     int head_dim = shape->n_embd % shape->n_heads == 0 ? shape->n_embd / shape->n_heads : -1;
     struct kv_heads heads = {.n = 0};
     for (int i = 0; i < shape->n_layers; i++) {
+        if (model_shape_is_convolution(reader, shape, i))
+            continue;
         int n =
             key_reader_count_of_layer(reader, name, shape->n_layers, i, shape->n_heads, MAX_HEADS);
         if (family->has_local_heads && model_shape_is_local(shape, i) != is_local)
@@ -87,6 +104,8 @@ static void read_heads(struct key_reader *reader, const struct family *family,
                        struct model_shape *shape)
 {
     shape->n_heads = key_reader_count(reader, "attention.head_count", -1, MAX_HEADS);
+    if (family->has_convolutions)
+        read_convolutions(reader, shape);
     if (family->has_latent_heads) {
         read_latent_heads(reader, shape);
         return;

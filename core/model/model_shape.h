@@ -15,6 +15,9 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
 
 /* Whether layer i has a sliding window. */
 bool model_shape_is_local(const struct model_shape *shape, int i);
+/* Whether layer i has a convolution and no attention. */
+bool model_shape_is_convolution(const struct key_reader *reader, const struct model_shape *shape,
+                                int i);
 /* Whether layer i has experts. */
 bool model_shape_has_experts(const struct model_shape *shape, int i);
 /* The length of layer i's feed-forward for all tokens; 0 for none. */

@@ -65,6 +65,8 @@ void model_shape_check_foreign_keys(struct key_reader *reader, const struct fami
         "attention.shared_kv_layers", "embedding_length_per_layer_input"};
     bool is_causal = true;
     check_sections(reader, family);
+    if (!family->has_convolutions)
+        refuse_unless_nothing(reader, "shortconv.l_cache");
     if (!family->predicts_further)
         refuse_unless_nothing(reader, "nextn_predict_layers");
     for (size_t i = 0; i < sizeof LOCAL_HEADS / sizeof LOCAL_HEADS[0]; i++) {

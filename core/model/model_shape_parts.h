@@ -12,6 +12,7 @@ enum {
     MAX_HEAD_DIM = 4096,
     MAX_EMBD = 1 << 20, /* also of all heads together */
     MAX_FF = 1 << 22,
+    MAX_TAPS = 64,
     MAX_EXPERTS = 1024,
     MAX_VOCAB = 1 << 24,
     MAX_CONTEXT = 1 << 28,

@@ -11,7 +11,7 @@
 #include "core/model/binder.h"
 #include "core/model/model.h"
 
-enum { SHARED_IN_LAYER = 10, OF_ALL = 2, IN_EXPERT = 3, IN_LATENT_HEAD = 2 };
+enum { SHARED_IN_LAYER = 11, OF_ALL = 2, IN_EXPERT = 3, IN_LATENT_HEAD = 2 };
 
 static int count_in_latent_heads(const struct model *model)
 {
@@ -45,8 +45,9 @@ static struct matrix *matrix_of_layer(struct model *model, int layer_index, int 
         return (i - SHARED_IN_LAYER) % IN_LATENT_HEAD == 0 ? &head->key : &head->value;
     }
     struct matrix *const shared[SHARED_IN_LAYER] = {
-        &layer->q,  &layer->k,    &layer->v,          &layer->out,      &layer->gate,
-        &layer->up, &layer->down, &layer->input_gate, &layer->input_up, &layer->q_down};
+        &layer->q,        &layer->k,      &layer->v,    &layer->out,
+        &layer->gate,     &layer->up,     &layer->down, &layer->input_gate,
+        &layer->input_up, &layer->q_down, &layer->mix};
     return shared[i];
 }
 

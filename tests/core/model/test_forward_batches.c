@@ -174,6 +174,89 @@ static void test_rewind(void **state)
     }
 }
 
+/* The bytes that a cache's rows are saved as. */
+struct saved_rows {
+    char *bytes;
+    size_t n;
+};
+
+static bool save(void *arg, void *bytes, size_t len)
+{
+    struct saved_rows *saved = arg;
+    memcpy(saved->bytes + saved->n, bytes, len);
+    saved->n += len;
+    return true;
+}
+
+static bool load(void *arg, void *bytes, size_t len)
+{
+    struct saved_rows *saved = arg;
+    memcpy(bytes, saved->bytes + saved->n, len);
+    saved->n += len;
+    return true;
+}
+
+/* A cache that is what `from` was, by way of a file. */
+static void save_and_load(struct kv_cache *to, struct kv_cache *from, int position)
+{
+    kv_cache_rewind(from, position);
+    struct kv_state state = kv_cache_state(from);
+    struct saved_rows saved = {.bytes = malloc((size_t)kv_cache_live_bytes(from) + 1)};
+    assert_non_null(saved.bytes);
+    assert_true(kv_cache_walk(from, save, &saved) && kv_cache_set_state(to, &state));
+    saved.n = 0;
+    assert_true(kv_cache_walk(to, load, &saved));
+    free(saved.bytes);
+}
+
+/* Fed up to `end`, then gone back to `position`: a copy, or what was saved, goes on as it would. */
+static void check_take_over(struct golden_subject *subject, const struct golden_stream *stream,
+                            int position, int end, const float *straight)
+{
+    size_t n = (size_t)subject->model->shape.n_vocab;
+    for (int by_file = 0; by_file <= 1; by_file++) {
+        struct kv_cache *from = golden_open_cache(subject, stream);
+        struct kv_cache *to = golden_open_cache(subject, stream);
+        for (int t = 0; t < end; t++)
+            golden_feed(subject, from, t, t + 1);
+        assert_true(kv_cache_can_rewind(from, position));
+        if (by_file)
+            save_and_load(to, from, position);
+        else
+            kv_cache_copy(to, from, position);
+        kv_cache_close(&from);
+        for (int t = position; t < position + 40; t++) {
+            golden_feed(subject, to, t, t + 1);
+            assert_memory_equal(golden_row(subject, t), straight + (size_t)t * n,
+                                n * sizeof(float));
+        }
+        kv_cache_close(&to);
+    }
+}
+
+/* Before and after the ring begins to evict, and across its end. */
+static void test_taking_over(void **state)
+{
+    (void)state;
+    struct golden_stream stream = {4, 28, 10, KV_F16, 0}; /* with room to go back */
+    for (int m = 0; m < GOLDEN_N_DEEP; m++) {
+        struct golden_subject subject;
+        golden_open(&subject, golden_models[m].name);
+        struct kv_cache *cache = golden_open_cache(&subject, &stream);
+        for (int t = 0; t < 140; t++)
+            golden_feed(&subject, cache, t, t + 1);
+        kv_cache_close(&cache);
+        float *straight = copy_logits(&subject);
+        check_take_over(&subject, &stream, 1, 1, straight);
+        check_take_over(&subject, &stream, 2, 20, straight);
+        check_take_over(&subject, &stream, 17, 25, straight);
+        check_take_over(&subject, &stream, 33, 42, straight);
+        check_take_over(&subject, &stream, 95, 100, straight);
+        free(straight);
+        golden_close(&subject);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_stretches_of_rows),
         cmocka_unit_test(test_only_wanted_logits),
         cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_taking_over),
     };
     return cmocka_run_group_tests(tests, golden_select_kernels, NULL);
 }

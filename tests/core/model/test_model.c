@@ -155,6 +155,46 @@ static void test_latent_heads_that_are_refused(void **state)
     expect_keys_refused("deepseek2", keys, N, "attention.layer_norm_rms_epsilon is missing");
 }
 
+/* Of a model of two layers whose numbers these are. */
+static void expect_convolutions_refused(uint32_t n_taps, uint32_t n_heads, uint32_t n_kv_heads,
+                                        const char *expected)
+{
+    const struct key keys[] = {{"lfm2.shortconv.l_cache", n_taps},
+                               {"lfm2.block_count", 2},
+                               {"lfm2.embedding_length", 32},
+                               {"lfm2.feed_forward_length", 64},
+                               {"lfm2.context_length", 128},
+                               {"lfm2.attention.head_count", n_heads},
+                               {"lfm2.attention.head_count_kv", n_kv_heads}};
+    struct gguf_builder builder;
+    struct opened_model opened;
+    gguf_builder_init(&builder);
+    gguf_add_text(&builder, "general.architecture", "lfm2");
+    gguf_add_f32(&builder, "lfm2.attention.layer_norm_rms_epsilon", 1e-5F);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        gguf_add_u32(&builder, keys[i].name, keys[i].value);
+    if (model_sample_open(&opened, &builder) || strstr(opened.err.text, expected) == NULL)
+        fail_msg("got '%s', expected '%s'", opened.err.text, expected);
+    model_sample_close(&opened);
+    gguf_builder_done(&builder);
+}
+
+static void test_convolutions_that_are_refused(void **state)
+{
+    (void)state;
+    expect_convolutions_refused(3, 2, 2, "no token_embd.weight");
+    expect_convolutions_refused(65, 2, 2, "shortconv.l_cache is not one number in 1 .. 64");
+    expect_convolutions_refused(3, 3, 1, "embedding_length is not a multiple of its head_count");
+    expect_convolutions_refused(3, 2, 0, "head_count_kv is not one number"); /* of all layers */
+    expect_keys_refused("lfm2",
+                        (struct key[]){{"lfm2.block_count", 2},
+                                       {"lfm2.embedding_length", 32},
+                                       {"lfm2.feed_forward_length", 64}},
+                        3, "shortconv.l_cache is missing");
+    expect_keys_refused(NULL, (struct key[]){{"llama.shortconv.l_cache", 3}}, 1,
+                        "shortconv.l_cache asks for what sinkd cannot compute");
+}
+
 /* Three tensors for all experts of a layer, or three for each of them. */
 static void add_experts(struct gguf_builder *builder, int layer, int n_experts, bool has_all)
 {
@@ -310,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_every_key_with_every_bad_number),
         cmocka_unit_test(test_experts_that_are_refused),
         cmocka_unit_test(test_latent_heads_that_are_refused),
+        cmocka_unit_test(test_convolutions_that_are_refused),
         cmocka_unit_test(test_experts_and_their_tensors),
         cmocka_unit_test(test_unknown_tensor_is_refused),
         cmocka_unit_test(test_part_of_a_split_model),

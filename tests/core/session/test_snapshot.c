@@ -347,11 +347,11 @@ static void others_are_refused(void **state)
     /* Another shape under the same fingerprint, were that possible: its length does not fit. */
     bytes.data[8]--;
     struct kv_shape shape = tiny_model_kv_shape(SINKS, WINDOW, SLACK);
-    shape.n_layers++;
-    struct session *larger = open_session_of(&shape);
-    assert_false(load(larger, bytes.data, bytes.len, &err));
+    shape.n_layers--;
+    struct session *smaller = open_session_of(&shape);
+    assert_false(load(smaller, bytes.data, bytes.len, &err));
     assert_int_equal(err.code, ERR_FORMAT);
-    session_close(&larger);
+    session_close(&smaller);
     session_close(&session);
     buf_done(&ignored);
     buf_done(&bytes);
