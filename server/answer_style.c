@@ -67,8 +67,8 @@ static void show(struct answer_style *style, const struct tokenizer *tokenizer, 
 static void show_format(struct answer_style *style, const struct tokenizer *tokenizer,
                         const struct tool_format *format)
 {
-    const char *const marks[] = {format->open, format->other_open, format->close, format->id_mark,
-                                 format->argument_mark};
+    const char *const marks[] = {format->open,    format->other_open,    format->close,
+                                 format->id_mark, format->argument_mark, format->string_mark};
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         show(style, tokenizer, marks[i]);
     for (size_t i = 0; i < TOOL_FORMAT_MOST_NOISE; i++)

@@ -21,7 +21,7 @@ struct feed {
     const struct conversation *one;
     const struct chat_template *template;
     const struct chat_render_options *options;
-    const char *call_end; /* as in the ask */
+    const char *call_end, *call_close; /* as in the ask */
     struct conversation_plan *plan;
 };
 
@@ -134,18 +134,32 @@ static struct chat_message make_stand_in(const struct feed *feed, size_t answer,
                                  .extra_len = strlen(*out_calls)};
 }
 
+/* The end of the last one; NULL where there is none. */
+static const char *find_stand_in(const struct buf *text)
+{
+    const char *end = buf_text(text) + text->len, *found = NULL, *at = buf_text(text);
+    while ((at = memmem(at, (size_t)(end - at), STAND_IN, sizeof STAND_IN - 1)) != NULL)
+        found = at += sizeof STAND_IN - 1;
+    return found;
+}
+
+static bool begins_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
 /* What follows the stand-in; NULL where it is not found. Arguments that are a text may be quoted.
  */
 static const char *find_after(const struct feed *feed, const struct buf *other, bool is_call)
 {
-    const char *after = memmem(buf_text(other), other->len, STAND_IN, sizeof STAND_IN - 1);
-    if (after == NULL)
-        return NULL;
-    after += sizeof STAND_IN - 1;
-    if (!is_call)
+    const char *after = find_stand_in(other);
+    if (after == NULL || !is_call)
         return after;
     after += *after == '"';
-    return strncmp(after, feed->call_end, strlen(feed->call_end)) == 0 ? after : NULL;
+    if (!begins_with(after, feed->call_close))
+        return NULL;
+    after += strlen(feed->call_close);
+    return begins_with(after, feed->call_end) ? after : NULL;
 }
 
 /* The session holds a whole answer in the model's own words, which the rendering does not repeat:
@@ -317,7 +331,7 @@ bool conversation_plan_feed(const struct conversation *one, const struct chat_te
     struct chat_render_options options = ask->render;
     options.add_generation_prompt = true;
     options.now = one->begun;
-    struct feed feed = {one, template, &options, ask->call_end, plan};
+    struct feed feed = {one, template, &options, ask->call_end, ask->call_close, plan};
     plan->rendered_with = hash_text(hash_text(CHECKSUM_HASH, options.tools, options.tools_len),
                                     options.kwargs, options.kwargs_len);
     const char *start = ask->answer_start == NULL ? "" : ask->answer_start;

@@ -60,8 +60,9 @@ struct conversation_ask {
     struct chat_render_options render; /* tools and variables, borrowed during the call. The time is
                                           the conversation's own */
     const char *answer_start; /* what the caller will append to the prompt; NULL for nothing */
-    const char *call_end; /* what a template that has results of calls behind these alone writes at
-                             once behind arguments; the model never says it itself. NULL: none */
+    /* What a template that has results of calls behind these alone writes behind the last one; the
+     * model ends its turn there. NULL: none. And what stands between arguments and that. */
+    const char *call_end, *call_close;
 };
 
 /* One turn from conversations_begin to one of its ends. */

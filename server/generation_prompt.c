@@ -102,6 +102,7 @@ static enum conversations_status find_by_messages(struct generation_prompt *prom
             },
         .answer_start = buf_text(&prompt->answer_start),
         .call_end = prompt->options->style->format->turn_end,
+        .call_close = prompt->options->style->format->force_end,
     };
     enum conversations_status status =
         conversations_begin(prompt->options->conversations, &ask, &prompt->plan, err);

@@ -35,6 +35,7 @@ struct json_schema_pairs {
     const char *open, *middle, *close;
     const char *comma;    /* between two; may be empty */
     const char *text_end; /* strings are bare text, up to this; NULL: as in Python, True included */
+    bool is_nested;       /* this mark also begins strings, and objects have such pairs, too */
 };
 
 /* The same for parameters of which `schema` is the object: declared ones in their order, required

@@ -11,15 +11,29 @@ struct pairs {
     const struct json_schema_pairs *form;
 };
 
+/* How deep what a value is made of has a form of its own; below it is as in JSON, whose rules a
+ * schema that contains itself uses again. */
+enum { MAX_NESTED = 5 };
+
 static bool write_value(const struct pairs *pairs, const json_t *schema, struct buf *out);
+static bool write_members(const struct pairs *pairs, const json_t *flat, struct buf *out);
 
 /* ---- values ---- */
 
 static const char ANY_PYTHON[] = "json-value | \"True\" | \"False\" | \"None\"";
 
+static void write_mark(const struct pairs *pairs, struct buf *out)
+{
+    if (pairs->form->is_nested)
+        json_schema_write_literal(out, pairs->form->text_end, strlen(pairs->form->text_end));
+    buf_append_char(out, ' ');
+}
+
 static void write_text(const struct pairs *pairs, struct buf *out)
 {
+    write_mark(pairs, out);
     free_text_write(out, &pairs->form->text_end, 1);
+    write_mark(pairs, out);
 }
 
 static void write_any(const struct pairs *pairs, struct buf *out)
@@ -28,6 +42,8 @@ static void write_any(const struct pairs *pairs, struct buf *out)
         buf_append_text(out, ANY_PYTHON);
     else
         write_text(pairs, out);
+    if (pairs->form->is_nested)
+        buf_append_text(out, " | json-value");
 }
 
 /* A value that is listed, as it is spelt. */
@@ -41,7 +57,9 @@ static bool write_listed(const struct pairs *pairs, const json_t *value, struct 
         return true;
     }
     if (!is_python && json_is_string(value)) {
+        write_mark(pairs, out);
         json_schema_write_literal(out, json_string_value(value), json_string_length(value));
+        write_mark(pairs, out);
         return true;
     }
     char *text = json_dumps(value, JSON_ENCODE_ANY);
@@ -149,6 +167,66 @@ static bool is_text(const json_t *schema)
     return has_string || has_type(schema, "string");
 }
 
+/* ---- values between marks ---- */
+
+static bool write_items(const struct pairs *pairs, const json_t *schema, struct buf *out)
+{
+    struct schema_writer *writer = pairs->writer;
+    const json_t *items = json_object_get(schema, "items");
+    struct schema_rule_name item;
+    struct buf text;
+    int min, max;
+    if (!schema_get_count(writer, schema, "minItems", &min) ||
+        !schema_get_count(writer, schema, "maxItems", &max))
+        return false;
+    buf_init(&text);
+    bool is_good = write_value(pairs, items == NULL ? json_true() : items, &text) &&
+                   schema_add_rule(writer, &text, &item);
+    buf_done(&text);
+    if (!is_good)
+        return false;
+    buf_append_text(out, "\"[\" ");
+    schema_write_list(out, item.text, min < 0 ? 0 : min, max);
+    buf_append_text(out, "\"]\"");
+    return true;
+}
+
+static bool write_braces(const struct pairs *pairs, const json_t *schema, struct buf *out)
+{
+    buf_append_text(out, "\"{\" ");
+    bool is_good = write_members(pairs, schema, out);
+    buf_append_text(out, " \"}\"");
+    return is_good;
+}
+
+/* Of several types each has its form, and what is left JSON's. */
+static bool write_nested(const struct pairs *pairs, const json_t *schema, struct buf *out)
+{
+    bool has_text = is_text(schema);
+    bool has_items = (has_type(schema, "array") || json_object_get(schema, "items") != NULL) &&
+                     json_object_get(schema, "prefixItems") == NULL;
+    bool has_members = has_type(schema, "object") || json_object_get(schema, "properties") != NULL;
+    bool is_deep = pairs->writer->depth > MAX_NESTED;
+    const json_t *type = json_object_get(schema, "type");
+    size_t n_types = json_is_array(type) ? json_array_size(type) : 1;
+    size_t n_written = 0;
+    bool is_good = true;
+    if (has_text && ++n_written > 0)
+        write_text(pairs, out);
+    if (has_items && !is_deep) {
+        buf_append_text(out, n_written++ > 0 ? " | " : "");
+        is_good = write_items(pairs, schema, out);
+    }
+    if (has_members && !is_deep && is_good) {
+        buf_append_text(out, n_written++ > 0 ? " | " : "");
+        is_good = write_braces(pairs, schema, out);
+    }
+    if (n_written >= n_types || !is_good)
+        return is_good;
+    buf_append_text(out, n_written > 0 ? " | " : "");
+    return write_json(pairs, schema, out);
+}
+
 static bool write_flat(const struct pairs *pairs, const json_t *schema, struct buf *out)
 {
     const json_t *branches = branches_of(schema);
@@ -165,6 +243,8 @@ static bool write_flat(const struct pairs *pairs, const json_t *schema, struct b
     }
     if (pairs->form->text_end == NULL)
         return write_python(pairs, schema, out);
+    if (pairs->form->is_nested)
+        return write_nested(pairs, schema, out);
     if (!is_text(schema))
         return write_json(pairs, schema, out);
     write_text(pairs, out);
@@ -213,13 +293,13 @@ static bool add_named_pair(const struct pairs *pairs, const char *name, const js
     return is_good;
 }
 
-/* Any number of any, where a tool does not say what it takes. */
-static bool write_any_pairs(const struct pairs *pairs, struct buf *out)
+/* Any number of one kind, where a tool does not say what it takes. */
+static bool write_any_pairs(const struct pairs *pairs, const json_t *schema, struct buf *out)
 {
     struct schema_rule_name rule;
     struct buf pair;
     buf_init(&pair);
-    bool is_good = add_pair(pairs, "[a-zA-Z_] [a-zA-Z0-9_]{0,63}", json_true(), &pair) &&
+    bool is_good = add_pair(pairs, "[a-zA-Z_] [a-zA-Z0-9_]{0,63}", schema, &pair) &&
                    schema_add_rule(pairs->writer, &pair, &rule);
     buf_done(&pair);
     if (is_good)
@@ -280,17 +360,21 @@ static bool write_declared(const struct pairs *pairs, const json_t *properties,
     return is_good;
 }
 
+static bool write_members(const struct pairs *pairs, const json_t *flat, struct buf *out)
+{
+    const json_t *properties = json_object_get(flat, "properties");
+    const json_t *required = json_object_get(flat, "required");
+    const json_t *others = json_object_get(flat, "additionalProperties");
+    if (json_object_size(properties) == 0 && json_array_size(required) == 0 &&
+        !json_is_false(others))
+        return write_any_pairs(pairs, others == NULL ? json_true() : others, out);
+    return write_declared(pairs, properties, required, out);
+}
+
 bool schema_write_pairs(struct schema_writer *writer, const json_t *schema,
                         const struct json_schema_pairs *form, struct buf *out)
 {
     const struct pairs pairs = {writer, form};
     const json_t *flat;
-    if (!schema_flatten(writer, schema, &flat))
-        return false;
-    const json_t *properties = json_object_get(flat, "properties");
-    const json_t *required = json_object_get(flat, "required");
-    bool is_open = json_object_get(flat, "additionalProperties") == NULL;
-    if (json_object_size(properties) == 0 && json_array_size(required) == 0 && is_open)
-        return write_any_pairs(&pairs, out);
-    return write_declared(&pairs, properties, required, out);
+    return schema_flatten(writer, schema, &flat) && write_members(&pairs, flat, out);
 }

@@ -12,6 +12,9 @@
 #define CALL_END DEEPSEEK("tool" BLANK "call" BLANK "end")
 #define CALL_SEP DEEPSEEK("tool" BLANK "sep")
 
+#define GEMMA_MARK "<|\"|>"
+#define FUNCTIONGEMMA_MARK "<escape>"
+
 #define USUAL_IDS .call_id_prefix = "call_", .call_id_digits = 24
 
 /* What most that write JSON put around name and arguments. */
@@ -27,6 +30,22 @@ static const struct json_schema_pairs python_pairs = {
     .middle = "\"=\"",
     .close = "",
     .comma = "\",\" json-space ",
+};
+static const struct json_schema_pairs gemma_pairs = {
+    .open = "",
+    .middle = "\":\"",
+    .close = "",
+    .comma = "\",\"",
+    .text_end = GEMMA_MARK,
+    .is_nested = true,
+};
+static const struct json_schema_pairs functiongemma_pairs = {
+    .open = "",
+    .middle = "\":\"",
+    .close = "",
+    .comma = "\",\"",
+    .text_end = FUNCTIONGEMMA_MARK,
+    .is_nested = true,
 };
 static const struct json_schema_pairs function_pairs = {
     .open = "\"<parameter=\"",
@@ -318,6 +337,38 @@ static const struct tool_format lfm2 = {
     .read_head = tool_head_python,
 };
 
+static const struct tool_format gemma4 = {
+    .name = "gemma4",
+    .marker = "<|tool_call>call:",
+    .open = "<|tool_call>",
+    .close = "<tool_call|>",
+    .turn_end = "<|tool_response>",
+    .syntax = TOOL_SYNTAX_MARKED,
+    .string_mark = GEMMA_MARK,
+    .pairs = &gemma_pairs,
+    .force_open = "<|tool_call>call:",
+    .force_middle = "{",
+    .force_end = "}<tool_call|>",
+    USUAL_IDS,
+    .read_head = tool_head_marked,
+};
+
+static const struct tool_format functiongemma = {
+    .name = "functiongemma",
+    .marker = "<start_function_call>call:",
+    .open = "<start_function_call>",
+    .close = "<end_function_call>",
+    .turn_end = "<start_function_response>",
+    .syntax = TOOL_SYNTAX_MARKED,
+    .string_mark = FUNCTIONGEMMA_MARK,
+    .pairs = &functiongemma_pairs,
+    .force_open = "<start_function_call>call:",
+    .force_middle = "{",
+    .force_end = "}<end_function_call>",
+    USUAL_IDS,
+    .read_head = tool_head_marked,
+};
+
 static const struct tool_format harmony = {
     .name = "harmony",
     .marker = "<|channel|>",
@@ -332,9 +383,10 @@ static const struct tool_format harmony = {
 
 /* The most telling marker first. */
 static const struct tool_format *const formats[] = {
-    &pythonic, &lfm2,      &mistral,     &deepseek,         &deepseek_v3_1, &kimi,   &command_r,
-    &phi4,     &functools, &granite,     &nemotron,         &apriel,        &seed,   &qwen3_coder,
-    &minimax,  &glm,       &functionary, &functionary_v3_1, &hermes,        &llama3, &harmony,
+    &pythonic,  &lfm2,        &mistral,   &deepseek, &deepseek_v3_1, &kimi,
+    &command_r, &phi4,        &functools, &granite,  &nemotron,      &apriel,
+    &seed,      &qwen3_coder, &minimax,   &glm,      &functionary,   &functionary_v3_1,
+    &hermes,    &llama3,      &harmony,   &gemma4,   &functiongemma,
 };
 enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 
@@ -387,13 +439,13 @@ const struct tool_format *tool_format_find(const char *name)
 
 bool tool_format_is_tagged(const struct tool_format *format)
 {
-    return format->syntax != TOOL_SYNTAX_JSON && format->syntax != TOOL_SYNTAX_PYTHON;
+    return format->syntax > TOOL_SYNTAX_MARKED;
 }
 
 struct chat_call_form tool_format_call_form(const struct tool_format *format)
 {
     const struct tool_format *told = format->told == NULL ? format : format->told;
-    if (tool_format_is_tagged(told) || told->words_mark != NULL)
+    if (told->syntax >= TOOL_SYNTAX_MARKED || told->words_mark != NULL)
         return (struct chat_call_form){0};
     return (struct chat_call_form){
         .open = told->force_open,

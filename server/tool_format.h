@@ -15,6 +15,7 @@
 enum tool_syntax {
     TOOL_SYNTAX_JSON,
     TOOL_SYNTAX_PYTHON,   /* name(key="value", key=1) */
+    TOOL_SYNTAX_MARKED,   /* name{key:<mark>value<mark>,key:1} */
     TOOL_SYNTAX_FUNCTION, /* <function=name><parameter=key>value</parameter></function> */
     TOOL_SYNTAX_PAIRS,    /* name<arg_key>key</arg_key><arg_value>value</arg_value> */
     TOOL_SYNTAX_INVOKE,   /* <invoke name="name"><parameter name="key">value</parameter></invoke> */
@@ -45,6 +46,7 @@ struct tool_format {
     bool has_channels;    /* calls, thoughts and words are messages of Harmony */
     bool is_list;         /* one `open`, then calls separated by commas, in brackets or not */
     enum tool_syntax syntax;
+    const char *string_mark; /* around strings where these have marks; else NULL */
     /* What must come first when a call is forced: `force_open` name `force_middle`. */
     const char *force_open, *force_middle;
     const char *force_end;                 /* what follows the arguments */
@@ -55,7 +57,7 @@ struct tool_format {
     tool_head_fn *read_head;
 };
 
-/* True for those in tags. */
+/* True for arguments in tags. */
 bool tool_format_is_tagged(const struct tool_format *format);
 
 /* The format that the template's text shows, hermes for a template without tools or of none; NULL

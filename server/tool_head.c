@@ -240,6 +240,23 @@ enum tool_head tool_head_python(const struct tool_format *format, const char *te
     return is == TOOL_HEAD_YES ? see_keyword(c) : is;
 }
 
+enum tool_head tool_head_marked(const struct tool_format *format, const char *text, size_t len,
+                                struct tool_call_head *out)
+{
+    (void)format;
+    struct cursor c = {text, len, 0};
+    enum tool_head is = take_spaced(&c, "call:");
+    skip_space(&c);
+    if (is == TOOL_HEAD_YES)
+        is = take_name(&c, out);
+    out->is_wrapped = false;
+    out->is_python = true;
+    if (is == TOOL_HEAD_YES)
+        is = take_spaced(&c, "{");
+    out->arguments_begin = c.at;
+    return is;
+}
+
 enum tool_head tool_head_bare(const struct tool_format *format, const char *text, size_t len,
                               struct tool_call_head *out)
 {

@@ -17,9 +17,9 @@ enum tool_head {
 /* Offsets in the text that was looked at. */
 struct tool_call_head {
     size_t name_begin, name_end;
-    size_t arguments_begin; /* of a JSON object: the place of its '{' */
+    size_t arguments_begin; /* of an object: the place of its '{' */
     bool is_wrapped;        /* the arguments are part of a JSON object that goes on after them */
-    bool is_python;         /* they are Python's, and begin behind their '(' */
+    bool is_python;         /* they are no JSON, and begin behind their '(' or '{' */
 };
 
 typedef enum tool_head tool_head_fn(const struct tool_format *format, const char *text, size_t len,
@@ -31,6 +31,8 @@ tool_head_fn tool_head_json;
 tool_head_fn tool_head_list;
 /* [f(a=1), g(b="x")], from the bracket on or from a later name */
 tool_head_fn tool_head_python;
+/* call:f{ */
+tool_head_fn tool_head_marked;
 /* Bare JSON, or the like of Python. */
 tool_head_fn tool_head_bare;
 /* The name, the format's `argument_mark`, { ... */

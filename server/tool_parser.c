@@ -251,7 +251,7 @@ static void head_byte(struct tool_parser *parser)
     parser->depth = 0;
     parser->is_in_string = parser->is_escaped = false;
     buf_drop_front(held, parser->body + head.arguments_begin);
-    tool_python_init(&parser->python);
+    tool_python_init(&parser->python, parser->format->string_mark);
     push_again(parser, head.is_python ? IN_PYTHON : IN_ARGUMENTS);
 }
 
@@ -286,7 +286,8 @@ static void arguments_byte(struct tool_parser *parser, char c)
     parser->depth = 1;
 }
 
-/* What cannot be understood ends the arguments, and is text. */
+/* What cannot be understood ends the arguments, and is text, or the mark of a call without its last
+ * brace. */
 static void python_byte(struct tool_parser *parser, char c)
 {
     struct buf json;
@@ -299,7 +300,7 @@ static void python_byte(struct tool_parser *parser, char c)
     say(parser, ANSWER_ARGUMENTS, buf_text(&json), json.len);
     buf_done(&json);
     if (is == TOOL_PYTHON_FAIL) {
-        push_again(parser, IN_TEXT);
+        push_again(parser, parser->format->string_mark == NULL ? IN_TEXT : AFTER_CALL);
         return;
     }
     buf_clear(&parser->held);

@@ -14,14 +14,17 @@ enum state {
     AT_VALUE,  /* of an argument or a key */
     IN_STRING,
     IN_ESCAPE,
+    IN_OPENING, /* of a string: its mark */
+    IN_MARKED,  /* such a string */
     IN_WORD,
     BEHIND_KEY,
     BEHIND_VALUE,
 };
 
-void tool_python_init(struct tool_python *python)
+void tool_python_init(struct tool_python *python, const char *mark)
 {
-    *python = (struct tool_python){.state = AT_ITEM, .open = {'('}, .depth = 1};
+    *python = (struct tool_python){
+        .state = AT_ITEM, .mark = mark, .open = {mark == NULL ? '(' : '{'}, .depth = 1};
 }
 
 static bool is_space(char c)
@@ -29,8 +32,11 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-static bool is_word_char(char c)
+/* Where strings have marks a word ends only at what must follow it. */
+static bool is_word_char(const struct tool_python *python, char c)
 {
+    if (python->mark != NULL)
+        return strchr(python->is_key ? ":}" : ",]}", c) == NULL && c != python->mark[0];
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
            c == '-' || c == '+' || c == '.' || (unsigned char)c >= 0x80;
 }
@@ -42,7 +48,7 @@ static bool is_hex(char c)
 
 static bool is_call(const struct tool_python *python)
 {
-    return python->depth == 1;
+    return python->depth == 1 && python->open[0] == '(';
 }
 
 /* ---- what is written ---- */
@@ -173,18 +179,50 @@ static void end_value(struct tool_python *python)
     python->state = python->is_key ? BEHIND_KEY : BEHIND_VALUE;
 }
 
+static void end_string(struct tool_python *python, struct buf *out)
+{
+    end_half(python, out);
+    buf_append_char(out, '"');
+    python->n_mark = 0;
+    end_value(python);
+}
+
 static void string_byte(struct tool_python *python, char c, struct buf *out)
 {
     if (c != '\\')
         end_half(python, out);
     if (c == python->quote) {
-        buf_append_char(out, '"');
-        end_value(python);
+        end_string(python, out);
     } else if (c == '\\') {
         python->state = IN_ESCAPE;
     } else {
         write_char(c, out);
     }
+}
+
+/* What may be its closing mark is held back. */
+static void marked_byte(struct tool_python *python, char c, struct buf *out)
+{
+    if (c != python->mark[python->n_mark]) {
+        for (int i = 0; i < python->n_mark; i++)
+            write_char(python->mark[i], out);
+        python->n_mark = 0;
+    }
+    if (c != python->mark[python->n_mark])
+        write_char(c, out);
+    else if (python->mark[++python->n_mark] == '\0')
+        end_string(python, out);
+}
+
+static bool opening_byte(struct tool_python *python, char c)
+{
+    if (c != python->mark[python->n_mark])
+        return false;
+    if (python->mark[++python->n_mark] != '\0')
+        return true;
+    python->n_mark = 0;
+    python->state = IN_MARKED;
+    return true;
 }
 
 /* \xHH and \uHHHH: complete with their digits, and no escapes without them. */
@@ -221,14 +259,14 @@ static void begin_item(struct tool_python *python, struct buf *out)
 {
     if (python->has_items)
         buf_append_text(out, ", ");
-    else if (is_call(python))
+    else if (python->depth == 1)
         buf_append_char(out, '{');
     python->has_items = true;
 }
 
 static bool take_word_char(struct tool_python *python, char c)
 {
-    if (!is_word_char(c) || python->n_word == TOOL_PYTHON_MAX_WORD)
+    if (!is_word_char(python, c) || python->n_word == TOOL_PYTHON_MAX_WORD)
         return false;
     python->word[python->n_word++] = c;
     return true;
@@ -246,6 +284,8 @@ static void end_name(struct tool_python *python, struct buf *out)
 
 static void end_word(struct tool_python *python, struct buf *out)
 {
+    while (is_space(python->word[python->n_word - 1]))
+        python->n_word--;
     write_word(python->word, (size_t)python->n_word, python->is_key, out);
     python->n_word = 0;
     end_value(python);
@@ -271,7 +311,8 @@ static bool begin_value(struct tool_python *python, char c, struct buf *out)
 {
     bool is_bracket = c == '[' || c == '(' || c == '{';
     bool is_string = c == '"' || c == '\'';
-    if ((!is_bracket && !is_string && !is_word_char(c)) ||
+    bool is_marked = python->mark != NULL && c == python->mark[0];
+    if ((!is_bracket && !is_string && !is_marked && !is_word_char(python, c)) ||
         (is_bracket && (python->is_key || python->depth == TOOL_PYTHON_MAX_DEPTH)))
         return false;
     if (python->state == AT_ITEM)
@@ -281,9 +322,10 @@ static bool begin_value(struct tool_python *python, char c, struct buf *out)
         python->has_items = false;
         python->state = AT_ITEM;
         buf_append_char(out, c == '{' ? '{' : '[');
-    } else if (is_string) {
+    } else if (is_string || is_marked) {
         python->quote = c;
-        python->state = IN_STRING;
+        python->n_mark = is_marked;
+        python->state = is_marked ? IN_OPENING : IN_STRING;
         buf_append_char(out, '"');
     } else {
         python->state = IN_WORD;
@@ -325,15 +367,19 @@ static bool name_byte(struct tool_python *python, char c, struct buf *out)
     return true;
 }
 
+static bool is_in_string(const struct tool_python *python)
+{
+    return python->state >= IN_STRING && python->state <= IN_MARKED;
+}
+
 static bool push(struct tool_python *python, char c, struct buf *out)
 {
     if (python->state == IN_WORD) {
-        if (is_word_char(c))
+        if (is_word_char(python, c))
             return take_word_char(python, c);
         end_word(python, out);
     }
-    bool is_between = python->state != IN_STRING && python->state != IN_ESCAPE;
-    if (is_between && is_space(c) && python->state != IN_NAME)
+    if (!is_in_string(python) && is_space(c) && python->state != IN_NAME)
         return true;
     switch ((enum state)python->state) {
     case AT_ITEM:
@@ -353,6 +399,11 @@ static bool push(struct tool_python *python, char c, struct buf *out)
     case IN_STRING:
         string_byte(python, c, out);
         return true;
+    case IN_OPENING:
+        return opening_byte(python, c);
+    case IN_MARKED:
+        marked_byte(python, c, out);
+        return true;
     default:
         escape_byte(python, c, out);
         return true;
@@ -368,13 +419,9 @@ enum tool_python_result tool_python_push(struct tool_python *python, char c, str
 
 void tool_python_close(struct tool_python *python, struct buf *out)
 {
-    bool is_string = python->state == IN_STRING || python->state == IN_ESCAPE;
     bool needs_value = python->state == AT_VALUE;
-    if (is_string) {
-        end_half(python, out);
-        buf_append_char(out, '"');
-        end_value(python);
-    }
+    if (is_in_string(python))
+        end_string(python, out);
     if (python->state == IN_WORD)
         end_word(python, out);
     if (python->state == BEHIND_KEY)

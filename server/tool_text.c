@@ -217,5 +217,5 @@ json_t *tool_text_read(enum tool_syntax syntax, const char *text, size_t len)
     };
     if (syntax == TOOL_SYNTAX_JSON)
         return read_json(text, len);
-    return syntax == TOOL_SYNTAX_PYTHON ? NULL : read_marked(&marks[syntax], text, len);
+    return syntax <= TOOL_SYNTAX_MARKED ? NULL : read_marked(&marks[syntax], text, len);
 }

@@ -32,6 +32,7 @@ static const char *const END_NAMES[] = {
     "<|call|>",
     "<turn|>",
     "<|tool_response>",
+    "<start_function_response>",
     "<｜end▁of▁sentence｜>", /* DeepSeek: these bars and underlines are not ASCII */
 };
 

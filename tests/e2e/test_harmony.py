@@ -2,16 +2,11 @@
 """Harmony, the format of gpt-oss: a tiny one of random weights, with the marks in its vocabulary, is made to say
 what such models say. Channels become thoughts, content and calls of tools, and its session goes on behind them."""
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import unittest
 
 import client
-
-sys.path.insert(0, os.path.join(client.ROOT, "tests/bench"))
-import random_model as rm  # noqa: E402
+import marked_model
 
 CHAT = "/v1/chat/completions"
 MARKS = ["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|call|>", "<|return|>"]
@@ -26,26 +21,6 @@ CALL = ANALYSIS + "I should look." + NEXT + \
 ROLE_CALL = ' to=functions.weather<|channel|>commentary json<|message|>{"unit": "F"}'
 
 
-def write_vocabulary(path):
-    names = ["<unk>", "<s>", "</s>"] + ["<0x%02X>" % i for i in range(256)] + MARKS
-    kinds = [2, 3, 3] + [6] * 256 + [3] * len(MARKS)
-    words = ["\u2581w%d" % i for i in range(700)]
-    with open(os.path.join(client.E2E, "harmony.jinja"), encoding="utf-8") as file:
-        template = file.read()
-    keys = [
-        rm.entry("tokenizer.ggml.model", rm.STRING, "llama"),
-        rm.entry("tokenizer.ggml.tokens", rm.ARRAY, (rm.STRING, names + words)),
-        rm.entry("tokenizer.ggml.scores", rm.ARRAY,
-                 (rm.F32_VALUE, [0.0] * len(names) + [-float(i) for i in range(len(words))])),
-        rm.entry("tokenizer.ggml.token_type", rm.ARRAY, (rm.I32, kinds + [1] * len(words))),
-        rm.entry("tokenizer.ggml.bos_token_id", rm.U32, 1),
-        rm.entry("tokenizer.ggml.eos_token_id", rm.U32, names.index("<|return|>")),
-        rm.entry("tokenizer.chat_template", rm.STRING, template),
-    ]
-    with open(path, "wb") as out:
-        out.write(rm.struct.pack("<4sIQQ", b"GGUF", 3, 0, len(keys)) + b"".join(keys))
-
-
 def exactly(text):
     return {"grammar": "root ::= " + json.dumps(text), "max_tokens": 600}
 
@@ -55,9 +30,7 @@ class Harmony(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.folder.cleanup)
-        vocabulary, cls.model = (os.path.join(cls.folder.name, name) for name in ("vocabulary.gguf", "model.gguf"))
-        write_vocabulary(vocabulary)
-        subprocess.run([sys.executable, rm.__file__, "tiny-gpt-oss", "MXFP4", cls.model, vocabulary], check=True)
+        cls.model = marked_model.make(cls.folder.name, MARKS, "<|return|>", "harmony.jinja")
         cls.daemon = client.Daemon("--window", "2048", model=cls.model)
         cls.daemon.__enter__()
         cls.addClassCleanup(cls.daemon.__exit__, None, None, None)

@@ -1,5 +1,5 @@
-/* fuzz_tool_python.c - libFuzzer target: any text as a call in Python's form. What becomes of it is
- * one JSON object, or the beginning of one, however it ends. */
+/* fuzz_tool_python.c - libFuzzer target: any text as a call in Python's form, and in Gemma's. What
+ * becomes of it is one JSON object, or the beginning of one, however it ends. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,15 +10,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
+static void run(const uint8_t *bytes, size_t n_bytes, const char *mark)
 {
     struct tool_python python;
     struct buf out;
     enum tool_python_result is = TOOL_PYTHON_MORE;
-    if (n_bytes > 0 && !utf8_is_valid((const char *)bytes, n_bytes))
-        return 0; /* a detokenizer says nothing else */
     buf_init(&out);
-    tool_python_init(&python);
+    tool_python_init(&python, mark);
     for (size_t i = 0; i < n_bytes && is == TOOL_PYTHON_MORE; i++)
         is = tool_python_push(&python, (char)bytes[i], &out);
     if (is != TOOL_PYTHON_END)
@@ -31,5 +29,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         abort();
     json_decref(object);
     buf_done(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
+{
+    if (n_bytes > 0 && !utf8_is_valid((const char *)bytes, n_bytes))
+        return 0; /* a detokenizer says nothing else */
+    run(bytes, n_bytes, NULL);
+    run(bytes, n_bytes, "<|\"|>");
     return 0;
 }

@@ -131,6 +131,10 @@ static const struct {
     {"pythonic", "[f(a=1)]", "<|python_start|>[g(x=[1], y=\"z\")]", "\n"},
     {"lfm2", "<|tool_call_start|>[f(a=1)]<|tool_call_end|>",
      "<|tool_call_start|>[g()]<|tool_call_end|>", "\n"},
+    {"gemma4", "<|tool_call>call:f{a:1}<tool_call|>",
+     "<|tool_call>call:g{x:<|\"|>y}<|\"|>,z:[1]}<tool_call|>", ""},
+    {"functiongemma", "<start_function_call>call:f{a:1}<end_function_call>",
+     "<start_function_call>call:g{x:<escape>y<escape>}<end_function_call>", ""},
 };
 enum { N_CALLS = sizeof calls / sizeof calls[0] };
 
@@ -253,24 +257,17 @@ static void strict_arguments_fit_their_schema(void **state)
     tool_request_done(&tools);
 }
 
-/* One tool that must be called: what follows its beginning. */
-static void check_forced(const char *format, const char *arguments, enum grammar_fit expected)
+/* One tool that must be called, with parameters by a schema: what follows its beginning. */
+static void check_arguments(const char *format, const char *schema, const char *arguments,
+                            enum grammar_fit expected)
 {
-    static const char BODY[] =
-        "{\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
-        "\"f\","
-        "\"parameters\":{\"type\":\"object\",\"properties\":{\"unit\":{\"enum\":[\"C\",\"F\",null]}"
-        ","
-        "\"days\":{\"type\":\"integer\"},\"now\":{\"type\":\"boolean\"},\"at\":{\"anyOf\":[{\"$"
-        "ref\":"
-        "\"#/$defs/"
-        "place\"},{\"type\":\"null\"}]}},\"required\":[\"unit\",\"now\"],\"$defs\":{\"place\":"
-        "{\"type\":\"string\"}}}}}]}";
     struct tool_request tools;
     struct api_error error;
     struct buf gbnf;
     struct err err;
-    json_t *body = json_loads(BODY, 0, NULL);
+    json_t *body =
+        json_pack("{s:s, s:[{s:s, s:{s:s, s:o}}]}", "tool_choice", "required", "tools", "type",
+                  "function", "function", "name", "f", "parameters", json_loads(schema, 0, NULL));
     assert_true(tool_request_read(body, &tools, &error));
     buf_init(&gbnf);
     assert_true(tool_grammar_write(&tools, tool_format_find(format), &gbnf, &err));
@@ -279,6 +276,17 @@ static void check_forced(const char *format, const char *arguments, enum grammar
     buf_done(&gbnf);
     tool_request_done(&tools);
     json_decref(body);
+}
+
+static void check_forced(const char *format, const char *arguments, enum grammar_fit expected)
+{
+    check_arguments(
+        format,
+        "{\"type\":\"object\",\"properties\":{\"unit\":{\"enum\":[\"C\",\"F\",null]},"
+        "\"days\":{\"type\":\"integer\"},\"now\":{\"type\":\"boolean\"},\"at\":{\"anyOf\":[{"
+        "\"$ref\":\"#/$defs/place\"},{\"type\":\"null\"}]}},\"required\":[\"unit\",\"now\"],"
+        "\"$defs\":{\"place\":{\"type\":\"string\"}}}",
+        arguments, expected);
 }
 
 static void arguments_in_python_fit_their_schema(void **state)
@@ -295,6 +303,47 @@ static void arguments_in_python_fit_their_schema(void **state)
     check_forced("pythonic", "unit=\"C\", days=1.5", FIT_NOT);
     check_forced("pythonic", "unit=\"C\", now=True, at=5", FIT_NOT);
     check_forced("lfm2", "unit=\"C\", now=True)]<|tool_call_end|>", FIT_WHOLE);
+}
+
+/* With strings between marks, wherever they are. */
+static void arguments_of_gemma_fit_their_schema(void **state)
+{
+    (void)state;
+#define S(text) "<|\"|>" text "<|\"|>"
+#define END "}<tool_call|>"
+    check_forced("gemma4", "unit:" S("C") ",now:true" END, FIT_WHOLE);
+    check_forced("gemma4", "unit:null,days:-3,now:false,at:" S("a}\n\"<|") END, FIT_WHOLE);
+    check_forced("gemma4", "unit:" S("F") ",now:true,at:null" END, FIT_WHOLE);
+    check_forced("gemma4", "unit:" S("K"), FIT_NOT);
+    check_forced("gemma4", "unit:C", FIT_NOT);
+    check_forced("gemma4", "unit:\"C\"", FIT_NOT);
+    check_forced("gemma4", "now:true", FIT_NOT);
+    check_forced("gemma4", "unit:" S("C") ",now:True", FIT_NOT);
+    check_forced("gemma4", "unit:" S("C") END, FIT_NOT);
+    check_forced("gemma4", "unit:" S("C") ",days:1.5", FIT_NOT);
+    check_forced("gemma4", "unit:" S("C") ",now:true,at:5", FIT_NOT);
+
+    static const char NESTED[] =
+        "{\"type\":\"object\",\"properties\":{\"list\":{\"type\":\"array\",\"minItems\":1,"
+        "\"maxItems\":2,\"items\":{\"type\":\"string\"}},\"any\":{\"type\":\"array\"},"
+        "\"map\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+        "\"inner\":{\"type\":[\"object\",\"null\"],\"properties\":{\"s\":{\"type\":\"string\"},"
+        "\"self\":{\"$ref\":\"#\"}},\"required\":[\"s\"]}}}";
+    check_arguments("gemma4", NESTED, END, FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "list:[" S("a") "," S("b") "]" END, FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "list:[]", FIT_NOT);
+    check_arguments("gemma4", NESTED, "list:[" S("a") "," S("b") ",", FIT_NOT);
+    check_arguments("gemma4", NESTED, "list:[\"", FIT_NOT);
+    check_arguments("gemma4", NESTED, "any:[1," S("x") ",[]]" END, FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "any:[],map:{},inner:null" END, FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "map:{k:" S("v") ",l:" S("w") "}" END, FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "map:{k:1", FIT_NOT);
+    check_arguments("gemma4", NESTED, "inner:{s:" S("v") ",self:{inner:{s:" S("w") "}}}" END,
+                    FIT_WHOLE);
+    check_arguments("gemma4", NESTED, "inner:{self", FIT_NOT);
+    check_arguments("gemma4", NESTED, "inner:{}", FIT_NOT);
+#undef S
+#undef END
 }
 
 static void arguments_in_tags_fit_their_schema(void **state)
@@ -375,6 +424,7 @@ int main(void)
         cmocka_unit_test(answers_in_channels),
         cmocka_unit_test(strict_arguments_fit_their_schema),
         cmocka_unit_test(arguments_in_python_fit_their_schema),
+        cmocka_unit_test(arguments_of_gemma_fit_their_schema),
         cmocka_unit_test(arguments_in_tags_fit_their_schema),
         cmocka_unit_test(calls_that_need_no_hold_have_none),
         cmocka_unit_test(a_call_may_stand_for_the_answer),

@@ -379,6 +379,32 @@ static void calls_in_python(void **state)
           "c:<|tool_call_start|>[no]<|tool_call_end|>");
 }
 
+#define S(text) "<|\"|>" text "<|\"|>"
+
+static void calls_of_gemma(void **state)
+{
+    (void)state;
+    struct answer_parser_options gemma = with("gemma4");
+    check(gemma, "<|tool_call>call:f{city:" S("Rome}<tool_call|>") ",n:3}<tool_call|>",
+          "f {\"city\": \"Rome}<tool_call|>\", \"n\": 3}");
+    check(gemma,
+          "I look.\n<|tool_call>call:f{}<tool_call|><|tool_call>call:g-h.i{a:[1]}<tool_call|>",
+          "c:I look.|f {}|g-h.i {\"a\": [1]}");
+    check(gemma, "<|tool_call> call: f {a:1} <tool_call|> Done", "f {\"a\": 1}|c: Done");
+    check(gemma, "<|tool_call>call:f{a:1", "f {\"a\": ");
+    check(gemma, "<|tool_call>call:f{a:1 <tool_call|>So", "f {\"a\": 1}|c:So");
+    check(gemma, "<|tool_call>f{a:1}<tool_call|>", "c:<|tool_call>f{a:1}<tool_call|>");
+    check(gemma, "<|tool_call>call:f", "c:<|tool_call>call:f");
+    check(gemma, "call:f{a:1}", "c:call:f{a:1}");
+    check(with("functiongemma"),
+          "<start_function_call>call:f{city:<escape>Rome<escape>}<end_function_call>",
+          "f {\"city\": \"Rome\"}");
+    gemma.think_open = "<|channel>thought";
+    gemma.think_close = "<channel|>";
+    check(gemma, "<|channel>thought\nRome?\n<channel|><|tool_call>call:f{}<tool_call|>",
+          "r:Rome?|f {}");
+}
+
 static void formats_of_elements(void **state)
 {
     (void)state;
@@ -462,6 +488,8 @@ static void formats_are_told_from_the_template(void **state)
         {"\"List of tools: <|tool_list_start|>[\"", "lfm2"},
         {"\"<|tool_call_start|>[\"", "lfm2"},
         {"\"List of tools: [\"", "lfm2"},
+        {"{{- '<|tool_call>call:' + function['name'] + '{' -}}", "gemma4"},
+        {"'<start_function_call>call:'", "functiongemma"},
     };
     for (size_t i = 1; i < sizeof cases / sizeof cases[0]; i++) {
         const char *text = cases[i].template;
@@ -493,6 +521,7 @@ int main(void)
         cmocka_unit_test(messages_of_harmony),
         cmocka_unit_test(a_header_that_never_ends_is_text),
         cmocka_unit_test(calls_of_harmony),
+        cmocka_unit_test(calls_of_gemma),
         cmocka_unit_test(formats_of_names),
         cmocka_unit_test(calls_may_be_opened_by_the_prompt),
         cmocka_unit_test(calls_in_python),

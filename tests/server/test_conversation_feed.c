@@ -407,7 +407,8 @@ static void a_result_is_fed_behind_a_call_in_other_words(void **state)
         struct conversation_ask ask = {.id = "x",
                                        .messages = messages,
                                        .n_messages = 1,
-                                       .call_end = knows_end == 1 ? "<|call|>" : NULL};
+                                       .call_end = knows_end == 1 ? "<|call|>" : NULL,
+                                       .call_close = ""};
         struct conversation_plan plan;
         assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
         conversations_take_session(all, &plan);
@@ -431,6 +432,56 @@ static void a_result_is_fed_behind_a_call_in_other_words(void **state)
         conversations_close(&all);
         chat_template_close(&template);
     }
+}
+
+/* Several calls, each with a mark of its own behind its arguments. */
+static void results_are_fed_behind_the_last_of_several_calls(void **state)
+{
+    (void)state;
+    static const char JINJA[] =
+        "{% for m in messages %}{% if m.role == 'tool' %}<r>{{ m.content }}"
+        "{% elif m.tool_calls %}{% for c in m.tool_calls %}<a>{{ c.function.name }}("
+        "{{ c.function.arguments if c.function.arguments is string else 'x' }})</a>{% endfor "
+        "%}<end>"
+        "{% else %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}";
+    static const char RAW[] = "<a>f(X)</a> <a>g(Y)</a>";
+    static const char CALLS[] =
+        "{\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":{}}},{\"id\":\"2\",\"type\":\"function\",\"function\":{\"name\":\"g\","
+        "\"arguments\":{}}}]}";
+    const struct chat_message calls = {
+        .role = CHAT_ASSISTANT, .content = "", .extra = CALLS, .extra_len = strlen(CALLS)};
+    const struct chat_message messages[] = {talk_message('u', "Hi"),
+                                            calls,
+                                            {.role = CHAT_TOOL, .content = "21", .len = 2},
+                                            {.role = CHAT_TOOL, .content = "22", .len = 2}};
+    struct chat_template *template = open_jinja(JINJA);
+    struct conversations *all = open_with(template);
+    struct conversation_ask ask = {.id = "x",
+                                   .messages = messages,
+                                   .n_messages = 1,
+                                   .call_end = "<end>",
+                                   .call_close = ")</a>"};
+    struct conversation_plan plan;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    conversations_take_session(all, &plan);
+    struct engine_usage usage = {.position = talk_n_fed(&plan) + (int64_t)strlen(RAW),
+                                 .n_text_kept = strlen(RAW)};
+    struct conversation_result result = {.usage = &usage,
+                                         .n_fed = talk_n_fed(&plan),
+                                         .last_token = 77,
+                                         .answer = calls,
+                                         .raw = RAW,
+                                         .n_raw = strlen(RAW)};
+    conversations_end(all, &plan, &result);
+    ask.n_messages = 4;
+    assert_int_equal(conversations_begin(all, &ask, &plan, NULL), CONVERSATIONS_READY);
+    conversations_take_session(all, &plan);
+    assert_int_equal(plan.match, CONVERSATION_APPEND);
+    assert_string_equal(talk_fed(&plan), "<end><r>21<r>22");
+    conversations_abandon(all, &plan);
+    conversations_close(&all);
+    chat_template_close(&template);
 }
 
 /* The client hears why, and nothing is remembered. */
@@ -470,6 +521,7 @@ int main(void)
         cmocka_unit_test(midnight_changes_nothing_that_was_read),
         cmocka_unit_test(what_is_fed_does_not_depend_on_a_restart),
         cmocka_unit_test(a_result_is_fed_behind_a_call_in_other_words),
+        cmocka_unit_test(results_are_fed_behind_the_last_of_several_calls),
         cmocka_unit_test(messages_that_the_template_refuses),
     };
     return cmocka_run_group_tests(tests, talk_init, talk_done);

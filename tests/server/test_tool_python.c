@@ -9,12 +9,14 @@
 
 static struct buf out;
 
+static const char *mark; /* around strings, for the next texts */
+
 static enum tool_python_result read_text(const char *text)
 {
     struct tool_python python;
     enum tool_python_result is = TOOL_PYTHON_MORE;
     buf_clear(&out);
-    tool_python_init(&python);
+    tool_python_init(&python, mark);
     while (*text != '\0' && is == TOOL_PYTHON_MORE)
         is = tool_python_push(&python, *text++, &out);
     if (is == TOOL_PYTHON_FAIL)
@@ -115,6 +117,31 @@ static void a_failure_leaves_an_object(void **state)
     check_fails("a=1,,", "{\"a\": 1}");
 }
 
+/* Gemma's: what stands between the marks is the string as it is. */
+static void marked_strings_and_bare_keys(void **state)
+{
+    (void)state;
+#define S(text) "<|\"|>" text "<|\"|>"
+    mark = "<|\"|>";
+    check("}", "{}");
+    check("city:" S("San \"Luis\" {1}, \\n\n<|\"| <<|") "}",
+          "{\"city\": \"San \\\"Luis\\\" {1}, \\\\n\\u000a<|\\\"| <<|\"}");
+    check("a:-7,b:1.5e10, c:true,d:false,e:null,f:" S("") "}",
+          "{\"a\": -7, \"b\": 1.5e10, \"c\": true, \"d\": false, \"e\": null, \"f\": \"\"}");
+    check("l:[" S("a") "," S("b") "],m:[],o:{theme:" S("dark") ",n:{k:[{x:1}]}},p:{}}",
+          "{\"l\": [\"a\", \"b\"], \"m\": [], \"o\": {\"theme\": \"dark\", \"n\": {\"k\": "
+          "[{\"x\": 1}]}}, \"p\": {}}");
+    check(S("quoted key") ":1,plain key : 2,$ref:3,\"k\":\"v\\n\"}",
+          "{\"quoted key\": 1, \"plain key\": 2, \"$ref\": 3, \"k\": \"v\\n\"}");
+    check(" city : New York , n : 3 }", "{\"city\": \"New York\", \"n\": 3}");
+    check_fails("a:" S("x") " y", "{\"a\": \"x\"}");
+    check_fails("a:<x", "{\"a\": \"\"}");
+    check_fails("a:1<", "{\"a\": 1}");
+    check_fails("a}", "{\"a\": null}");
+    check_fails("a:1]", "{\"a\": 1}");
+    mark = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +151,7 @@ int main(void)
         cmocka_unit_test(halves_of_pairs_are_no_characters),
         cmocka_unit_test(lists_and_dictionaries_nest),
         cmocka_unit_test(a_failure_leaves_an_object),
+        cmocka_unit_test(marked_strings_and_bare_keys),
     };
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     buf_done(&out);
