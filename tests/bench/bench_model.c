@@ -51,7 +51,7 @@ struct bench {
 
 static bool list_weights(struct bench *bench, struct err *err)
 {
-    enum { OF_LAYER = 8, OF_EXPERT = 3 };
+    enum { OF_LAYER = 9, OF_EXPERT = 3 };
     const struct model *model = bench->model;
     int n_latent = model->latent_heads == NULL ? 0 : model->shape.n_heads;
     int n_in_layer = OF_LAYER + 1 + OF_EXPERT * model->shape.n_experts_used + 2 * n_latent;
@@ -61,9 +61,9 @@ static bool list_weights(struct bench *bench, struct err *err)
         return err_no_memory(err, "the list of weights");
     for (int i = 0; i < model->shape.n_layers; i++) {
         const struct layer *layer = &model->layers[i];
-        const struct matrix *all[OF_LAYER] = {&layer->q,    &layer->k,     &layer->v,
-                                              &layer->out,  &layer->gate,  &layer->up,
-                                              &layer->down, &layer->q_down};
+        const struct matrix *all[OF_LAYER] = {&layer->q,    &layer->k,      &layer->v,
+                                              &layer->out,  &layer->gate,   &layer->up,
+                                              &layer->down, &layer->q_down, &layer->mix};
         for (int j = 0; j < OF_LAYER; j++) {
             if (all[j]->data != NULL)
                 bench->weights[bench->n_weights++] = *all[j];

@@ -5,7 +5,9 @@
                                                SHAPE: tinyllama-1.1b, smollm2-135m, llama2-7b, tiny; with
                                                   experts qwen3-30b-a3b, olmoe-1b-7b, gpt-oss-20b, tiny-qwen3moe,
                                                   tiny-gpt-oss, deepseek-v2-lite (of which each layer has them),
-                                                  tiny-deepseek2; "SHAPE/N": N layers
+                                                  tiny-deepseek2; with convolutions lfm2-350m, lfm2-1.2b,
+                                                  lfm2-8b-a1b (of which each layer has experts), tiny-lfm2;
+                                                  "SHAPE/N": N layers
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M, MXFP4 (experts; the rest Q8_0)
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
@@ -20,8 +22,9 @@ import struct
 import sys
 
 Shape = collections.namedtuple(  # a feed-forward is an expert's, where there are some
-    'Shape', 'layers embd heads kv_heads ff context arch head_dim experts used latent rotated value',
-    defaults=('llama', 0, 0, 0, 0, 0, 0))  # those after `latent` are of heads that share such a vector
+    'Shape', 'layers embd heads kv_heads ff context arch head_dim experts used latent rotated value attends',
+    defaults=('llama', 0, 0, 0, 0, 0, 0, ()))  # rotated and value are of heads that share a latent vector; layers that
+#                                                  are not in attends have a convolution, where some are
 SHAPES = {
     'tinyllama-1.1b': Shape(22, 2048, 32, 4, 5632, 2048),
     'smollm2-135m': Shape(30, 576, 9, 3, 1536, 8192),
@@ -32,6 +35,10 @@ SHAPES = {
     'gpt-oss-20b': Shape(24, 2880, 64, 8, 2880, 131072, 'gpt-oss', 64, 32, 4),
     'deepseek-v2-lite': Shape(27, 2048, 16, 1, 1408, 32768, 'deepseek2', 192, 64, 6, 512, 64, 128),
     'tiny-deepseek2': Shape(2, 256, 4, 1, 256, 4096, 'deepseek2', 48, 8, 2, 64, 16, 32),
+    'lfm2-350m': Shape(16, 1024, 16, 8, 4608, 128000, 'lfm2', attends=(2, 5, 8, 10, 12, 14)),
+    'lfm2-1.2b': Shape(16, 2048, 32, 8, 8192, 128000, 'lfm2', attends=(2, 5, 8, 10, 12, 14)),
+    'lfm2-8b-a1b': Shape(24, 2048, 32, 8, 1792, 128000, 'lfm2moe', 0, 32, 4, attends=(2, 6, 10, 14, 18, 21)),
+    'tiny-lfm2': Shape(4, 256, 4, 2, 512, 4096, 'lfm2', attends=(1, 3)),
     'tiny-gpt-oss': Shape(2, 256, 4, 2, 256, 4096, 'gpt-oss', 64, 8, 2),
     'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
@@ -173,6 +180,11 @@ def metadata(shape, name, n_vocab):
         entry('gpt-oss.attention.sliding_window', U32, 128), entry('gpt-oss.rope.freq_base', F32_VALUE, 150000),
         entry('gpt-oss.rope.scaling.type', STRING, 'yarn'), entry('gpt-oss.rope.scaling.factor', F32_VALUE, 32),
         entry('gpt-oss.rope.scaling.original_context_length', U32, 4096)]
+    if shape.attends:
+        del counts['attention.head_count_kv']
+        counts.update({'shortconv.l_cache': 3, 'expert_gating_func': 2, 'leading_dense_block_count': 0})
+        heads = [shape.kv_heads if i in shape.attends else 0 for i in range(shape.layers)]
+        more = [entry(shape.arch + '.attention.head_count_kv', ARRAY, (I32, heads))]
     return more + [
         entry('general.architecture', STRING, shape.arch), entry('general.name', STRING, name),
         entry(shape.arch + '.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
@@ -186,6 +198,8 @@ def tensors(shape, kind, n_vocab):
     base = {'Q4_K_M': 'Q4_K', 'MXFP4': 'Q8_0'}.get(kind, kind)
     experts = 'MXFP4' if kind == 'MXFP4' else base
     is_gpt_oss = shape.arch == 'gpt-oss'
+    norms = {'qwen3moe': (shape.head_dim,) * 2, 'olmoe': (q, kv), 'lfm2': (shape.head_dim,) * 2,
+             'lfm2moe': (shape.head_dim,) * 2}.get(shape.arch)
 
     def finer(i):
         return 'Q6_K' if kind == 'Q4_K_M' and i % 2 == 0 else base
@@ -193,10 +207,16 @@ def tensors(shape, kind, n_vocab):
     for i in range(shape.layers):
         b = 'blk.%d.' % i
         yield b + 'attn_norm.weight', (embd,), 'F32'
-        if shape.arch in ('qwen3moe', 'olmoe'):
-            yield b + 'attn_q_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else q,), 'F32'
-            yield b + 'attn_k_norm.weight', (shape.head_dim if shape.arch == 'qwen3moe' else kv,), 'F32'
-        yield b + 'attn_q.weight', (embd, q), base
+        is_convolution = shape.attends and i not in shape.attends
+        if norms and not is_convolution:
+            yield b + 'attn_q_norm.weight', (norms[0],), 'F32'
+            yield b + 'attn_k_norm.weight', (norms[1],), 'F32'
+        if is_convolution:
+            yield b + 'shortconv.in_proj.weight', (embd, 3 * embd), base
+            yield b + 'shortconv.conv.weight', (3, embd), 'F32'
+            yield b + 'shortconv.out_proj.weight', (embd, embd), base
+        else:
+            yield b + 'attn_q.weight', (embd, q), base
         if shape.latent:
             yield b + 'attn_kv_a_mqa.weight', (embd, shape.latent + shape.rotated), base
             yield b + 'attn_kv_a_norm.weight', (shape.latent,), 'F32'
@@ -206,10 +226,11 @@ def tensors(shape, kind, n_vocab):
             yield b + 'attn_v_b.weight', (shape.latent, shape.value, shape.heads), base
             for name, dims in (('gate', (embd, 2 * ff)), ('up', (embd, 2 * ff)), ('down', (2 * ff, embd))):
                 yield b + 'ffn_%s_shexp.weight' % name, dims, base
-        else:
+        elif not is_convolution:
             yield b + 'attn_k.weight', (embd, kv), base
             yield b + 'attn_v.weight', (embd, kv), finer(i)
-        yield b + 'attn_output.weight', (shape.heads * shape.value if shape.latent else q, embd), base
+        if not is_convolution:
+            yield b + 'attn_output.weight', (shape.heads * shape.value if shape.latent else q, embd), base
         yield b + ('post_attention_norm.weight' if is_gpt_oss else 'ffn_norm.weight'), (embd,), 'F32'
         if shape.experts:
             yield b + 'ffn_gate_inp.weight', (embd, shape.experts), 'F32'
@@ -223,7 +244,7 @@ def tensors(shape, kind, n_vocab):
                 yield b + name + '.bias', (n,), 'F32'
             for name, n in (('gate', ff), ('up', ff), ('down', embd)):
                 yield b + 'ffn_%s_exps.bias' % name, (n, shape.experts), 'F32'
-    yield 'output_norm.weight', (embd,), 'F32'
+    yield ('token_embd_norm.weight' if shape.attends else 'output_norm.weight'), (embd,), 'F32'
     yield 'output.weight', (embd, n_vocab), 'Q6_K' if kind == 'Q4_K_M' else base
 
 
@@ -238,6 +259,8 @@ def data(rng, name, dims, kind):
         return bytes(n_bytes(dims, kind))
     if len(dims) == 1:  # feed-forward layers are the louder ones: attention alone would make all tokens alike
         return struct.pack('<f', 4 if 'ffn' in name or 'post' in name else 1) * dims[0]
+    if name.endswith('conv.weight'):
+        return struct.pack('<f', 1) * math.prod(dims)
     _, _, block_bytes, fixed = TYPES[kind]
     raw = bytearray(rng.randbytes(n_bytes(dims, kind)))
     for offset, table in fixed.items():

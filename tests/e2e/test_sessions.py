@@ -157,7 +157,7 @@ class StateDir(unittest.TestCase):
                 self.assertEqual(answer_of(reply), messages[5]["content"])
 
     def test_mixtures_of_experts_outlive_memory_and_the_daemon(self):
-        models = ("tiny-qwen3moe", "f16"), ("tiny-gpt-oss", "q8"), ("tiny-deepseek2", "f16")
+        models = ("tiny-qwen3moe", "f16"), ("tiny-gpt-oss", "q8"), ("tiny-deepseek2", "f16"), ("tiny-lfm2", "q8")
         for shape, kv_type in models[:1] if client.SHORT else models:
             with self.subTest(shape):
                 model = os.path.join(self.dir, shape + ".gguf")
