@@ -206,13 +206,14 @@ static void make_up(float *x, int n, uint64_t *state)
     }
 }
 
-static void pad_row(struct stream *stream, int row, uint64_t *state)
+static void pad_row(struct stream *stream, const struct kv_view *view, uint64_t *state)
 {
     enum { MAX_PIECE = 1024 }; /* no model's head is as wide */
     const struct kv_shape *shape = kv_cache_shape(stream->cache);
     float x[MAX_PIECE];
     for (int layer = 0; layer < shape->n_layers; layer++) {
         struct kv_heads heads = kv_shape_heads(shape, layer);
+        int row = heads.dim_v > 0 ? view->row : kv_cache_short_row(stream->cache, view->position);
         int dim_k = min_int(heads.dim_k, MAX_PIECE), dim_v = min_int(heads.dim_v, MAX_PIECE);
         for (int head = 0; head < heads.n; head++) {
             make_up(x, dim_k, state);
@@ -235,7 +236,8 @@ void stream_pad(struct stream *stream, int n)
         if (stream->shape.mode == SESSION_MODE_RECOMPUTE) {
             remember(stream, &first_token, 1);
         } else {
-            pad_row(stream, kv_cache_view(stream->cache, 0).row, &state);
+            struct kv_view view = kv_cache_view(stream->cache, 0);
+            pad_row(stream, &view, &state);
             kv_cache_advance(stream->cache, 1);
         }
     }

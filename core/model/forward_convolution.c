@@ -4,9 +4,8 @@
  *     u = b * x, kept in the cache as this token's row
  *     x += out(c * sum_j taps_j u of the j-th token before)
  *
- * The tokens before are those whose rows are before its own among what it sees of the cache. So
- * rewinds, copies, evictions and snapshots of a cache know nothing of convolutions, and a chunk of
- * tokens, each of which meets rows as they were stored, is the same as one token after the other.
+ * The tokens before are those that were fed before it, whatever of them attention still sees. Their
+ * rows are met as they were stored, so that a chunk of tokens is the same as one after the other.
  */
 #include "core/kernels/kernels.h"
 #include "core/model/forward_state.h"
@@ -16,35 +15,35 @@ struct convolution_job {
     const struct layer *layer;
 };
 
-/* The row of the j-th token before the one whose view it is; -1: it sees no more. */
-static int row_before(const struct kv_view *view, int j)
+static void store(const struct convolution_job *job, int t, int head, int row, const float *u)
 {
-    for (int i = view->n_segments - 1; i >= 0; i--) {
-        const struct kv_segment *segment = &view->segments[i];
-        if (j < segment->n_rows)
-            return segment->first_row + segment->n_rows - 1 - j;
-        j -= segment->n_rows;
-    }
-    return -1;
+    struct kv_cache *cache = job->forward->tokens[t].cache;
+    int layer = job->layer->cache_layer;
+    if (row >= 0)
+        kernels->kv_store(kv_cache_k(cache, layer, head, row),
+                          kv_cache_k_scale(cache, layer, head, row), u, job->layer->heads.dim_k,
+                          kv_cache_shape(cache)->type);
 }
 
 /* y = taps * u, of the n channels from `first` on. */
 static void convolve(const struct convolution_job *job, int t, int head, const float *u, float *y)
 {
     const struct forward *forward = job->forward;
-    const struct kv_view *view = &forward->views[t];
+    int64_t position = forward->views[t].position;
     struct kv_cache *cache = forward->tokens[t].cache;
     enum kv_type type = kv_cache_shape(cache)->type;
     int n = job->layer->heads.dim_k, layer = job->layer->cache_layer;
     int n_embd = forward->model->shape.n_embd, n_taps = forward->model->shape.n_taps;
     const float *tap = job->layer->taps + (ptrdiff_t)(n_taps - 1) * n_embd + (ptrdiff_t)head * n;
-    kernels->kv_store(kv_cache_k(cache, layer, head, view->row),
-                      kv_cache_k_scale(cache, layer, head, view->row), u, n, type);
+    store(job, t, head, kv_cache_short_row(cache, position), u);
+    store(job, t, head, kv_cache_mark_row(cache, position), u);
     for (int i = 0; i < n; i++)
         y[i] = tap[i] * u[i];
-    for (int j = 1, row; j < n_taps && (row = row_before(view, j)) >= 0; j++)
+    for (int j = 1; j < n_taps && j <= position; j++) {
+        int row = kv_cache_short_row(cache, position - j);
         kernels->kv_add(y, tap - (ptrdiff_t)j * n_embd, kv_cache_k(cache, layer, head, row),
                         kv_cache_k_scale(cache, layer, head, row), n, type);
+    }
 }
 
 /* The same channels of all tokens, in order: nobody else stores what they meet. */

@@ -1,9 +1,10 @@
-/* Rows 0 .. S-1 are the sinks, rows S .. S+C-1 the ring, C = R + slack. One block of memory holds
- * layer after layer: its keys, its values, then the scales of both when the type has them; in each,
- * head by head, row by row. */
+/* Of layers that are not short, rows 0 .. S-1 are the sinks, rows S .. S+C-1 the ring, C = R +
+ * slack. One block of memory holds layer after layer: its keys, its values, then the scales of both
+ * when the type has them; in each, head by head, row by row. */
 #include "core/model/kv_cache.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,20 +16,26 @@
 /* Where a layer's rows lie. */
 struct kv_layer {
     size_t n_heads;
+    size_t n_rows;            /* of each head */
     size_t k_bytes, v_bytes;  /* of one row */
     char *k, *v;              /* [n_heads, n_rows] of k_bytes, of v_bytes */
     float *k_scale, *v_scale; /* [n_heads, n_rows]; KV_Q8 only */
 };
 
+static bool is_short(const struct kv_layer *layer)
+{
+    return layer->v_bytes == 0;
+}
+
 struct kv_cache {
     struct kv_shape shape;
-    int n_ring;        /* C */
-    size_t n_rows;     /* S + C, of one layer and head */
-    int64_t position;  /* tokens fed */
-    int64_t ring_from; /* the ring holds tokens ring_from .. position-1 and no older ones, even
-                          after a rewind */
-    int64_t furthest;  /* the most tokens that it ever held: memory is touched up to there */
-    char *block;       /* the mapping of n_bytes */
+    int n_ring;         /* C */
+    int64_t position;   /* tokens fed */
+    int64_t ring_from;  /* the ring holds tokens ring_from .. position-1 and no older ones, even
+                           after a rewind */
+    int64_t short_from; /* the same of short layers; 0 where there are none */
+    int64_t furthest;   /* the most tokens that it ever held: memory is touched up to there */
+    char *block;        /* the mapping of n_bytes */
     size_t n_bytes;
     struct kv_layer layers[]; /* [n_layers] */
 };
@@ -40,11 +47,39 @@ struct kv_heads kv_shape_heads(const struct kv_shape *shape, int layer)
     return (struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v};
 }
 
+/* Of short layers: the ring of all their last tokens, and behind it, ... */
+static int64_t short_ring(const struct kv_shape *shape)
+{
+    return (int64_t)shape->n_slack + 1 + shape->n_before;
+}
+
+/* ... at each mark, n_before rows: of as many marks as a rewind may reach. */
+static int64_t n_marks(const struct kv_shape *shape)
+{
+    return ((int64_t)shape->n_window + shape->n_slack) / KV_MARK_SPACING + 2;
+}
+
+/* Rows of a head that are written when n tokens were fed, the next mark's among them. */
+struct written_rows {
+    int64_t in_ring;
+    int64_t at_marks;
+};
+static struct written_rows short_rows(const struct kv_shape *shape, int64_t n)
+{
+    return (struct written_rows){
+        .in_ring = min_i64(n, short_ring(shape)),
+        .at_marks = min_i64(n / KV_MARK_SPACING + (n > 0), n_marks(shape)) * shape->n_before,
+    };
+}
+
 static struct kv_layer layer_of(const struct kv_shape *shape, int layer)
 {
     struct kv_heads heads = kv_shape_heads(shape, layer);
+    struct written_rows all = short_rows(shape, INT64_MAX);
+    int64_t n_rows = (int64_t)shape->n_window + shape->n_slack;
     return (struct kv_layer){
         .n_heads = (size_t)heads.n,
+        .n_rows = (size_t)(heads.dim_v == 0 ? all.in_ring + all.at_marks : n_rows),
         .k_bytes = (size_t)heads.dim_k * kv_type_bytes(shape->type),
         .v_bytes = (size_t)heads.dim_v * kv_type_bytes(shape->type),
     };
@@ -53,10 +88,9 @@ static struct kv_layer layer_of(const struct kv_shape *shape, int layer)
 static struct kv_layer lay_out_layer(const struct kv_shape *shape, int i, struct layout *layout)
 {
     struct kv_layer layer = layer_of(shape, i);
-    size_t n = 0; /* rows are counted in int everywhere else */
-    int n_rows = 0;
-    layout->overflowed |= __builtin_add_overflow(shape->n_window, shape->n_slack, &n_rows) ||
-                          __builtin_mul_overflow(layer.n_heads, (size_t)n_rows, &n);
+    size_t n = 0;
+    layout->overflowed |= layer.n_rows > INT_MAX || /* rows are counted in int everywhere else */
+                          __builtin_mul_overflow(layer.n_heads, layer.n_rows, &n);
     layer.k = layout_take(layout, n, layer.k_bytes);
     layer.v = layout_take(layout, n, layer.v_bytes);
     if (shape->type == KV_Q8) {
@@ -86,7 +120,8 @@ static bool has_heads(const struct kv_shape *shape)
 
 static bool check_shape(const struct kv_shape *shape, struct err *err)
 {
-    if (!has_heads(shape) || shape->n_slack < 0)
+    if (!has_heads(shape) || shape->n_slack < 0 || shape->n_before < 0 ||
+        shape->n_before >= KV_MARK_SPACING)
         return err_set(err, ERR_INTERNAL, "the cache was asked for without layers, heads or rows");
     if (shape->n_sinks < 0 || shape->n_window <= shape->n_sinks)
         return err_set(err, ERR_INVALID,
@@ -119,7 +154,6 @@ bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct e
     *cache = (struct kv_cache){
         .shape = *shape,
         .n_ring = shape->n_window - shape->n_sinks + shape->n_slack,
-        .n_rows = (size_t)shape->n_window + (size_t)shape->n_slack,
         .ring_from = shape->n_sinks,
         .block = block,
         .n_bytes = n_bytes,
@@ -211,6 +245,41 @@ void kv_cache_advance(struct kv_cache *cache, int n_tokens)
     cache->position += n_tokens;
     cache->furthest = max_i64(cache->furthest, cache->position);
     cache->ring_from = max_i64(cache->ring_from, cache->position - cache->n_ring);
+    if (cache->shape.n_before > 0)
+        cache->short_from = max_i64(cache->short_from, cache->position - short_ring(&cache->shape));
+}
+
+int kv_cache_short_row(const struct kv_cache *cache, int64_t position)
+{
+    return (int)(position % short_ring(&cache->shape));
+}
+
+int kv_cache_mark_row(const struct kv_cache *cache, int64_t position)
+{
+    int64_t n_before = cache->shape.n_before, mark = position / KV_MARK_SPACING;
+    int64_t distance = (mark + 1) * KV_MARK_SPACING - position; /* to the next mark */
+    if (distance > n_before)
+        return -1;
+    return (int)(short_ring(&cache->shape) + mark % n_marks(&cache->shape) * n_before + n_before -
+                 distance);
+}
+
+/* The first token that one at `position` meets in short layers. */
+static int64_t first_met(const struct kv_cache *cache, int64_t position)
+{
+    return max_i64(0, position - cache->shape.n_before);
+}
+
+static bool is_at_mark(const struct kv_cache *cache, int64_t position)
+{
+    return position % KV_MARK_SPACING == 0 &&
+           (cache->ring_from == cache->shape.n_sinks || position > cache->ring_from);
+}
+
+static bool can_rewind_short(const struct kv_cache *cache, int64_t position)
+{
+    return cache->shape.n_before == 0 || position == 0 ||
+           first_met(cache, position) >= cache->short_from || is_at_mark(cache, position);
 }
 
 bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position)
@@ -220,11 +289,39 @@ bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position)
     /* What a query there sees of earlier tokens: sinks, which always stay, and this much of the
      * ring; nothing of it when it would be the first there. */
     int64_t from = first_visible(cache, position);
-    return from >= position || from >= cache->ring_from;
+    return (from >= position || from >= cache->ring_from) && can_rewind_short(cache, position);
+}
+
+/* What is kept at a mark comes back to where the next tokens look for it. */
+static void take_from_mark(struct kv_cache *cache, const struct kv_layer *layer, int64_t position)
+{
+    for (int64_t t = first_met(cache, position); t < position; t++) {
+        size_t from = (size_t)kv_cache_mark_row(cache, t);
+        size_t to = (size_t)kv_cache_short_row(cache, t);
+        for (size_t i = 0; i < layer->n_heads * layer->n_rows; i += layer->n_rows) {
+            memcpy(layer->k + (i + to) * layer->k_bytes, layer->k + (i + from) * layer->k_bytes,
+                   layer->k_bytes);
+            if (layer->k_scale != NULL)
+                layer->k_scale[i + to] = layer->k_scale[i + from];
+        }
+    }
+}
+
+static void rewind_short(struct kv_cache *cache, int64_t position)
+{
+    int64_t first = first_met(cache, position);
+    if (cache->shape.n_before == 0 || first >= cache->short_from)
+        return;
+    for (int i = 0; i < cache->shape.n_layers; i++) {
+        if (is_short(&cache->layers[i]))
+            take_from_mark(cache, &cache->layers[i], position);
+    }
+    cache->short_from = first;
 }
 
 void kv_cache_rewind(struct kv_cache *cache, int64_t position)
 {
+    rewind_short(cache, position);
     cache->position = position;
     if (position < cache->ring_from)
         cache->ring_from = max_i64(cache->shape.n_sinks, position);
@@ -234,10 +331,25 @@ int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
 {
     int n_sinks = cache->shape.n_sinks;
     int64_t n_recent = cache->shape.n_window - n_sinks;
-    return cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
+    int64_t limit = cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
+    return cache->short_from == 0 ? limit
+                                  : max_i64(limit, cache->short_from + cache->shape.n_before);
 }
 
-/* Rows that a cache holds: the sinks, then the ring up to its wrap and after it. */
+int64_t kv_cache_rewind_floor(const struct kv_cache *cache, int64_t position)
+{
+    const int64_t places[] = {position, position - position % KV_MARK_SPACING,
+                              min_i64(position, cache->shape.n_sinks)}; /* which always stay */
+    int64_t floor = 0;
+    for (int i = 0; i < 3; i++) {
+        if (kv_cache_can_rewind(cache, places[i]))
+            floor = max_i64(floor, places[i]);
+    }
+    return floor;
+}
+
+/* Rows that a cache holds in layers that are not short: the sinks, then the ring up to its wrap and
+ * after it. */
 struct kv_stretches {
     struct {
         size_t first, n;
@@ -261,11 +373,26 @@ static struct kv_stretches live_rows(const struct kv_cache *cache)
     return rows;
 }
 
-/* The same rows of each head. */
-static void copy_rows(const struct kv_layer *to, const struct kv_layer *from, size_t n_rows,
-                      size_t first, size_t n)
+/* The same of a short layer: all that were written, and may be needed again or not. */
+static struct kv_stretches live_short_rows(const struct kv_cache *cache)
 {
-    for (size_t i = first; n > 0 && i < from->n_heads * n_rows; i += n_rows) {
+    struct written_rows rows = short_rows(&cache->shape, cache->position);
+    return (struct kv_stretches){
+        .of = {{0, (size_t)rows.in_ring},
+               {(size_t)short_ring(&cache->shape), (size_t)rows.at_marks}},
+    };
+}
+
+static struct kv_stretches live_rows_of(const struct kv_cache *cache, const struct kv_layer *layer)
+{
+    return is_short(layer) ? live_short_rows(cache) : live_rows(cache);
+}
+
+/* The same rows of each head. */
+static void copy_rows(const struct kv_layer *to, const struct kv_layer *from, size_t first,
+                      size_t n)
+{
+    for (size_t i = first; n > 0 && i < from->n_heads * from->n_rows; i += from->n_rows) {
         memcpy(to->k + i * to->k_bytes, from->k + i * from->k_bytes, n * from->k_bytes);
         memcpy(to->v + i * to->v_bytes, from->v + i * from->v_bytes, n * from->v_bytes);
         if (from->k_scale != NULL) {
@@ -275,24 +402,41 @@ static void copy_rows(const struct kv_layer *to, const struct kv_layer *from, si
     }
 }
 
+/* The rows that `to` holds, of its short layers or of the others. */
+static void copy_layers(struct kv_cache *to, const struct kv_cache *from, bool are_short)
+{
+    for (int layer = 0; layer < from->shape.n_layers; layer++) {
+        struct kv_stretches rows = live_rows_of(to, &to->layers[layer]);
+        for (int i = 0; i < 3 && is_short(&to->layers[layer]) == are_short; i++)
+            copy_rows(&to->layers[layer], &from->layers[layer], rows.of[i].first, rows.of[i].n);
+    }
+}
+
 void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t position)
 {
     struct kv_state state = kv_cache_state(from);
     kv_cache_set_state(to, &state);
-    kv_cache_rewind(to, position); /* what comes later is not worth copying */
-    struct kv_stretches rows = live_rows(to);
-    for (int layer = 0; layer < from->shape.n_layers; layer++) {
-        for (int i = 0; i < 3; i++)
-            copy_rows(&to->layers[layer], &from->layers[layer], from->n_rows, rows.of[i].first,
-                      rows.of[i].n);
-    }
+    copy_layers(to, from, true); /* going back may need any of them */
+    kv_cache_rewind(to, position);
+    copy_layers(to, from, false); /* of which what comes later is not worth copying */
 }
 
 struct kv_state kv_cache_state(const struct kv_cache *cache)
 {
-    return (struct kv_state){.n_sinks = cache->shape.n_sinks,
-                             .position = cache->position,
-                             .ring_from = cache->ring_from};
+    return (struct kv_state){
+        .n_sinks = cache->shape.n_sinks,
+        .position = cache->position,
+        .ring_from = cache->ring_from,
+        .n_recent = cache->shape.n_before == 0 ? 0 : (int)(cache->position - cache->short_from)};
+}
+
+/* A cache in that state has all that the next token meets in short layers, and no more than fits.
+ */
+static bool fits_short(const struct kv_cache *cache, const struct kv_state *state)
+{
+    int64_t least = min_i64(state->position, cache->shape.n_before);
+    int64_t most = cache->shape.n_before == 0 ? 0 : short_ring(&cache->shape);
+    return state->n_recent >= least && state->n_recent <= min_i64(most, state->position);
 }
 
 static void set_sinks(struct kv_cache *cache, int n_sinks)
@@ -306,12 +450,13 @@ bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state)
     const int64_t max_position = (int64_t)1 << 52;
     if (state->n_sinks < 0 || state->n_sinks >= cache->shape.n_window || state->position < 0 ||
         state->position > max_position || state->ring_from < state->n_sinks ||
-        state->ring_from > max_i64(state->n_sinks, state->position))
+        state->ring_from > max_i64(state->n_sinks, state->position) || !fits_short(cache, state))
         return false;
     struct kv_cache after = *cache;
     set_sinks(&after, state->n_sinks);
     after.position = state->position;
     after.ring_from = state->ring_from;
+    after.short_from = cache->shape.n_before == 0 ? 0 : state->position - state->n_recent;
     after.furthest = max_i64(cache->furthest, state->position);
     if (state->position - state->ring_from > after.n_ring ||
         !kv_cache_can_rewind(&after, state->position))
@@ -331,10 +476,10 @@ static bool walk_part(char *part, size_t row_bytes, const struct kv_stretches *r
     return true;
 }
 
-static bool walk_layer(const struct kv_layer *layer, size_t n_rows, const struct kv_stretches *rows,
+static bool walk_layer(const struct kv_layer *layer, const struct kv_stretches *rows,
                        kv_cache_bytes_fn *fn, void *arg)
 {
-    for (size_t i = 0; i < layer->n_heads * n_rows; i += n_rows) {
+    for (size_t i = 0; i < layer->n_heads * layer->n_rows; i += layer->n_rows) {
         if (!walk_part(layer->k + i * layer->k_bytes, layer->k_bytes, rows, fn, arg) ||
             !walk_part(layer->v + i * layer->v_bytes, layer->v_bytes, rows, fn, arg))
             return false;
@@ -348,29 +493,30 @@ static bool walk_layer(const struct kv_layer *layer, size_t n_rows, const struct
 
 bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg)
 {
-    struct kv_stretches rows = live_rows(cache);
     for (int i = 0; i < cache->shape.n_layers; i++) {
-        if (!walk_layer(&cache->layers[i], cache->n_rows, &rows, fn, arg))
+        struct kv_stretches rows = live_rows_of(cache, &cache->layers[i]);
+        if (!walk_layer(&cache->layers[i], &rows, fn, arg))
             return false;
     }
     return true;
 }
 
-/* What one row takes in all layers and heads. */
-static uint64_t row_bytes(const struct kv_shape *shape)
+/* What one row of a layer takes in all heads. */
+static uint64_t row_bytes(const struct kv_layer *layer, enum kv_type type)
 {
-    uint64_t n_bytes = 0, n_scales = shape->type == KV_Q8 ? 2 * sizeof(float) : 0;
-    for (int i = 0; i < shape->n_layers; i++) {
-        struct kv_layer layer = layer_of(shape, i);
-        n_bytes += layer.n_heads * (layer.k_bytes + layer.v_bytes + n_scales);
-    }
-    return n_bytes;
+    uint64_t n_scales = type == KV_Q8 ? 2 * sizeof(float) : 0;
+    return layer->n_heads * (layer->k_bytes + layer->v_bytes + n_scales);
 }
 
 uint64_t kv_cache_live_bytes(const struct kv_cache *cache)
 {
-    struct kv_stretches rows = live_rows(cache);
-    return (rows.of[0].n + rows.of[1].n + rows.of[2].n) * row_bytes(&cache->shape);
+    uint64_t n_bytes = 0;
+    for (int i = 0; i < cache->shape.n_layers; i++) {
+        struct kv_stretches rows = live_rows_of(cache, &cache->layers[i]);
+        n_bytes += (rows.of[0].n + rows.of[1].n + rows.of[2].n) *
+                   row_bytes(&cache->layers[i], cache->shape.type);
+    }
+    return n_bytes;
 }
 
 uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n)
@@ -381,10 +527,14 @@ uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n)
         return UINT64_MAX;
     if (n >= (int64_t)shape->n_window + shape->n_slack)
         return most;
-    uint64_t n_heads = 0; /* of all layers: each head's rows begin and end inside a page */
-    for (int i = 0; i < shape->n_layers; i++)
-        n_heads += (uint64_t)kv_shape_heads(shape, i).n;
-    uint64_t n_bytes = (uint64_t)n * row_bytes(shape) + (n > 0 ? 2 * PAGE * n_heads : 0);
+    struct written_rows few = short_rows(shape, n);
+    uint64_t n_bytes = 0;
+    for (int i = 0; i < shape->n_layers && n > 0; i++) {
+        struct kv_layer layer = layer_of(shape, i);
+        int64_t n_rows = is_short(&layer) ? few.in_ring + few.at_marks : n;
+        n_bytes += (uint64_t)n_rows * row_bytes(&layer, shape->type);
+        n_bytes += 2 * PAGE * layer.n_heads; /* a head's rows begin and end inside a page */
+    }
     return n_bytes < most ? n_bytes : most;
 }
 
@@ -393,31 +543,31 @@ uint64_t kv_cache_touched_bytes(const struct kv_cache *cache)
     return kv_shape_touched_bytes(&cache->shape, cache->furthest);
 }
 
-static size_t row_index(const struct kv_cache *cache, int head, int row)
+static size_t row_index(const struct kv_layer *layer, int head, int row)
 {
-    return (size_t)head * cache->n_rows + (size_t)row;
+    return (size_t)head * layer->n_rows + (size_t)row;
 }
 
 void *kv_cache_k(struct kv_cache *cache, int layer, int head, int row)
 {
     const struct kv_layer *of = &cache->layers[layer];
-    return of->k + row_index(cache, head, row) * of->k_bytes;
+    return of->k + row_index(of, head, row) * of->k_bytes;
 }
 
 void *kv_cache_v(struct kv_cache *cache, int layer, int head, int row)
 {
     const struct kv_layer *of = &cache->layers[layer];
-    return of->v + row_index(cache, head, row) * of->v_bytes;
+    return of->v + row_index(of, head, row) * of->v_bytes;
 }
 
 float *kv_cache_k_scale(struct kv_cache *cache, int layer, int head, int row)
 {
-    float *scales = cache->layers[layer].k_scale;
-    return scales == NULL ? NULL : scales + row_index(cache, head, row);
+    const struct kv_layer *of = &cache->layers[layer];
+    return of->k_scale == NULL ? NULL : of->k_scale + row_index(of, head, row);
 }
 
 float *kv_cache_v_scale(struct kv_cache *cache, int layer, int head, int row)
 {
-    float *scales = cache->layers[layer].v_scale;
-    return scales == NULL ? NULL : scales + row_index(cache, head, row);
+    const struct kv_layer *of = &cache->layers[layer];
+    return of->v_scale == NULL ? NULL : of->v_scale + row_index(of, head, row);
 }

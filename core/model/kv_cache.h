@@ -23,13 +23,16 @@
 struct err;
 struct kv_cache;
 
-/* Of one layer. Where it keeps of each token one vector and no key and value (a convolution), that
- * is as keys alone, dim_v 0. */
+/* Of one layer. A short layer (a convolution) keeps of each token one vector and no key and value:
+ * dim_v 0. A token meets those of the n_before tokens before it, so only those of the last tokens
+ * are kept, and before each mark, a multiple of KV_MARK_SPACING, those that a token there meets. */
 struct kv_heads {
     int n;
     int dim_k;
     int dim_v;
 };
+
+enum { KV_MARK_SPACING = 64 };
 
 struct kv_shape {
     int n_layers;
@@ -37,6 +40,7 @@ struct kv_shape {
     int head_dim_k;
     int head_dim_v;
     const struct kv_heads *layers; /* [n_layers] instead, outlives the caches; NULL: all alike */
+    int n_before;                  /* tokens that a token meets in short layers */
     enum kv_type type;
     int n_sinks;  /* S >= 0 */
     int n_window; /* N = S + R; R >= 1 */
@@ -45,7 +49,7 @@ struct kv_shape {
 
 /* Where one token's row lies, and what its query sees: the same for all layers and heads. */
 struct kv_view {
-    int row;          /* where this token's own key and value go */
+    int row;          /* where this token's own key and value go, in layers that are not short */
     int64_t position; /* t */
     int64_t in_cache; /* min(t, N - 1) */
     int n_segments;   /* 1 .. 3: sinks, ring up to its wrap, ring after its wrap */
@@ -76,11 +80,19 @@ struct kv_view kv_cache_view(const struct kv_cache *cache, int ahead);
 /* After a step: `n_tokens` more are fed. */
 void kv_cache_advance(struct kv_cache *cache, int n_tokens);
 
+/* In short layers, where the vector of the token at a position is, and where it goes as well, or
+ * -1.
+ */
+int kv_cache_short_row(const struct kv_cache *cache, int64_t position);
+int kv_cache_mark_row(const struct kv_cache *cache, int64_t position);
+
 /* True when going back to `position` restores exactly what the cache was then. */
 bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position);
 void kv_cache_rewind(struct kv_cache *cache, int64_t position);
 /* Going back to any position from here to the current one is exact, and so is 0. */
 int64_t kv_cache_rewind_limit(const struct kv_cache *cache);
+/* The last place up to `position` that it can go back to, or one not far before. */
+int64_t kv_cache_rewind_floor(const struct kv_cache *cache, int64_t position);
 
 /* Makes `to` what `from` was when `position` tokens were fed: the same rows, so later results are
  * the same bit for bit. Both of one shape; kv_cache_can_rewind(from, position) must hold. What can
@@ -93,6 +105,7 @@ struct kv_state {
     int64_t position; /* tokens fed */
     int64_t
         ring_from; /* the oldest token outside the sinks that can still be seen after a rewind */
+    int n_recent;  /* last tokens whose vectors short layers have; 0 where no layer is short */
 };
 struct kv_state kv_cache_state(const struct kv_cache *cache);
 /* Takes a state over; its rows are then what kv_cache_walk goes through. False, and nothing has

@@ -278,5 +278,6 @@ struct kv_shape model_kv_shape(const struct model *model)
     return (struct kv_shape){
         .n_layers = model->shape.n_layers - model->shape.n_shared_kv,
         .layers = model->cache_heads,
+        .n_before = model->shape.n_taps > 0 ? model->shape.n_taps - 1 : 0,
     };
 }

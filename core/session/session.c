@@ -187,9 +187,7 @@ struct session_prefix session_common_prefix(const struct session *session, const
     if (session->mode == SESSION_MODE_RECOMPUTE)
         return prefix;
     size_t n_same = same_at_start(start->ids, start->n, ids, n);
-    prefix.now = (int64_t)n_same;
-    if (!kv_cache_can_rewind(session->cache, prefix.now)) /* then to any place among the sinks */
-        prefix.now = session_min(prefix.now, kv_cache_shape(session->cache)->n_sinks);
+    prefix.now = kv_cache_rewind_floor(session->cache, (int64_t)n_same);
     prefix.soon = prefix.now;
     bool goes_on = session->state == SESSION_READING && n_same == start->n &&
                    kv_cache_position(session->cache) == (int64_t)n_same;

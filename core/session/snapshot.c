@@ -22,7 +22,7 @@ struct snapshot_header {
     int64_t ring_from;
     uint64_t n_note;  /* see struct session_saved */
     uint64_t n_start; /* the same */
-    uint32_t reserved;
+    uint32_t n_recent;
     uint32_t crc; /* of all before */
 };
 _Static_assert(sizeof(struct snapshot_header) == 72, "the header has no holes");
@@ -114,6 +114,7 @@ bool snapshot_write(struct session *session, const struct snapshot_id *id, snaps
         .name = id->name,
         .position = saved.cache.position,
         .ring_from = saved.cache.ring_from,
+        .n_recent = (uint32_t)saved.cache.n_recent,
         .n_note = saved.n_note,
         .n_start = saved.n_start,
     };
@@ -177,7 +178,7 @@ static bool check_header(const struct snapshot_header *header, const struct snap
         return err_set(err, ERR_UNSUPPORTED,
                        "a saved conversation has format %u, this version reads %d", header->version,
                        (int)VERSION);
-    if (header->crc != header_crc(header) || header->reserved != 0)
+    if (header->crc != header_crc(header))
         return damaged(err, "its header");
     if (header->fingerprint != id->fingerprint)
         return err_set(err, ERR_UNSUPPORTED,
@@ -194,7 +195,8 @@ static bool take_state(struct session *session, const struct snapshot_header *he
     struct session_saved saved = {
         .cache = {.n_sinks = header->n_sinks <= INT32_MAX ? (int)header->n_sinks : -1,
                   .position = header->position,
-                  .ring_from = header->ring_from},
+                  .ring_from = header->ring_from,
+                  .n_recent = header->n_recent <= INT32_MAX ? (int)header->n_recent : -1},
         .n_note = header->n_note,
         .n_start = header->n_start,
     };

@@ -234,24 +234,34 @@ static void check_take_over(struct golden_subject *subject, const struct golden_
     }
 }
 
-/* Before and after the ring begins to evict, and across its end. */
+/* Of tokens that are fed one by one. */
+static float *run_straight(struct golden_subject *subject, const struct golden_stream *stream)
+{
+    struct kv_cache *cache = golden_open_cache(subject, stream);
+    for (int t = 0; t < 140; t++)
+        golden_feed(subject, cache, t, t + 1);
+    kv_cache_close(&cache);
+    return copy_logits(subject);
+}
+
+/* Before and after the ring begins to evict, across its end, and far back, where layers with
+ * convolutions go to a mark. */
 static void test_taking_over(void **state)
 {
     (void)state;
-    struct golden_stream stream = {4, 28, 10, KV_F16, 0}; /* with room to go back */
+    const struct golden_stream stream = {4, 28, 10, KV_F16, 0}, wide = {4, 124, 10, KV_F16, 0};
     for (int m = 0; m < GOLDEN_N_DEEP; m++) {
         struct golden_subject subject;
         golden_open(&subject, golden_models[m].name);
-        struct kv_cache *cache = golden_open_cache(&subject, &stream);
-        for (int t = 0; t < 140; t++)
-            golden_feed(&subject, cache, t, t + 1);
-        kv_cache_close(&cache);
-        float *straight = copy_logits(&subject);
+        float *straight = run_straight(&subject, &stream);
         check_take_over(&subject, &stream, 1, 1, straight);
-        check_take_over(&subject, &stream, 2, 20, straight);
+        check_take_over(&subject, &stream, 2, 11, straight);
         check_take_over(&subject, &stream, 17, 25, straight);
         check_take_over(&subject, &stream, 33, 42, straight);
         check_take_over(&subject, &stream, 95, 100, straight);
+        free(straight);
+        straight = run_straight(&subject, &wide);
+        check_take_over(&subject, &wide, 64, 120, straight);
         free(straight);
         golden_close(&subject);
     }

@@ -150,6 +150,10 @@ static void test_rewind_is_allowed_exactly_when_it_is_exact(void **state)
                                  is_rewind_exact(kv_cache_shape(cache), owner, p));
             for (int64_t p = kv_cache_rewind_limit(cache); p <= position; p++)
                 assert_true(kv_cache_can_rewind(cache, p));
+            for (int64_t p = 0; p <= position; p++)
+                assert_int_equal(kv_cache_rewind_floor(cache, p), kv_cache_can_rewind(cache, p) ? p
+                                                                  : p < n_sinks                 ? p
+                                                                                : n_sinks);
             assert_false(kv_cache_can_rewind(cache, -1));
             assert_false(kv_cache_can_rewind(cache, position + 1));
             /* Back and back again: the second must not trust what the first has lost. */
@@ -194,7 +198,27 @@ static void test_far_positions(void **state)
     kv_cache_close(&cache);
 }
 
-/* Marks the row that a token gets in every layer and head. */
+static bool is_short(const struct kv_shape *shape, int layer)
+{
+    return kv_shape_heads(shape, layer).dim_v == 0;
+}
+
+/* What a token leaves of itself in one row. */
+static void write_row(struct kv_cache *cache, int layer, int head, int row, int mark)
+{
+    const struct kv_shape *shape = kv_cache_shape(cache);
+    struct kv_heads heads = kv_shape_heads(shape, layer);
+    memset(kv_cache_k(cache, layer, head, row), mark,
+           (size_t)heads.dim_k * kv_type_bytes(shape->type));
+    memset(kv_cache_v(cache, layer, head, row), mark + 1,
+           (size_t)heads.dim_v * kv_type_bytes(shape->type));
+    if (shape->type == KV_Q8) {
+        *kv_cache_k_scale(cache, layer, head, row) = (float)mark;
+        *kv_cache_v_scale(cache, layer, head, row) = (float)(mark + 1);
+    }
+}
+
+/* Marks the rows that a token gets in every layer and head. */
 static void write_rows(struct kv_cache *cache, int n_tokens)
 {
     const struct kv_shape *shape = kv_cache_shape(cache);
@@ -204,37 +228,43 @@ static void write_rows(struct kv_cache *cache, int n_tokens)
             struct kv_heads heads = kv_shape_heads(shape, layer);
             for (int head = 0; head < heads.n; head++) {
                 int mark = (int)view.position * 3 + layer * 5 + head * 7;
-                memset(kv_cache_k(cache, layer, head, view.row), mark,
-                       (size_t)heads.dim_k * kv_type_bytes(shape->type));
-                memset(kv_cache_v(cache, layer, head, view.row), mark + 1,
-                       (size_t)heads.dim_v * kv_type_bytes(shape->type));
-                if (shape->type == KV_Q8) {
-                    *kv_cache_k_scale(cache, layer, head, view.row) = (float)mark;
-                    *kv_cache_v_scale(cache, layer, head, view.row) = (float)(mark + 1);
-                }
+                bool at_mark = kv_cache_mark_row(cache, view.position) >= 0;
+                int row =
+                    is_short(shape, layer) ? kv_cache_short_row(cache, view.position) : view.row;
+                write_row(cache, layer, head, row, mark);
+                if (is_short(shape, layer) && at_mark)
+                    write_row(cache, layer, head, kv_cache_mark_row(cache, view.position), mark);
             }
         }
     }
     kv_cache_advance(cache, n_tokens);
 }
 
-static void assert_same_row(struct kv_cache *a, struct kv_cache *b, int row)
+static void assert_same_row(struct kv_cache *a, struct kv_cache *b, int layer, int row)
 {
     const struct kv_shape *shape = kv_cache_shape(a);
-    for (int layer = 0; layer < shape->n_layers; layer++) {
-        struct kv_heads heads = kv_shape_heads(shape, layer);
-        for (int head = 0; head < heads.n; head++) {
-            assert_memory_equal(kv_cache_k(a, layer, head, row), kv_cache_k(b, layer, head, row),
-                                (size_t)heads.dim_k * kv_type_bytes(shape->type));
-            assert_memory_equal(kv_cache_v(a, layer, head, row), kv_cache_v(b, layer, head, row),
-                                (size_t)heads.dim_v * kv_type_bytes(shape->type));
-            if (shape->type == KV_Q8) {
-                assert_true(*kv_cache_k_scale(a, layer, head, row) ==
-                            *kv_cache_k_scale(b, layer, head, row));
-                assert_true(*kv_cache_v_scale(a, layer, head, row) ==
-                            *kv_cache_v_scale(b, layer, head, row));
-            }
+    struct kv_heads heads = kv_shape_heads(shape, layer);
+    for (int head = 0; head < heads.n; head++) {
+        assert_memory_equal(kv_cache_k(a, layer, head, row), kv_cache_k(b, layer, head, row),
+                            (size_t)heads.dim_k * kv_type_bytes(shape->type));
+        assert_memory_equal(kv_cache_v(a, layer, head, row), kv_cache_v(b, layer, head, row),
+                            (size_t)heads.dim_v * kv_type_bytes(shape->type));
+        if (shape->type == KV_Q8) {
+            assert_true(*kv_cache_k_scale(a, layer, head, row) ==
+                        *kv_cache_k_scale(b, layer, head, row));
+            assert_true(*kv_cache_v_scale(a, layer, head, row) ==
+                        *kv_cache_v_scale(b, layer, head, row));
         }
+    }
+}
+
+/* What the next token meets in short layers. */
+static void assert_same_before(struct kv_cache *a, struct kv_cache *b, int layer)
+{
+    int64_t position = kv_cache_position(a);
+    for (int64_t t = position - kv_cache_shape(a)->n_before; t < position; t++) {
+        if (t >= 0)
+            assert_same_row(a, b, layer, kv_cache_short_row(a, t));
     }
 }
 
@@ -243,11 +273,17 @@ static void assert_same_sight(struct kv_cache *a, struct kv_cache *b)
 {
     struct kv_view view = kv_cache_view(a, 0), view_b = kv_cache_view(b, 0);
     assert_memory_equal(&view, &view_b, sizeof view);
-    for (int s = 0; s < view.n_segments; s++) {
-        for (int i = 0; i < view.segments[s].n_rows; i++) {
-            int row = view.segments[s].first_row + i;
-            if (row != view.row) /* its own, not yet written */
-                assert_same_row(a, b, row);
+    for (int layer = 0; layer < kv_cache_shape(a)->n_layers; layer++) {
+        if (is_short(kv_cache_shape(a), layer)) {
+            assert_same_before(a, b, layer);
+            continue;
+        }
+        for (int s = 0; s < view.n_segments; s++) {
+            for (int i = 0; i < view.segments[s].n_rows; i++) {
+                int row = view.segments[s].first_row + i;
+                if (row != view.row) /* its own, not yet written */
+                    assert_same_row(a, b, layer, row);
+            }
         }
     }
 }
@@ -267,6 +303,7 @@ static struct kv_shape mixed_shape(enum kv_type type, int period)
                              .head_dim_k = 6,
                              .head_dim_v = 10,
                              .layers = period == 0 ? NULL : layers[period],
+                             .n_before = period == 0 ? 0 : 2,
                              .type = type,
                              .n_sinks = 3,
                              .n_window = 11,
@@ -339,6 +376,14 @@ static void mark_row(struct kv_cache *cache, int layer, int head, int row, bool 
         assert_true(*k_scale == (float)mark && *v_scale == (float)(mark + 100));
 }
 
+static int n_rows_of(const struct kv_shape *shape, int layer)
+{
+    int n_rows = shape->n_window + shape->n_slack;
+    return !is_short(shape, layer)
+               ? n_rows
+               : shape->n_slack + 1 + (1 + n_rows / KV_MARK_SPACING + 2) * shape->n_before;
+}
+
 /* Each row of each layer and head is its own memory, inside the block. */
 static void test_rows_do_not_overlap(void **state)
 {
@@ -352,7 +397,7 @@ static void test_rows_do_not_overlap(void **state)
                 unsigned char mark = 1;
                 for (int layer = 0; layer < shape.n_layers; layer++)
                     for (int head = 0; head < kv_shape_heads(&shape, layer).n; head++)
-                        for (int row = 0; row < shape.n_window + shape.n_slack; row++)
+                        for (int row = 0; row < n_rows_of(&shape, layer); row++)
                             mark_row(cache, layer, head, row, pass == 0, mark++);
             }
             kv_cache_close(&cache);
@@ -372,13 +417,125 @@ static void test_layers_of_two_kinds(void **state)
     struct kv_cache *cache = NULL;
     assert_true(kv_cache_open(&cache, &shape, NULL));
     write_rows(cache, 5);
-    assert_int_equal(kv_cache_live_bytes(cache), 5 * 2 * (2 * 2 * (6 + 10) + 1 * (16 + 8) + 3 * 5));
+    /* of the short one those of the next mark as well */
+    assert_int_equal(kv_cache_live_bytes(cache),
+                     5 * 2 * (2 * 2 * (6 + 10) + 1 * (16 + 8) + 3 * 5) + 2 * 2 * 3 * 5);
     kv_cache_close(&cache);
 
     struct err err = {0};
     shape.layers = (struct kv_heads[MIXED_LAYERS]){{1, 4, 4}, {1, 0, 4}, {1, 4, 4}, {1, 4, 4}};
     assert_false(kv_cache_open(&cache, &shape, &err));
     assert_int_equal(err.code, ERR_INTERNAL);
+}
+
+enum { SHORT_TOKENS = 2000 };
+
+/* A short layer's vectors, one byte long, of a text that changes whenever it is gone back in. */
+struct short_text {
+    struct kv_cache *cache, *copy;
+    char said[SHORT_TOKENS];
+    char next;
+};
+
+static void say(struct short_text *text, int n)
+{
+    struct kv_cache *cache = text->cache;
+    for (int i = 0; i < n; i++) {
+        int64_t t = kv_cache_position(cache);
+        text->said[t] = text->next++;
+        memset(kv_cache_k(cache, 1, 0, kv_cache_short_row(cache, t)), text->said[t], 4);
+        if (kv_cache_mark_row(cache, t) >= 0)
+            memset(kv_cache_k(cache, 1, 0, kv_cache_mark_row(cache, t)), text->said[t], 4);
+        kv_cache_advance(cache, 1);
+    }
+}
+
+static void expect_before(const struct short_text *text, struct kv_cache *cache)
+{
+    int64_t position = kv_cache_position(cache);
+    for (int64_t t = position - 2; t < position; t++) {
+        if (t >= 0)
+            assert_memory_equal(
+                kv_cache_k(cache, 1, 0, kv_cache_short_row(cache, t)),
+                ((char[4]){text->said[t], text->said[t], text->said[t], text->said[t]}), 4);
+    }
+}
+
+/* Each place that the cache may go back to has what the next token meets there. Without eviction
+ * these are at least all marks, with it all that was fed within the slack. */
+static void check_places(struct short_text *text)
+{
+    int64_t position = kv_cache_position(text->cache);
+    const struct kv_shape *shape = kv_cache_shape(text->cache);
+    bool was_evicted = kv_cache_state(text->cache).ring_from > shape->n_sinks;
+    for (int64_t p = 0; p <= position; p++) {
+        bool can = kv_cache_can_rewind(text->cache, p);
+        assert_true(can || p % KV_MARK_SPACING != 0 || was_evicted);
+        assert_true(can || p < kv_cache_rewind_limit(text->cache));
+        int64_t floor = kv_cache_rewind_floor(text->cache, p);
+        assert_true(can ? floor == p : floor < p && (was_evicted || floor > p - KV_MARK_SPACING));
+        assert_true(kv_cache_can_rewind(text->cache, floor));
+        if (!can)
+            continue;
+        kv_cache_copy(text->copy, text->cache, p);
+        expect_before(text, text->copy);
+    }
+}
+
+static void test_short_layers(void **state)
+{
+    (void)state;
+    static const struct kv_heads layers[] = {{1, 4, 4}, {1, 2, 0}}; /* the second of 4 bytes */
+    for (int n_sinks = 0; n_sinks <= 70; n_sinks += 35) {
+        struct kv_shape shape = {.n_layers = 2,
+                                 .layers = layers,
+                                 .n_before = 2,
+                                 .type = KV_F16,
+                                 .n_sinks = n_sinks,
+                                 .n_window = 250,
+                                 .n_slack = 20};
+        struct short_text text = {.next = 1};
+        uint32_t random = 1;
+        assert_true(kv_cache_open(&text.cache, &shape, NULL) &&
+                    kv_cache_open(&text.copy, &shape, NULL));
+        for (int step = 0; step < 200; step++) {
+            random = random * 1664525 + 1013904223;
+            say(&text, 1 + (int)(random >> 16) % 21);
+            check_places(&text);
+            int far = step % 40 == 39 ? 300 : 25;
+            int64_t back = kv_cache_position(text.cache) - (int64_t)(random >> 20) % far;
+            back = kv_cache_rewind_floor(text.cache, back < 0 ? 0 : back);
+            if (step % 3 == 0 || kv_cache_position(text.cache) > SHORT_TOKENS - 30) {
+                kv_cache_rewind(text.cache, back);
+                expect_before(&text, text.cache);
+            }
+        }
+        kv_cache_close(&text.cache);
+        kv_cache_close(&text.copy);
+    }
+}
+
+/* What a file may say of a cache with short layers, and of one without. */
+static void test_states_of_short_layers(void **state)
+{
+    (void)state;
+    struct kv_shape shape = mixed_shape(KV_F16, 2);
+    struct kv_cache *cache = NULL, *plain = open_cache(3, 8, 4);
+    assert_true(kv_cache_open(&cache, &shape, NULL));
+    struct kv_state good = {.n_sinks = 3, .position = 10, .ring_from = 3, .n_recent = 7};
+    assert_true(kv_cache_set_state(cache, &good));
+    assert_int_equal(kv_cache_state(cache).n_recent, 7);
+    static const int bad[] = {-1, 0, 1, 8, INT32_MAX}; /* slack 4, 2 before, and its own */
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct kv_state said = good;
+        said.n_recent = bad[i];
+        assert_false(kv_cache_set_state(cache, &said));
+        assert_int_equal(kv_cache_set_state(plain, &said), bad[i] == 0);
+    }
+    assert_true(kv_cache_set_state(
+        cache, &(struct kv_state){.n_sinks = 3, .position = 1, .ring_from = 3, .n_recent = 1}));
+    kv_cache_close(&cache);
+    kv_cache_close(&plain);
 }
 
 static void test_impossible_shapes(void **state)
@@ -434,6 +591,8 @@ int main(void)
         cmocka_unit_test(test_a_copy_is_what_the_other_was),
         cmocka_unit_test(test_rows_do_not_overlap),
         cmocka_unit_test(test_layers_of_two_kinds),
+        cmocka_unit_test(test_short_layers),
+        cmocka_unit_test(test_states_of_short_layers),
         cmocka_unit_test(test_impossible_shapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
