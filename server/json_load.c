@@ -34,30 +34,35 @@ static json_t *load(const char *text, size_t len, size_t flags, json_error_t *er
 
 /* ---- integers that are too large ---- */
 
-static size_t count_digits(const char *text, size_t len)
+/* A whole number, with what fraction and exponent it has; 0 where none begins. */
+static size_t count_number(const char *text, size_t len)
 {
     size_t n = 0;
-    while (n < len && text[n] >= '0' && text[n] <= '9')
+    while (n < len && text[n] != '\0' && strchr("+-.0123456789Ee", text[n]) != NULL)
         n++;
     return n;
 }
 
-static bool is_too_large(const char *digits, size_t n, bool is_negative)
+static bool is_large_integer(const char *text, size_t len)
 {
     static const char most[] = "9223372036854775807", least[] = "9223372036854775808";
-    size_t n_most = sizeof most - 1;
-    return n > n_most || (n == n_most && memcmp(digits, is_negative ? least : most, n) > 0);
+    bool is_negative = len > 0 && text[0] == '-';
+    size_t n = len - is_negative, n_digits = 0;
+    text += is_negative;
+    while (n_digits < n && text[n_digits] >= '0' && text[n_digits] <= '9')
+        n_digits++;
+    return n_digits == n &&
+           (n > sizeof most - 1 ||
+            (n == sizeof most - 1 && memcmp(text, is_negative ? least : most, n) > 0));
 }
 
 /* The text with ".0" behind each integer, outside of strings, that has no room in 64 bits. */
 static void write_with_decimals(const char *text, size_t len, struct buf *out)
 {
     bool in_string = false;
-    for (size_t i = 0; i < len;) {
-        size_t n = in_string ? 0 : count_digits(text + i, len - i);
-        char next = i + n < len ? text[i + n] : '\0';
-        bool is_large = n > 0 && next != '.' && next != 'e' && next != 'E' &&
-                        is_too_large(text + i, n, i > 0 && text[i - 1] == '-');
+    for (size_t i = 0, n; i < len; i += n) {
+        n = in_string ? 0 : count_number(text + i, len - i);
+        bool is_large = is_large_integer(text + i, n);
         if (n == 0)
             n = in_string && text[i] == '\\' && i + 1 < len ? 2 : 1;
         if (text[i] == '"')
@@ -65,7 +70,6 @@ static void write_with_decimals(const char *text, size_t len, struct buf *out)
         buf_append(out, text + i, n);
         if (is_large)
             buf_append_text(out, ".0");
-        i += n;
     }
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/base/buf.h"
 #include "core/text/utf8.h"
+#include "server/json_load.h"
 #include "server/tool_python.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -22,7 +23,7 @@ static void run(const uint8_t *bytes, size_t n_bytes, const char *mark)
     if (is != TOOL_PYTHON_END)
         tool_python_close(&python, &out);
     json_error_t error;
-    json_t *object = json_loadb(buf_text(&out), out.len, JSON_ALLOW_NUL, &error);
+    json_t *object = json_load_text(buf_text(&out), out.len, JSON_ALLOW_NUL, &error);
     bool is_beyond_jansson =
         object == NULL && json_error_code(&error) == json_error_null_byte_in_key;
     if (!json_is_object(object) && !is_beyond_jansson)

@@ -54,6 +54,14 @@ static void integers_too_large_are_decimals(void **state)
     assert_true(json_real_value(json_array_get(list, 1)) == 0x1p63);
     json_decref(json);
 
+    static const char fraction[] =
+        "[0.55555555555555555555555,1e-2,99999999999999999999,-5.00000000000000000000e+0,true]";
+    json = json_load_text(fraction, sizeof fraction - 1, 0, NULL);
+    assert_true(json_real_value(json_array_get(json, 0)) == 0.55555555555555555555555);
+    assert_true(json_real_value(json_array_get(json, 2)) == 99999999999999999999.0);
+    assert_true(json_real_value(json_array_get(json, 3)) == -5);
+    json_decref(json);
+
     json_error_t error;
     static const char *const bad[] = {"[1e999]", "[99999999999999999999", "[99999999999999999999x]",
                                       "[099999999999999999999]", "[99999999999999999999e999]"};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/base/buf.h"
+#include "server/json_load.h"
 #include "server/tool_python.h"
 
 static struct buf out;
@@ -22,7 +23,7 @@ static enum tool_python_result read_text(const char *text)
     if (is == TOOL_PYTHON_FAIL)
         tool_python_close(&python, &out);
     if (is != TOOL_PYTHON_MORE) {
-        json_t *json = json_loadb(out.data, out.len, JSON_ALLOW_NUL, NULL);
+        json_t *json = json_load_text(out.data, out.len, JSON_ALLOW_NUL, NULL);
         assert_true(json_is_object(json));
         json_decref(json);
     }
@@ -60,6 +61,7 @@ static void words_become_json(void **state)
     check("a=-1.5e3, b=+5, c=.5, d=5., e=1_000)",
           "{\"a\": -1.5e3, \"b\": 5, \"c\": 0.5, \"d\": 5.0, \"e\": 1000}");
     check("a=today, b=007)", "{\"a\": \"today\", \"b\": \"007\"}");
+    check("a=18446744073709551616)", "{\"a\": 18446744073709551616}");
     char points[TOOL_PYTHON_MAX_WORD], call[TOOL_PYTHON_MAX_WORD + 8],
         json[TOOL_PYTHON_MAX_WORD + 16];
     memset(points, '.', sizeof points); /* no number, but nearly */
