@@ -258,10 +258,12 @@ int kv_cache_mark_row(const struct kv_cache *cache, int64_t position)
 {
     int64_t n_before = cache->shape.n_before, mark = position / KV_MARK_SPACING;
     int64_t distance = (mark + 1) * KV_MARK_SPACING - position; /* to the next mark */
+    int64_t n_staying = cache->shape.n_sinks / KV_MARK_SPACING; /* marks among sinks, as these do */
     if (distance > n_before)
         return -1;
-    return (int)(short_ring(&cache->shape) + mark % n_marks(&cache->shape) * n_before + n_before -
-                 distance);
+    if (mark >= n_staying)
+        mark = n_staying + (mark - n_staying) % (n_marks(&cache->shape) - n_staying);
+    return (int)(short_ring(&cache->shape) + (mark + 1) * n_before - distance);
 }
 
 /* The first token that one at `position` meets in short layers. */
@@ -270,16 +272,11 @@ static int64_t first_met(const struct kv_cache *cache, int64_t position)
     return max_i64(0, position - cache->shape.n_before);
 }
 
-static bool is_at_mark(const struct kv_cache *cache, int64_t position)
-{
-    return position % KV_MARK_SPACING == 0 &&
-           (cache->ring_from == cache->shape.n_sinks || position > cache->ring_from);
-}
-
+/* Marks stay as long as other layers' rows that a query there sees. */
 static bool can_rewind_short(const struct kv_cache *cache, int64_t position)
 {
-    return cache->shape.n_before == 0 || position == 0 ||
-           first_met(cache, position) >= cache->short_from || is_at_mark(cache, position);
+    return cache->shape.n_before == 0 || position % KV_MARK_SPACING == 0 ||
+           first_met(cache, position) >= cache->short_from;
 }
 
 bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position)
@@ -338,10 +335,11 @@ int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
 
 int64_t kv_cache_rewind_floor(const struct kv_cache *cache, int64_t position)
 {
-    const int64_t places[] = {position, position - position % KV_MARK_SPACING,
-                              min_i64(position, cache->shape.n_sinks)}; /* which always stay */
+    int64_t among_sinks = min_i64(position, cache->shape.n_sinks); /* which always stay */
+    const int64_t places[] = {position, position - position % KV_MARK_SPACING, among_sinks,
+                              among_sinks - among_sinks % KV_MARK_SPACING};
     int64_t floor = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (kv_cache_can_rewind(cache, places[i]))
             floor = max_i64(floor, places[i]);
     }

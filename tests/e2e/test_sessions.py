@@ -172,6 +172,25 @@ class StateDir(unittest.TestCase):
                         self.talk(oracle, in_memory, text, ["new", "append"])
                 self.assertEqual(histories, in_memory)
 
+    def test_convolutions_share_a_prompt_up_to_a_mark(self):
+        """Of the first conversation what followed the system prompt is long gone from its window."""
+        model = os.path.join(self.dir, "lfm2.gguf")
+        subprocess.run([sys.executable, RANDOM_MODEL, "tiny-lfm2", "Q8_0", model], check=True)
+        flags = "--window", "1024", "--draft", "0"
+        start = {"role": "system", "content": " ".join(f"w{i}" for i in range(70))}
+        first = [start, {"role": "user", "content": " ".join(f"w{i}" for i in range(300))}]
+        second = [start, {"role": "user", "content": "Something else"}]
+        with client.Daemon(*flags, model=model) as daemon:
+            reply = daemon.chat(first, max_tokens=4)
+            self.assertGreater(reply.json["session"]["evicted_tokens"], 0)
+            after = daemon.chat(second, max_tokens=16)
+        with client.Daemon(*flags, model=model) as daemon:
+            alone = daemon.chat(second, max_tokens=16)
+        self.assertGreater(cached_of(after), 0)
+        self.assertEqual(cached_of(after) % 64, 0)
+        self.assertEqual(cached_of(alone), 0)
+        self.assertEqual(answer_of(after), answer_of(alone))
+
     def test_damaged_and_missing_files_cost_only_time(self):
         messages = [{"role": "user", "content": "Hello there, how are you?"}]
         for harm in (os.unlink, lambda path: os.truncate(path, 3000)):
