@@ -46,21 +46,30 @@ SERVER  := $(BUILD)/libserver.a
 EVAL    := $(BUILD)/libeval.a
 SUPPORT := $(BUILD)/libsupport.a
 
+# Of these one takes as long to compile as all else on a few cores: `all` begins with them.
+PRODUCT_OBJ := $(call objects,$(filter core/kernels/matmul_avx% core/kernels/%_vbmi.c,$(CORE_SRC)))
+
 TEST_BIN  := $(TEST_SRC:%.c=$(BUILD)/%)
 FUZZ_BIN  := $(FUZZ_SRC:%.c=$(BUILD)/%)
 BENCH_BIN := $(BENCH_SRC:%.c=$(BUILD)/%)
-E2E       := $(wildcard tests/e2e/test_*.py)
+# The longest first: in the end nobody waits for one of them alone.
+E2E_ALL   := $(wildcard tests/e2e/test_*.py)
+E2E_LONG  := $(filter %/test_clients.py %/test_page.py,$(E2E_ALL))
+E2E       := $(E2E_LONG) $(filter-out $(E2E_LONG),$(E2E_ALL))
 PRELOADS  := $(PRELOAD_SRC:%.c=$(BUILD)/%.so)
 SCRIPTS   := $(wildcard tests/scripts/test_*.sh)
 
 # What `make test` runs once with each set of kernels that this CPU has, not once in all. Sets that
-# differ from the one before in products alone, which are compared there, leave what is above out.
+# differ from the one before in products alone, which are compared there, leave what is above out;
+# where only those of weights in blocks do, models of floats would run the same code once more.
 PRODUCTS := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/%),$(TEST_BIN))
+BLOCKS   := $(filter $(addprefix $(BUILD)/tests/core/,kernels/% model/test_forward_quantized \
+              model/test_forward_experts),$(PRODUCTS))
 NUMERIC  := $(PRODUCTS) $(filter $(addprefix $(BUILD)/tests/core/,session/% engine/%),$(TEST_BIN))
 chosen    = $(if $(TESTS),$(foreach test,$1,$(if $(findstring $(TESTS),$(test)),$(test))),$1)
 UNIT_RUN  = $(call chosen,$(filter-out $(NUMERIC),$(TEST_BIN)) $(SCRIPTS)) \
             $(foreach isa,scalar avx2 avx512 amx,-k $(isa) $(call chosen,$(NUMERIC))) \
-            $(foreach isa,avxvnni vbmi,-k $(isa) $(call chosen,$(PRODUCTS))) -k auto
+            -k avxvnni $(call chosen,$(PRODUCTS)) -k vbmi $(call chosen,$(BLOCKS)) -k auto
 E2E_RUN   = $(call chosen,$(E2E))
 
 # All cores, unless the caller says otherwise.
@@ -76,7 +85,7 @@ QUIET = $(if $(V),,@echo "  $1 $@";)
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(BUILD)/sinkd $(BUILD)/sinkd-eval ## build the daemon and the experiments: build/sinkd[-eval]
+all: $(PRODUCT_OBJ) $(BUILD)/sinkd $(BUILD)/sinkd-eval ## build the daemon and the experiments: build/sinkd[-eval]
 
 run: deps-build ## install what is missing, build, start with the default model (MODEL= HOST= PORT= ARGS=)
 	@$(MAKE) -s $(BUILD)/sinkd
@@ -129,7 +138,6 @@ endif
 # Products unroll by hand what should be: -O3 makes them three times as large and slow to compile, no
 # faster to run. Of all these a debugger knows lines (-g1); what it wants to know of each variable
 # of each step takes half of the time to compile and most of the bytes to link.
-PRODUCT_OBJ := $(call objects,$(filter core/kernels/matmul_avx% core/kernels/%_vbmi.c,$(CORE_SRC)))
 VECTOR_OBJ  := $(PRODUCT_OBJ) $(call objects,$(filter core/kernels/kernels_avx%,$(CORE_SRC)))
 $(PRODUCT_OBJ): CFLAGS += -O2
 $(VECTOR_OBJ): OWN = $(patsubst -g,-g1,$(filter -g,$(CFLAGS))) $(LESS)
