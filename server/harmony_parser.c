@@ -158,7 +158,8 @@ static bool step_in_header(struct harmony_parser *parser)
         begin_text(parser, ANSWER_CONTENT);
     } else if (len > MAX_HEADER) {
         begin_text(parser, ANSWER_CONTENT);
-        say_held(parser, tool_text_spaces(held->data, held->len) + 1); /* or it begins one again */
+        parser->is_apart = false; /* it begins no message, so that the last one goes on */
+        say_held(parser, tool_text_spaces(held->data, held->len) + 1); /* nor does it once more */
     } else if (mark != NULL) {
         read_header(parser, len);
     }

@@ -249,6 +249,9 @@ static void a_header_that_never_ends_is_text(void **state)
         snprintf(text, sizeof text, "%s%0700d", begins[i], 0);
         snprintf(expected, sizeof expected, "c:%s", text);
         check(in_channels(true), text, expected);
+        snprintf(text, sizeof text, FINAL "a%s%0700d", begins[i], 0);
+        snprintf(expected, sizeof expected, "c:a%s%0700d", begins[i], 0);
+        check(in_channels(true), text, expected);
         snprintf(text, sizeof text, ANALYSIS "a<|end|>%s%0700d" NEXT FINAL "b", begins[i], 0);
         snprintf(expected, sizeof expected, "r:a|c:%s%0700d\n\nb", begins[i], 0);
         check(in_channels(true), text, expected);
