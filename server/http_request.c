@@ -40,7 +40,7 @@ static bool check_head(struct http_exchange *exchange, const char *version, stru
         MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, collect_header, &list);
     if (n < 0 || (size_t)n != list.n || list.n == MAX_HEADERS)
         return api_error_set(error, 431, "too_many_headers", NULL,
-                             "a request may have at most %d headers", MAX_HEADERS - 1);
+                             "A request may have at most %d headers.", MAX_HEADERS - 1);
     struct http_head head = {exchange->method, exchange->path, version, list.views, list.n};
     const struct http_policy *policy = &exchange->all->options->policy;
     if (http_policy_check(policy, &head, error))

@@ -56,6 +56,25 @@ static void each_key_is_an_owner(void **state)
     auth_close(&auth);
 }
 
+static void there_may_be_ten_thousand_keys(void **state)
+{
+    (void)state;
+    enum { N = 10000, LINE = 24 };
+    static char text[(N + 1) * LINE];
+    struct auth *auth = NULL;
+    struct err err = {0};
+    for (size_t i = 0, len = 0; i <= N; i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "a-good-key-%05zu\n", i);
+    assert_false(open_with(text, &auth, &err));
+    assert_non_null(strstr(err.text, "line 10001: there may be at most 10000 keys"));
+    strstr(text, "a-good-key-10000")[0] = '\0';
+    if (!open_with(text, &auth, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(auth_n_keys(auth), N);
+    assert_int_equal(auth_find_owner(auth, "Bearer a-good-key-09999", NULL), N - 1);
+    auth_close(&auth);
+}
+
 static void files_without_good_keys_are_refused(void **state)
 {
     (void)state;
@@ -74,6 +93,12 @@ static void files_without_good_keys_are_refused(void **state)
     memset(comment + strlen(comment), '#', sizeof comment - strlen(comment) - 1);
     assert_false(open_with(comment, &auth, &err));
     assert_non_null(strstr(err.text, "line 2 is longer than"));
+    char name[100];
+    snprintf(name, sizeof name, "%064d: good-enough-key\n", 0);
+    assert_false(open_with(name, &auth, &err));
+    assert_non_null(strstr(err.text, "line 1: a name must have 1 to 63 characters"));
+    assert_false(open_with(": good-enough-key\n", &auth, &err));
+    assert_non_null(strstr(err.text, "a name must have"));
     assert_false(auth_open(&auth, "/", &err));
     assert_non_null(strstr(err.text, "Is a directory"));
     assert_false(auth_open(&auth, "/nowhere/keys", &err));
@@ -139,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file_everybody_is_served),
         cmocka_unit_test(each_key_is_an_owner),
+        cmocka_unit_test(there_may_be_ten_thousand_keys),
         cmocka_unit_test(files_without_good_keys_are_refused),
         cmocka_unit_test(names_own_their_keys_through_a_reload),
     };

@@ -33,6 +33,41 @@ static void check_refused(const char *body, const char *param, const char *code)
     assert_string_equal(error.code, code);
 }
 
+/* A request with so many pairs, of keys and values so long. */
+static struct buf with_metadata(int n, int key_len, int value_len)
+{
+    struct buf body;
+    buf_init(&body);
+    for (int i = 0; i < n; i++)
+        buf_append_format(&body, "%s\"%0*d\":\"%0*d\"",
+                          i == 0 ? "{\"input\":\"a\",\"metadata\":{" : ",", key_len, i, value_len,
+                          0);
+    buf_append_text(&body, "}}");
+    return body;
+}
+
+static void metadata_has_its_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        int n, key_len, value_len;
+        const char *param, *code; /* NULL: accepted */
+    } cases[] = {
+        {16, 64, 512, NULL, NULL},
+        {17, 2, 1, "metadata", "object_above_max_properties"},
+        {1, 65, 1, "metadata", "string_above_max_length"},
+        {1, 1, 513, "metadata.0", "string_above_max_length"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf body = with_metadata(cases[i].n, cases[i].key_len, cases[i].value_len);
+        if (cases[i].code == NULL)
+            parse_good(buf_text(&body));
+        else
+            check_refused(buf_text(&body), cases[i].param, cases[i].code);
+        buf_done(&body);
+    }
+}
+
 static void a_string_is_a_users_message(void **state)
 {
     (void)state;
@@ -180,6 +215,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_string_is_a_users_message),
+        cmocka_unit_test(metadata_has_its_limits),
         cmocka_unit_test(places_are_read_in_all_their_shapes),
         cmocka_unit_test(generation_fields_have_their_own_names_here),
         cmocka_unit_test(a_tool_comes_back_with_every_key_of_its_type),

@@ -154,6 +154,59 @@ static void body_beyond_the_limit_is_refused(void **state)
     daemon_stop(&daemon);
 }
 
+/* More of something than anybody needs. */
+static void add_many(struct buf *out, const char *each, int n)
+{
+    for (int i = 0; i < n; i++)
+        buf_append_format(out, each, i);
+}
+
+static void what_is_too_much_is_named(void **state)
+{
+    (void)state;
+    struct fake_daemon daemon;
+    daemon_start(&daemon, NULL);
+    struct buf text;
+    buf_init(&text);
+    buf_append_text(&text, "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    add_many(&text, "X-%d: y\r\n", 100);
+    buf_append_text(&text, "\r\n");
+    char *reply = daemon_exchange(&daemon, buf_text(&text));
+    assert_error(reply, "HTTP/1.1 431", "too_many_headers");
+    free(reply);
+
+    buf_clear(&text);
+    add_many(&text, "/%04d", 1000);
+    reply = daemon_get(&daemon, buf_text(&text), "");
+    assert_error(reply, "HTTP/1.1 414", "uri_too_long");
+    free(reply);
+
+    buf_clear(&text);
+    buf_append_text(&text, "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"tools\":[");
+    add_many(&text, "{\"type\":\"function\",\"function\":{\"name\":\"f%d\"}},", 2000);
+    buf_truncate(&text, text.len - 1);
+    buf_append_text(&text, "]}");
+    reply = daemon_chat(&daemon, "", buf_text(&text));
+    assert_error(reply, "HTTP/1.1 400", "array_above_max_length");
+    free(reply);
+
+    buf_clear(&text);
+    buf_append_text(&text, "{\"prompt\":[");
+    add_many(&text, "\"p%d\",", 129);
+    buf_truncate(&text, text.len - 1);
+    buf_append_text(&text, "]}");
+    int fd = daemon_dial(&daemon);
+    struct buf got;
+    buf_init(&got);
+    client_post(fd, "/v1/completions", "", buf_text(&text));
+    client_read(fd, &got, NULL);
+    assert_error(buf_text(&got), "HTTP/1.1 400", "array_above_max_length");
+    close(fd);
+    buf_done(&got);
+    buf_done(&text);
+    daemon_stop(&daemon);
+}
+
 static void only_a_known_key_is_served(void **state)
 {
     (void)state;
@@ -192,6 +245,7 @@ int main(void)
         cmocka_unit_test(bad_requests_are_named),
         cmocka_unit_test(framing_that_two_servers_read_differently_is_refused),
         cmocka_unit_test(body_beyond_the_limit_is_refused),
+        cmocka_unit_test(what_is_too_much_is_named),
         cmocka_unit_test(only_a_known_key_is_served),
     };
     return cmocka_run_group_tests(tests, daemon_tests_init, NULL);

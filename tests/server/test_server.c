@@ -129,6 +129,14 @@ static void server_that_cannot_start_says_why(void **state)
         {{"--model", FAKE_DAEMON_MODEL, "--host", "0.0.0.0"}, "--api-key-file"},
         {{"--model", FAKE_DAEMON_MODEL, "--chat-template", "none"}, "chat-template"},
         {{"--model", FAKE_DAEMON_MODEL, "--host", "no such host"}, "no such host"},
+        {{"--model", FAKE_DAEMON_MODEL, "--state-dir", "/no parent/here"},
+         "cannot make the state folder /no parent/here: No such file or directory"},
+        {{"--model", FAKE_DAEMON_MODEL, "--state-dir", FAKE_DAEMON_MODEL},
+         "cannot write in the state folder " FAKE_DAEMON_MODEL ": Not a directory"},
+        {{"--model", FAKE_DAEMON_MODEL, "--listen", "tcp:x"},
+         "--listen: \"tcp:x\" is not unix:PATH"},
+        {{"--model", FAKE_DAEMON_MODEL, "--listen", "unix:/no parent/x"},
+         "cannot listen on /no parent/x: No such file or directory"},
     };
     log_set_level(LOG_LEVEL_ERROR);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
