@@ -73,6 +73,15 @@ struct attention_state {
     float sum;
 };
 
+/* One token of one head under the gated delta rule. */
+struct delta_token {
+    const float *q; /* [dim] */
+    const float *k; /* [dim] */
+    const float *v; /* [n] */
+    float decay;    /* 0 .. 1 */
+    float beta;     /* 0 .. 1 */
+};
+
 struct kernels {
     enum kernels_isa isa;
     const char *name; /* "scalar", "avx2", "avxvnni", "avx512", "vbmi", "amx" */
@@ -85,6 +94,8 @@ struct kernels {
     void (*add)(float *y, const float *x, int n);
     /* gate_i = silu(gate_i) * up_i,  silu(x) = x / (1 + e^-x)     SwiGLU, arXiv 2002.05202 */
     void (*silu_mul)(float *gate, const float *up, int n);
+    /* x_i = x_i / (1 + e^-gate_i) */
+    void (*sigmoid_mul)(float *x, const float *gate, int n);
     /* gate_i = gelu(gate_i) * up_i                                 GeGLU, same paper */
     void (*gelu_mul)(float *gate, const float *up, int n);
     /* x_i = gelu(x_i) = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))   arXiv 1606.08415 */
@@ -118,6 +129,15 @@ struct kernels {
     void (*attention)(float *out, struct attention_state *out_states,
                       const struct attention_query *query, enum kv_type type,
                       const struct attention_rows *segments, int n_segments);
+
+    /* y_i = silu(sum_j w[j, i] x_j[i]) of n channels, over n_taps tokens; rows of w are `stride`
+     * apart. y is none of x. */
+    void (*conv_silu)(float *y, const float *w, size_t stride, const float *const *x, int n_taps,
+                      int n);
+    /* S = decay S + k (beta (v - decay S^T k))^T, y = S^T q     arXiv 2412.06464, section 3.1
+     * for n columns of a state S, whose dim rows are `stride` apart. */
+    void (*delta_rule)(float *y, float *state, size_t stride, const struct delta_token *token,
+                       int dim, int n);
 
     /* y_i = e^((x_i - origin) / temperature), 0 where x_i is not finite; returns their sum. No x_i
      * is above the origin. What is below 2^-126 may be that. y may be x. */

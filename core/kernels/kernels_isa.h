@@ -17,12 +17,13 @@ extern const struct kernels kernels_vbmi;
 extern const struct kernels kernels_amx;
 
 /* A table of the functions of these names in the file where it stands. */
-#define KERNELS_TABLE(isa_, name_, attention_)                                                  \
-    {                                                                                           \
-        .isa = isa_, .name = name_, .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add, \
-        .silu_mul = silu_mul, .gelu_mul = gelu_mul, .gelu = gelu, .clamp = clamp,               \
-        .rope_neighbours = rope_neighbours, .rope_split = rope_split, .kv_store = kv_store,     \
-        .kv_add = kv_add, .attention = attention_, .weigh = weigh                               \
+#define KERNELS_TABLE(isa_, name_, attention_)                                                   \
+    {                                                                                            \
+        .isa = isa_, .name = name_, .rms_norm = rms_norm, .layer_norm = layer_norm, .add = add,  \
+        .silu_mul = silu_mul, .sigmoid_mul = sigmoid_mul, .gelu_mul = gelu_mul, .gelu = gelu,    \
+        .clamp = clamp, .rope_neighbours = rope_neighbours, .rope_split = rope_split,            \
+        .kv_store = kv_store, .kv_add = kv_add, .attention = attention_, .conv_silu = conv_silu, \
+        .delta_rule = delta_rule, .weigh = weigh                                                 \
     }
 
 #endif

@@ -45,6 +45,12 @@ static void silu_mul(float *gate, const float *up, int n)
         gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
+static void sigmoid_mul(float *x, const float *gate, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] /= 1 + expf(-gate[i]);
+}
+
 static float gelu_one(float x)
 {
     const float sqrt_2_over_pi = 0.797884560802865f;
@@ -205,6 +211,35 @@ static void attention(float *out, struct attention_state *out_states,
             y[i] /= state.sum;
         if (out_states != NULL)
             out_states[i_query] = state;
+    }
+}
+
+static void conv_silu(float *y, const float *w, size_t stride, const float *const *x, int n_taps,
+                      int n)
+{
+    for (int i = 0; i < n; i++) {
+        float sum = 0;
+        for (int j = 0; j < n_taps; j++)
+            sum += w[(size_t)j * stride + (size_t)i] * x[j][i];
+        y[i] = sum / (1 + expf(-sum));
+    }
+}
+
+static void delta_rule(float *y, float *state, size_t stride, const struct delta_token *token,
+                       int dim, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float *column = state + i;
+        double found = 0, said = 0;
+        for (int r = 0; r < dim; r++)
+            found += (double)token->k[r] * (double)column[(size_t)r * stride];
+        float error = token->beta * (token->v[i] - token->decay * (float)found);
+        for (int r = 0; r < dim; r++) {
+            float *s = &column[(size_t)r * stride];
+            *s = token->decay * *s + token->k[r] * error;
+            said += (double)token->q[r] * (double)*s;
+        }
+        y[i] = (float)said;
     }
 }
 

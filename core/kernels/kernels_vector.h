@@ -107,6 +107,12 @@ static void silu_mul(float *gate, const float *up, int n)
     }
 }
 
+static void sigmoid_mul(float *x, const float *gate, int n)
+{
+    for (int i = 0; i < n; i += 16)
+        store_lanes(x, times_sigmoid(load_lanes(x, n, i), load_lanes(gate, n, i)), n, i);
+}
+
 static void gelu_mul(float *gate, const float *up, int n)
 {
     for (int i = 0; i < n; i += 16) {

@@ -102,6 +102,12 @@ static void test_activations(void **state)
             check_near(y[i], exact_silu(x[i]) * (double)w[i], 1e-6 * fabs((double)x[i]) + 1e-12);
         check_margin(y, x, n);
 
+        memcpy(y, w, sizeof y);
+        kernels->sigmoid_mul(y, x, n);
+        for (int i = 0; i < n; i++)
+            check_near(y[i], (double)w[i] / (1 + exp(-(double)x[i])), 1e-6);
+        check_margin(y, w, n);
+
         memcpy(y, x, sizeof y);
         kernels->gelu(y, n);
         for (int i = 0; i < n; i++)
