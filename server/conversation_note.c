@@ -51,6 +51,8 @@ void conversation_note_write(const struct conversation *one, const char *owner, 
     put_number(out, one->n_unread);
     put_number(out, one->last.position);
     put_number(out, one->last.rewind_limit);
+    for (int i = 0; i < KV_N_MARKS; i++)
+        put_number(out, one->last.marks[i]);
     put_number(out, one->last.n_evicted);
     put_number(out, (int64_t)one->log.n);
     for (size_t i = 0; i < one->log.n; i++)
@@ -178,6 +180,8 @@ bool conversation_note_read(const char *bytes, size_t len, struct conversation *
     one->n_unread = get_number(&reader, 0, max_position);
     one->last.position = get_number(&reader, 0, max_position);
     one->last.rewind_limit = get_number(&reader, 0, max_position);
+    for (int i = 0; i < KV_N_MARKS; i++)
+        one->last.marks[i] = get_number(&reader, 0, one->last.position);
     one->last.n_evicted = get_number(&reader, 0, max_position);
     int64_t n_messages = get_number(&reader, 1, INT64_MAX);
     for (int64_t i = 0; i < n_messages && !reader.failed; i++)

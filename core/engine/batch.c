@@ -135,7 +135,7 @@ static int fill(struct batch *batch, struct turn *const *turns, int n_turns)
         const struct scheduler_turn *plan = &batch->plan[i];
         int first_row = n_rows;
         for (int j = 0; j < plan->n_granted; j++) {
-            bool wants_logits = plan->is_speaking || j == plan->n_pending - 1;
+            bool wants_logits = session_wants_logits(session, j);
             n_rows += wants_logits;
             batch->tokens[n_tokens++] = (struct forward_token){.id = session_pending(session, j),
                                                                .cache = session_cache(session),

@@ -332,7 +332,10 @@ void engine_saved_free(struct engine_saved *saved)
 
 bool engine_can_rewind(const struct engine_usage *last, int64_t keep)
 {
-    return keep == 0 || (keep >= last->rewind_limit && keep <= last->position);
+    bool is_mark = false;
+    for (int i = 0; i < KV_N_MARKS; i++)
+        is_mark |= last->marks[i] == keep;
+    return keep == 0 || is_mark || (keep >= last->rewind_limit && keep <= last->position);
 }
 
 void engine_read_counters(const struct engine *engine_const, struct engine_counters *out)

@@ -19,6 +19,7 @@
 #include "core/base/err.h"
 #include "core/base/histogram.h"
 #include "core/kernels/kernels.h"
+#include "core/model/kv_cache.h"
 #include "core/session/session_mode.h"
 #include "core/text/detokenizer.h"
 #include "core/text/grammar.h"
@@ -136,14 +137,15 @@ struct engine_usage {
     int64_t position; /* tokens in the session now: `keep` for the next request. A turn cancelled
                          before its first token leaves the session as it was (position is its
                          `keep`), or empty (0) where that cannot be restored */
-    int64_t rewind_limit; /* the session can go back to any position from here on, and to 0 */
-    int64_t n_evicted;    /* of these, how many no later token can see */
-    int n_sinks;          /* first tokens that the session never evicts */
-    size_t n_text_kept;   /* bytes of this turn's text that these tokens stand for. Less than all of
-                             it after a stop string, a length limit or a cancel: what is missing must
-                             be fed again as text when the conversation goes on */
-    int64_t prefill_ns;   /* from admission to the first token */
-    int64_t decode_ns;    /* from the first token to the end */
+    int64_t rewind_limit; /* the session can go back to any position from here on, and to 0 ... */
+    int64_t marks[KV_N_MARKS]; /* ... and to these; 0: none */
+    int64_t n_evicted;         /* of these, how many no later token can see */
+    int n_sinks;               /* first tokens that the session never evicts */
+    size_t n_text_kept; /* bytes of this turn's text that these tokens stand for. Less than all of
+                           it after a stop string, a length limit or a cancel: what is missing must
+                           be fed again as text when the conversation goes on */
+    int64_t prefill_ns; /* from admission to the first token */
+    int64_t decode_ns;  /* from the first token to the end */
 };
 
 struct engine_event {

@@ -1,6 +1,7 @@
 #include "core/engine/turn.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/clock.h"
 #include "core/engine/admission.h"
@@ -228,6 +229,7 @@ struct engine_event *turn_end(struct turn *turn)
     usage.n_accepted = outcome.n_accepted;
     usage.position = outcome.position;
     usage.rewind_limit = outcome.rewind_limit;
+    memcpy(usage.marks, outcome.marks, sizeof usage.marks);
     usage.n_evicted = outcome.n_evicted;
     usage.n_sinks = outcome.n_sinks;
     usage.n_text_kept = outcome.n_text_kept;

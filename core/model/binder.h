@@ -45,6 +45,9 @@ bool bind_vector(struct binder *binder, const char *name, int n, const float **o
 bool bind_optional_vector(struct binder *binder, const char *name, int n, const float **out,
                           struct err *err);
 
+/* Of a convolution, whose channels are met token by token: layer->taps. */
+bool bind_taps(struct binder *binder, const char *name, int n_channels, int n_taps,
+               struct layer *layer, struct err *err);
 /* q, k, v (apart or fused), their norms, out; biases where the file has them. */
 bool bind_attention(struct binder *binder, struct layer *layer, struct err *err);
 /* Of the router and of each expert's gate, up and down; after bind_gated_ffn. */

@@ -62,6 +62,8 @@ struct family {
     bool rotates_local;     /* alone, in files that have layers with a sliding window */
     int unrotated_period;   /* each unrotated_period-th layer rotates nothing; 0: none */
     bool scores_are_unscaled;
+    bool has_delta;                /* most layers carry a state instead of rows */
+    bool has_delta_groups_in_turn; /* as struct model_delta has it */
     bool has_convolutions; /* layers with 0 as their number of KV heads have that, not attention */
     const char *output_norm; /* its name in the file; NULL: "output_norm" */
     bool has_latent_heads;   /* keys and values of all heads are products of one vector */
@@ -116,7 +118,10 @@ extern const struct family family_qwen2;
 extern const struct family family_qwen2moe;
 extern const struct family family_qwen2vl;
 extern const struct family family_qwen3;
+extern const struct family family_qwen35;
+extern const struct family family_qwen35moe;
 extern const struct family family_qwen3moe;
+extern const struct family family_qwen3next;
 extern const struct family family_qwen3vl;
 extern const struct family family_qwen3vlmoe;
 extern const struct family family_seed_oss;

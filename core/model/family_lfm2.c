@@ -1,42 +1,15 @@
 /* family_lfm2.c - LFM2 (Liquid AI, arXiv 2511.23404): most layers have a short convolution where
  * others have attention, which has norms on the heads of q and k. The mixture's experts are chosen
  * by sigmoids and a bias. */
-#include <stdlib.h>
-
-#include "core/base/err.h"
 #include "core/model/binder.h"
 #include "core/model/family.h"
 #include "core/model/forward_steps.h"
 
-/* taps[j, i] = from[i, j]: all channels of a token are met at once. */
-static bool turn_taps(struct layer *layer, const struct matrix *from, struct err *err)
-{
-    size_t n_taps = (size_t)from->n_in, n = (size_t)from->n_out;
-    float *row = malloc(n_taps * sizeof *row), *taps = calloc(n_taps * n, sizeof *taps);
-    if (row == NULL || taps == NULL) {
-        free(row);
-        free(taps);
-        return err_no_memory(err, "the model's convolutions");
-    }
-    for (size_t i = 0; i < n; i++) {
-        matrix_get_row(from, (int)i, row);
-        for (size_t j = 0; j < n_taps; j++)
-            taps[j * n + i] = row[j];
-    }
-    free(row);
-    layer->turned = taps;
-    layer->taps = taps;
-    return true;
-}
-
 static bool bind_convolution(struct binder *binder, struct layer *layer, struct err *err)
 {
     int n_embd = binder->shape->n_embd;
-    struct matrix taps;
     return bind_matrix(binder, "shortconv.in_proj.weight", 3 * n_embd, n_embd, &layer->mix, err) &&
-           bind_matrix(binder, "shortconv.conv.weight", n_embd, binder->shape->n_taps, &taps,
-                       err) &&
-           turn_taps(layer, &taps, err) &&
+           bind_taps(binder, "shortconv.conv.weight", n_embd, binder->shape->n_taps, layer, err) &&
            bind_matrix(binder, "shortconv.out_proj.weight", n_embd, n_embd, &layer->out, err);
 }
 
@@ -50,20 +23,6 @@ static bool bind_layer(struct binder *binder, struct layer *layer, struct err *e
            bind_gated_ffn(binder, layer, err);
 }
 
-static void run_layer(struct forward *forward, const struct layer *layer)
-{
-    forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, NULL);
-    if (layer->is_convolution)
-        forward_convolution(forward, FORWARD_ATTN_INPUT, layer);
-    else
-        forward_attention(forward, FORWARD_ATTN_INPUT, layer);
-    forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, NULL);
-    if (layer->experts != NULL)
-        forward_experts(forward, FORWARD_FFN_INPUT, layer);
-    else
-        forward_ffn(forward, FORWARD_FFN_INPUT, layer);
-}
-
 const struct family family_lfm2 = {
     .architecture = "lfm2",
     .norm = FAMILY_RMS_NORM,
@@ -73,7 +32,7 @@ const struct family family_lfm2 = {
     .output_norm = "token_embd_norm",
     .needed_keys = {"shortconv.l_cache"},
     .bind_layer = bind_layer,
-    .run_layer = run_layer,
+    .run_layer = forward_sequential_layer,
 };
 
 const struct family family_lfm2moe = {
@@ -88,5 +47,5 @@ const struct family family_lfm2moe = {
     .output_norm = "token_embd_norm",
     .needed_keys = {"shortconv.l_cache", "expert_count", "expert_feed_forward_length"},
     .bind_layer = bind_layer,
-    .run_layer = run_layer,
+    .run_layer = forward_sequential_layer,
 };

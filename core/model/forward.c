@@ -20,35 +20,6 @@
 #include "core/model/family.h"
 #include "core/model/forward_state.h"
 
-static bool layer_wants_quantized(const struct layer *layer)
-{
-    const struct matrix *all[] = {&layer->q,      &layer->k,          &layer->v,
-                                  &layer->out,    &layer->gate,       &layer->up,
-                                  &layer->down,   &layer->input_gate, &layer->input_up,
-                                  &layer->q_down, &layer->mix};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if (all[i]->data != NULL && matmul_wants_quantized(all[i]->type))
-            return true;
-    }
-    return false;
-}
-
-static bool latent_heads_want_quantized(const struct model *model)
-{
-    bool wants = false;
-    int n = model->latent_heads == NULL ? 0 : model->shape.n_layers * model->shape.n_heads;
-    for (int i = 0; i < n && !wants; i++)
-        wants = matmul_wants_quantized(model->latent_heads[i].key.type) ||
-                matmul_wants_quantized(model->latent_heads[i].value.type);
-    return wants;
-}
-
-static bool expert_wants_quantized(const struct expert *expert)
-{
-    return matmul_wants_quantized(expert->gate.type) || matmul_wants_quantized(expert->up.type) ||
-           matmul_wants_quantized(expert->down.type);
-}
-
 static bool expert_reads_floats(const struct expert *expert)
 {
     if (expert->gate.data == NULL) /* its layer has none */
@@ -64,16 +35,13 @@ static bool experts_read_floats(const struct model *model)
     return reads;
 }
 
-static bool model_wants_quantized(const struct model *model)
+static bool wants_quantized(const struct model *model)
 {
-    bool wants = matmul_wants_quantized(model->output.type) ||
-                 (model->layer_projection.data != NULL &&
-                  matmul_wants_quantized(model->layer_projection.type));
-    wants |= latent_heads_want_quantized(model);
-    for (int i = 0; i < model->shape.n_layers && !wants; i++)
-        wants = layer_wants_quantized(&model->layers[i]);
-    for (int i = 0; i < model->shape.n_layers * model->shape.n_experts && !wants; i++)
-        wants = expert_wants_quantized(&model->experts[i]);
+    bool wants = false;
+    for (int i = 0; i < model_n_matrices(model) && !wants; i++) {
+        const struct matrix *w = model_matrix(model, i);
+        wants = w->data != NULL && matmul_wants_quantized(w->type);
+    }
     return wants;
 }
 
@@ -89,7 +57,7 @@ bool forward_open(struct forward **out, const struct model *model, struct thread
     forward->pool = pool;
     forward->max_tokens = max_tokens;
     forward->max_logits = max_logits;
-    forward->wants_quantized = model_wants_quantized(model);
+    forward->wants_quantized = wants_quantized(model);
     forward->experts.reads_floats = experts_read_floats(model);
     forward->n_ropes = model->shape.rope_local_base > 0 ? 2 : 1;
     forward->ropes[MODEL_ROPE].n_pairs = model->shape.n_rot / 2;
@@ -100,6 +68,7 @@ bool forward_open(struct forward **out, const struct model *model, struct thread
         return false;
     }
     forward_fill_frequencies(forward);
+    forward_fill_units(forward);
     *out = forward;
     return true;
 }
@@ -148,11 +117,12 @@ static void begin_batch(struct forward *forward, const struct forward_token *tok
         forward->inputs[i].n_tokens = n_tokens;
     forward->heads.n_tokens = n_tokens;
     forward->hidden.n_tokens = n_tokens;
-    int ahead = 0;
+    forward->n_runs = 0;
     for (int t = 0; t < n_tokens; t++) {
-        bool continues = t > 0 && tokens[t].cache == tokens[t - 1].cache;
-        ahead = continues ? ahead + 1 : 0;
-        forward->views[t] = kv_cache_view(tokens[t].cache, ahead);
+        if (t == 0 || tokens[t].cache != tokens[t - 1].cache)
+            forward->runs[forward->n_runs++] = (struct forward_tile){.first = t};
+        struct forward_tile *run = &forward->runs[forward->n_runs - 1];
+        forward->views[t] = kv_cache_view(tokens[t].cache, run->n++);
     }
 }
 

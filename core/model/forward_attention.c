@@ -35,7 +35,9 @@ static void project_qkv(struct forward *forward, const struct activations *in,
         .forward = forward,
         .in = in,
         .finish = forward->model->shape.clamp_qkv > 0 ? finish_clamp : NULL,
-        .list = {{.w = &layer->q, .bias = layer->q_b, .y = forward->q},
+        .list = {{.w = &layer->q,
+                  .bias = layer->q_b,
+                  .y = layer->is_gated ? forward->gated : forward->q},
                  {.w = &layer->k, .bias = layer->k_b, .y = forward->k},
                  {.w = &layer->v, .bias = layer->v_b, .y = forward->v}},
         .n_list = !layer->has_own_keys    ? 1
@@ -115,6 +117,31 @@ static void norm_kv(const struct attention_job *job, int t)
     norm_heads(job->forward, v, layer->v_norm, heads.n, heads.dim_v);
 }
 
+/* Apart what each head has in one: its query, and what gates the numbers that it says. */
+static void take_gates(const struct attention_job *job, int t)
+{
+    const struct forward *forward = job->forward;
+    size_t dim = (size_t)job->layer->heads.dim_k, n_heads = (size_t)forward->model->shape.n_heads;
+    for (size_t i = (size_t)t * n_heads; i < (size_t)(t + 1) * n_heads; i++) {
+        memcpy(forward->q + i * dim, forward->gated + 2 * i * dim, dim * sizeof(float));
+        memcpy(forward->head_gates + i * dim, forward->gated + (2 * i + 1) * dim,
+               dim * sizeof(float));
+    }
+}
+
+static void gate_part(void *arg, int part, int n_parts, int thread)
+{
+    (void)thread;
+    const struct attention_job *job = arg;
+    const struct forward *forward = job->forward;
+    int end = thread_pool_part_begin(forward->n_tokens, part + 1, n_parts);
+    for (int t = thread_pool_part_begin(forward->n_tokens, part, n_parts); t < end; t++) {
+        size_t row = (size_t)t * (size_t)forward->heads.n_in;
+        kernels->sigmoid_mul(forward->heads.x + row, forward->head_gates + row,
+                             forward->heads.n_in);
+    }
+}
+
 /* Once for each token, before its rows are split: several parts may read one query. */
 static void prepare_token(const struct attention_job *job, int t)
 {
@@ -124,6 +151,8 @@ static void prepare_token(const struct attention_job *job, int t)
     bool is_latent = job->layer->latent_heads != NULL;
     if (is_latent)
         forward_latent_token(forward, job->layer, t);
+    if (job->layer->is_gated)
+        take_gates(job, t);
     norm_heads(forward, q, job->layer->q_norm, n_heads, dim);
     warm_query(forward, t, q, n_heads * dim);
     if (job->layer->has_own_keys && !is_latent)
@@ -368,6 +397,9 @@ void forward_attention(struct forward *forward, enum forward_input from, const s
     thread_pool_run(forward->pool, attend_part, &job, n_pairs * job.n_stretches);
     if (job.n_stretches > 1)
         thread_pool_run(forward->pool, join_part, &job, n_pairs);
+    if (layer->is_gated)
+        thread_pool_run(forward->pool, gate_part, &job,
+                        forward_token_parts(forward, forward->n_tokens));
     const struct activations *said = &forward->heads;
     if (layer->latent_heads != NULL)
         said = forward_latent_values(forward, layer);

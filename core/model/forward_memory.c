@@ -50,7 +50,7 @@ static void lay_out_scratch(struct forward *forward, struct layout *layout)
     int widest = max_int(shape->n_embd, shape->n_heads * most.dim_v);
     widest = max_int(widest, max_int(widest_hidden(shape), shape->n_ff_expert));
     widest = max_int(widest, max_int(shape->latent.n_query, shape->n_heads * shape->latent.dim_v));
-    widest = max_int(widest, shape->latent.dim_k);
+    widest = max_int(widest, max_int(shape->latent.dim_k, shape->delta.n_heads * shape->delta.dim));
     /* Of a tile, see choose_tile; one token may have more. */
     size_t n_queries = (size_t)max_int(
         shape->n_heads / min_int(shape->n_kv_heads, shape->local_heads.n), ATTENTION_PASS_QUERIES);
@@ -118,6 +118,27 @@ static void lay_out_convolution(struct forward *forward, struct layout *layout)
     forward->convolution.result = take_activations(layout, forward->max_tokens, shape->n_embd);
 }
 
+static void lay_out_delta(struct forward *forward, struct layout *layout)
+{
+    const struct model_shape *shape = &forward->model->shape;
+    const struct model_delta *delta = &shape->delta;
+    struct delta_work *work = &forward->delta;
+    int n = forward->max_tokens, n_values = delta->n_heads * delta->dim;
+    int n_channels = 2 * delta->n_groups * delta->dim + n_values;
+    if (delta->period == 0)
+        return;
+    forward->gated = take_floats(layout, n, 2 * shape->n_heads * shape->head_dim_k);
+    forward->head_gates = take_floats(layout, n, shape->n_heads * shape->head_dim_v);
+    work->qkv = take_floats(layout, n, n_channels);
+    work->mixed = take_floats(layout, n, n_channels);
+    work->beta = take_floats(layout, n, 2 * delta->n_heads);
+    work->alpha = take_floats(layout, n, delta->n_heads);
+    work->said = take_floats(layout, n, n_values);
+    work->q_unit = take_floats(layout, 1, delta->dim);
+    work->k_unit = take_floats(layout, 1, delta->dim);
+    work->values = take_activations(layout, n, n_values);
+}
+
 static void lay_out(struct forward *forward, struct layout *layout)
 {
     const struct model_shape *shape = &forward->model->shape;
@@ -125,6 +146,7 @@ static void lay_out(struct forward *forward, struct layout *layout)
     struct kv_heads most = most_heads(shape);
     forward->views = layout_take(layout, (size_t)n, sizeof forward->views[0]);
     forward->tiles = layout_take(layout, (size_t)n, sizeof forward->tiles[0]);
+    forward->runs = layout_take(layout, (size_t)n, sizeof forward->runs[0]);
     for (int i = 0; i < forward->n_ropes; i++) {
         struct rope *rope = &forward->ropes[i];
         int n_pairs = rope->n_pairs;
@@ -155,6 +177,7 @@ static void lay_out(struct forward *forward, struct layout *layout)
     lay_out_experts(forward, layout);
     lay_out_latent(forward, layout);
     lay_out_convolution(forward, layout);
+    lay_out_delta(forward, layout);
     forward->projected = take_floats(layout, n, shape->n_embd);
     forward->last = take_activations(layout, forward->max_logits, shape->n_embd);
     forward->logits = take_floats(layout, forward->max_logits, shape->n_vocab);

@@ -31,7 +31,7 @@ struct rope {
 /* Tokens of the batch that follow each other in one cache and are attended together. */
 struct forward_tile {
     int first;
-    int n; /* 1 .. FORWARD_MAX_TILE */
+    int n; /* 1 .. FORWARD_MAX_TILE, of a tile */
 };
 enum { FORWARD_MAX_TILE = 16 };
 
@@ -56,6 +56,8 @@ struct forward {
     struct kv_view *views;      /* [max_tokens] */
     struct forward_tile *tiles; /* [n_tiles], of the layer at hand */
     int n_tiles;
+    struct forward_tile *runs; /* [n_runs] all tokens of a cache */
+    int n_runs;
     struct rope ropes[MODEL_N_ROPES];
     int n_ropes; /* of these, in use */
     int layer;
@@ -68,6 +70,8 @@ struct forward {
     float *q;                                    /* [max_tokens, n_heads * heads.dim_k] */
     float *k;                                    /* [max_tokens, heads.n * heads.dim_k] */
     float *v;                                    /* [max_tokens, heads.n * heads.dim_v] */
+    float *gated;      /* [max_tokens, n_heads, 2, heads.dim_k] q and gates, of layers with these */
+    float *head_gates; /* [max_tokens, n_heads * heads.dim_v] */
     struct activations heads;               /* n_heads * heads.dim_v wide: attention's result */
     float *stretches;                       /* the same, of stretches of rows; see */
     struct attention_state *stretch_states; /* [n_heads]     forward_attention.c */
@@ -99,6 +103,14 @@ struct forward {
         float *mixed;              /* [max_tokens, 3 * n_embd] */
         struct activations result; /* n_embd wide */
     } convolution;
+    struct delta_work {
+        float *qkv;                /* [max_tokens, delta.qkv.n_out] */
+        float *mixed;              /* the same, behind the convolution */
+        float *beta, *alpha;       /* [max_tokens, n_heads]; or both in beta */
+        float *said;               /* [max_tokens, n_heads * dim] */
+        float *q_unit, *k_unit;    /* [dim] weights of the norm that brings a head to its length */
+        struct activations values; /* n_heads * dim wide: gates, then what is said */
+    } delta;
     float *projected;        /* [max_tokens, n_embd] before it is added to x */
     struct activations last; /* n_embd wide: rows that want logits */
     float *logits;           /* [max_logits, n_vocab] */
@@ -123,7 +135,7 @@ struct product {
     float *y; /* [n_tokens, w->n_out] */
 };
 
-/* Computes up to three products of one input in one dispatch. `finish` (or NULL) continues on the
+/* Computes up to four products of one input in one dispatch. `finish` (or NULL) continues on the
  * rows just computed, while they are warm. */
 struct products;
 typedef void products_finish_fn(const struct products *products, const struct product *product,
@@ -133,7 +145,7 @@ struct products {
     const struct activations *in;
     const struct layer *layer; /* for finish */
     products_finish_fn *finish;
-    struct product list[3];
+    struct product list[4];
     int n_list;
     int tile_rows;
 };
@@ -173,6 +185,9 @@ void forward_latent_inputs(struct forward *forward, const struct activations *in
                            const struct layer *layer);
 void forward_latent_token(const struct forward *forward, const struct layer *layer, int t);
 const struct activations *forward_latent_values(struct forward *forward, const struct layer *layer);
+
+/* What brings heads of layers with a state to their length, once: forward_delta.c. */
+void forward_fill_units(struct forward *forward);
 
 /* Of all layers, once the batch is embedded: forward_layer_input.c. */
 void forward_layer_inputs(struct forward *forward);

@@ -340,10 +340,21 @@ void forward_ffn(struct forward *forward, enum forward_input from, const struct 
                         layer->post_ffn_norm);
 }
 
+/* What a layer has to read earlier tokens. */
+static void look_back(struct forward *forward, const struct layer *layer)
+{
+    if (layer->has_state)
+        forward_delta(forward, FORWARD_ATTN_INPUT, layer);
+    else if (layer->is_convolution)
+        forward_convolution(forward, FORWARD_ATTN_INPUT, layer);
+    else
+        forward_attention(forward, FORWARD_ATTN_INPUT, layer);
+}
+
 void forward_sequential_layer(struct forward *forward, const struct layer *layer)
 {
     forward_norm(forward, FORWARD_ATTN_INPUT, layer->attn_norm, layer->attn_norm_b);
-    forward_attention(forward, FORWARD_ATTN_INPUT, layer);
+    look_back(forward, layer);
     forward_norm(forward, FORWARD_FFN_INPUT, layer->ffn_norm, layer->ffn_norm_b);
     if (layer->experts != NULL)
         forward_experts(forward, FORWARD_FFN_INPUT, layer);

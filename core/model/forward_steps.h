@@ -23,6 +23,8 @@ void forward_attention(struct forward *forward, enum forward_input from, const s
 /* x += out(c * convolution(b * x')): b, c and x' from the input, b * x' stored in the caches. */
 void forward_convolution(struct forward *forward, enum forward_input from,
                          const struct layer *layer);
+/* x += out(what the layer's state says of the input), token by token; the state changes. */
+void forward_delta(struct forward *forward, enum forward_input from, const struct layer *layer);
 /* x += down(act(up input)), gated where the family is; or the norm of that. */
 void forward_ffn(struct forward *forward, enum forward_input from, const struct layer *layer);
 

@@ -1,6 +1,7 @@
 /* Of layers that are not short, rows 0 .. S-1 are the sinks, rows S .. S+C-1 the ring, C = R +
  * slack. One block of memory holds layer after layer: its keys, its values, then the scales of both
- * when the type has them; in each, head by head, row by row. */
+ * when the type has them; in each, head by head, row by row. Behind them is what layers without
+ * rows carry. */
 #include "core/model/kv_cache.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #include "core/base/err.h"
 #include "core/base/layout.h"
 #include "core/base/min_max.h"
+#include "core/model/recurrent_state.h"
 
 /* Where a layer's rows lie. */
 struct kv_layer {
@@ -37,6 +39,7 @@ struct kv_cache {
     int64_t furthest;   /* the most tokens that it ever held: memory is touched up to there */
     char *block;        /* the mapping of n_bytes */
     size_t n_bytes;
+    struct recurrent_state recurrent;
     struct kv_layer layers[]; /* [n_layers] */
 };
 
@@ -103,8 +106,10 @@ static struct kv_layer lay_out_layer(const struct kv_shape *shape, int i, struct
 size_t kv_shape_bytes(const struct kv_shape *shape)
 {
     struct layout layout = {0};
+    struct recurrent_state recurrent;
     for (int i = 0; i < shape->n_layers && !layout.overflowed; i++)
         lay_out_layer(shape, i, &layout);
+    recurrent_state_lay_out(&recurrent, shape->n_state, &layout);
     return layout.overflowed ? SIZE_MAX : layout.n_used;
 }
 
@@ -161,6 +166,7 @@ bool kv_cache_open(struct kv_cache **out, const struct kv_shape *shape, struct e
     struct layout layout = {.block = block};
     for (int i = 0; i < shape->n_layers; i++)
         cache->layers[i] = lay_out_layer(shape, i, &layout);
+    recurrent_state_lay_out(&cache->recurrent, shape->n_state, &layout);
     *out = cache;
     return true;
 }
@@ -283,6 +289,8 @@ bool kv_cache_can_rewind(const struct kv_cache *cache, int64_t position)
 {
     if (position < 0 || position > cache->position)
         return false;
+    if (position < cache->position && !recurrent_state_has(&cache->recurrent, position))
+        return false;
     /* What a query there sees of earlier tokens: sinks, which always stay, and this much of the
      * ring; nothing of it when it would be the first there. */
     int64_t from = first_visible(cache, position);
@@ -316,7 +324,7 @@ static void rewind_short(struct kv_cache *cache, int64_t position)
     cache->short_from = first;
 }
 
-void kv_cache_rewind(struct kv_cache *cache, int64_t position)
+static void rewind_rows(struct kv_cache *cache, int64_t position)
 {
     rewind_short(cache, position);
     cache->position = position;
@@ -324,10 +332,24 @@ void kv_cache_rewind(struct kv_cache *cache, int64_t position)
         cache->ring_from = max_i64(cache->shape.n_sinks, position);
 }
 
+void kv_cache_rewind(struct kv_cache *cache, int64_t position)
+{
+    if (position < cache->position)
+        recurrent_state_return(&cache->recurrent, position);
+    rewind_rows(cache, position);
+}
+
+void kv_cache_mark(struct kv_cache *cache, enum kv_mark which)
+{
+    recurrent_state_mark(&cache->recurrent, which, cache->position);
+}
+
 int64_t kv_cache_rewind_limit(const struct kv_cache *cache)
 {
     int n_sinks = cache->shape.n_sinks;
     int64_t n_recent = cache->shape.n_window - n_sinks;
+    if (cache->shape.n_state > 0)
+        return cache->position;
     int64_t limit = cache->ring_from == n_sinks ? 0 : cache->ring_from + n_recent - 1;
     return cache->short_from == 0 ? limit
                                   : max_i64(limit, cache->short_from + cache->shape.n_before);
@@ -342,6 +364,11 @@ int64_t kv_cache_rewind_floor(const struct kv_cache *cache, int64_t position)
     for (int i = 0; i < 4; i++) {
         if (kv_cache_can_rewind(cache, places[i]))
             floor = max_i64(floor, places[i]);
+    }
+    for (int i = 0; i < KV_N_MARKS; i++) {
+        int64_t mark = cache->recurrent.at[i];
+        if (mark <= position && kv_cache_can_rewind(cache, mark))
+            floor = max_i64(floor, mark);
     }
     return floor;
 }
@@ -415,17 +442,20 @@ void kv_cache_copy(struct kv_cache *to, const struct kv_cache *from, int64_t pos
     struct kv_state state = kv_cache_state(from);
     kv_cache_set_state(to, &state);
     copy_layers(to, from, true); /* going back may need any of them */
-    kv_cache_rewind(to, position);
+    rewind_rows(to, position);
     copy_layers(to, from, false); /* of which what comes later is not worth copying */
+    recurrent_state_copy(&to->recurrent, &from->recurrent, from->position, position);
 }
 
 struct kv_state kv_cache_state(const struct kv_cache *cache)
 {
-    return (struct kv_state){
+    struct kv_state state = {
         .n_sinks = cache->shape.n_sinks,
         .position = cache->position,
         .ring_from = cache->ring_from,
         .n_recent = cache->shape.n_before == 0 ? 0 : (int)(cache->position - cache->short_from)};
+    memcpy(state.marks, cache->recurrent.at, sizeof state.marks);
+    return state;
 }
 
 /* A cache in that state has all that the next token meets in short layers, and no more than fits.
@@ -443,6 +473,15 @@ static void set_sinks(struct kv_cache *cache, int n_sinks)
     cache->n_ring = cache->shape.n_window - n_sinks + cache->shape.n_slack;
 }
 
+static bool can_have_marks(const struct kv_cache *cache, const struct kv_state *state)
+{
+    int64_t most = cache->shape.n_state > 0 ? state->position : 0;
+    bool can = true;
+    for (int i = 0; i < KV_N_MARKS; i++)
+        can &= state->marks[i] >= 0 && state->marks[i] <= most;
+    return can;
+}
+
 bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state)
 {
     const int64_t max_position = (int64_t)1 << 52;
@@ -457,8 +496,11 @@ bool kv_cache_set_state(struct kv_cache *cache, const struct kv_state *state)
     after.short_from = cache->shape.n_before == 0 ? 0 : state->position - state->n_recent;
     after.furthest = max_i64(cache->furthest, state->position);
     if (state->position - state->ring_from > after.n_ring ||
-        !kv_cache_can_rewind(&after, state->position))
+        !kv_cache_can_rewind(&after, state->position) || !can_have_marks(cache, state))
         return false;
+    memcpy(after.recurrent.at, state->marks, sizeof state->marks);
+    if (state->position == 0 && cache->position > 0)
+        recurrent_state_return(&after.recurrent, 0);
     *cache = after;
     return true;
 }
@@ -496,7 +538,7 @@ bool kv_cache_walk(struct kv_cache *cache, kv_cache_bytes_fn *fn, void *arg)
         if (!walk_layer(&cache->layers[i], &rows, fn, arg))
             return false;
     }
-    return true;
+    return recurrent_state_walk(&cache->recurrent, fn, arg);
 }
 
 /* What one row of a layer takes in all heads. */
@@ -508,7 +550,7 @@ static uint64_t row_bytes(const struct kv_layer *layer, enum kv_type type)
 
 uint64_t kv_cache_live_bytes(const struct kv_cache *cache)
 {
-    uint64_t n_bytes = 0;
+    uint64_t n_bytes = recurrent_state_bytes(&cache->recurrent);
     for (int i = 0; i < cache->shape.n_layers; i++) {
         struct kv_stretches rows = live_rows_of(cache, &cache->layers[i]);
         n_bytes += (rows.of[0].n + rows.of[1].n + rows.of[2].n) *
@@ -533,12 +575,18 @@ uint64_t kv_shape_touched_bytes(const struct kv_shape *shape, int64_t n)
         n_bytes += (uint64_t)n_rows * row_bytes(&layer, shape->type);
         n_bytes += 2 * PAGE * layer.n_heads; /* a head's rows begin and end inside a page */
     }
+    n_bytes += n > 0 ? (1 + KV_N_MARKS) * shape->n_state * sizeof(float) : 0;
     return n_bytes < most ? n_bytes : most;
 }
 
 uint64_t kv_cache_touched_bytes(const struct kv_cache *cache)
 {
     return kv_shape_touched_bytes(&cache->shape, cache->furthest);
+}
+
+float *kv_cache_numbers(struct kv_cache *cache)
+{
+    return cache->recurrent.now;
 }
 
 static size_t row_index(const struct kv_layer *layer, int head, int row)

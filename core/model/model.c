@@ -24,7 +24,8 @@ static const struct family *const families[] = {
     &family_olmo2,     &family_olmoe,      &family_phi2,         &family_phi3,
     &family_qwen2,     &family_qwen2moe,   &family_qwen2vl,      &family_qwen3,
     &family_qwen3moe,  &family_qwen3vl,    &family_qwen3vlmoe,   &family_seed_oss,
-    &family_smollm3,   &family_stablelm,   &family_starcoder2,
+    &family_smollm3,   &family_stablelm,   &family_starcoder2,   &family_qwen3next,
+    &family_qwen35,    &family_qwen35moe,
 };
 static const size_t n_families = sizeof families / sizeof families[0];
 
@@ -125,9 +126,12 @@ static struct kv_heads global_heads(const struct model_shape *shape)
     return (struct kv_heads){shape->n_kv_heads, shape->head_dim_k, shape->head_dim_v};
 }
 
-/* A layer without keys and values of its own has those of the last of its kind that has. */
+/* A layer without keys and values of its own has those of the last of its kind that has; layers
+ * with a state have none. */
 static int find_cache_layer(const struct model_shape *shape, int i, bool is_local)
 {
+    if (shape->delta.period > 0)
+        return i / shape->delta.period;
     int n_own = shape->n_layers - shape->n_shared_kv;
     return i < n_own ? i : is_local ? n_own - 2 : n_own - 1;
 }
@@ -147,9 +151,12 @@ static void describe_layer(const struct model *model, const struct key_reader *r
                        ? (struct kv_heads){shape->n_heads, shape->n_embd / shape->n_heads, 0}
                    : is_local ? shape->local_heads
                               : global_heads(shape);
-    model->cache_heads[i] = layer->heads;
     layer->has_own_keys = i < shape->n_layers - shape->n_shared_kv;
     layer->cache_layer = find_cache_layer(shape, i, is_local);
+    layer->has_state = model_shape_has_state(shape, i);
+    if (layer->has_own_keys && !layer->has_state)
+        model->cache_heads[layer->cache_layer] = layer->heads;
+    layer->delta.first_state = model_shape_first_state(shape, i);
     layer->reach = is_local ? shape->n_local - 1 : INT32_MAX;
     layer->rope = is_unrotated                             ? MODEL_ROPE_NONE
                   : is_local && shape->rope_local_base > 0 ? MODEL_ROPE_LOCAL
@@ -275,9 +282,12 @@ void model_close(struct model **model_ptr)
 
 struct kv_shape model_kv_shape(const struct model *model)
 {
+    const struct model_shape *shape = &model->shape;
+    int period = shape->delta.period;
     return (struct kv_shape){
-        .n_layers = model->shape.n_layers - model->shape.n_shared_kv,
+        .n_layers = (period > 0 ? shape->n_layers / period : shape->n_layers) - shape->n_shared_kv,
         .layers = model->cache_heads,
         .n_before = model->shape.n_taps > 0 ? model->shape.n_taps - 1 : 0,
+        .n_state = model_shape_first_state(shape, shape->n_layers),
     };
 }

@@ -19,6 +19,9 @@ struct gguf;
 struct family;
 struct thread_pool;
 
+/* Tokens that a convolution sees, its own included. */
+enum { MODEL_MAX_TAPS = 64 };
+
 /* How a layer turns positions into angles. */
 enum model_rope {
     MODEL_ROPE,
@@ -36,6 +39,17 @@ struct model_latent {
     int dim_v;   /* of a head's result */
 };
 
+/* Of models most of whose layers carry a state from token to token (forward_delta.c), each head a
+ * matrix [dim, dim], instead of rows. */
+struct model_delta {
+    int period;   /* each period-th layer has rows; 0: all have */
+    int n_heads;  /* of values */
+    int n_groups; /* of these, which share a query and a key */
+    int dim;
+    int n_taps;      /* tokens that a convolution reaches back to, its own included */
+    bool is_in_turn; /* neighbouring heads are of different groups, else of the same */
+};
+
 struct model_shape {
     char architecture[32]; /* general.architecture */
     int n_layers;
@@ -47,7 +61,8 @@ struct model_shape {
     int head_dim_v;
     struct kv_heads local_heads; /* of layers with a sliding window, the same or not */
     struct model_latent latent;
-    int n_taps;         /* tokens that a layer's convolution sees; 0: no layer has one */
+    int n_taps; /* tokens that a layer's convolution sees; 0: no layer has one */
+    struct model_delta delta;
     int n_shared_kv;    /* the last so many layers read the keys and values of earlier ones */
     int n_ff;           /* of the widest feed-forward in layers without experts, or of an expert */
     int n_ff_shared;    /* of that for all tokens in layers with experts; 0 for none */
@@ -102,11 +117,23 @@ struct latent_head {
     struct matrix key, value;
 };
 
+/* Of a layer that carries a state. */
+struct delta_weights {
+    struct matrix qkv;  /* [(2 n_groups + n_heads) * dim, n_embd] */
+    struct matrix gate; /* [n_heads * dim, n_embd] */
+    struct matrix beta,
+        alpha;                /* [n_heads, n_embd]; or, without alpha, both of each group in turn */
+    const float *rate, *bias; /* [n_heads]: state decays by exp(rate * softplus(alpha + bias)) */
+    const float *norm;        /* [dim] */
+    size_t first_state;       /* where its numbers are among those of a cache */
+};
+
 /* Weights of one layer. A NULL data pointer (or vector) means that the family has none. */
 struct layer {
     enum model_rope rope;
     int reach; /* distance to the furthest row that its queries see; INT32_MAX: no limit */
     struct kv_heads heads;
+    bool has_state;                       /* which `delta` changes, instead of rows */
     bool has_own_keys;                    /* and values; else it reads those of an earlier one */
     int cache_layer;                      /* where in a cache its keys and values are */
     int n_ff;                             /* of its feed-forward for all tokens; 0 for none */
@@ -121,8 +148,12 @@ struct layer {
     bool is_convolution;              /* and no attention, forward_convolution.c; `heads` are what
                                          is cached then: some channels each, dim_v 0 */
     struct matrix mix;                /* [3 * n_embd, n_embd] what it is made of */
-    const float *taps;                /* [n_taps, n_embd] the last is a token's own */
+    const float *taps;                /* [n_taps, n_embd], with a state [n_taps, delta.qkv.n_out]:
+                                         the last is a token's own */
     void *turned; /* owned: taps, or keys of latent heads, that the file has the other way round */
+    struct delta_weights delta;
+    bool is_gated; /* each head of q has as many rows again, whose sigmoids weigh
+                      what it says */
     const float *q_b, *k_b, *v_b;
     const float *q_norm, *k_norm; /* [dim_k], or of all heads; before they are rotated */
     const float *v_norm;          /* [dim_v] */
@@ -182,6 +213,10 @@ void model_close(struct model **model);
 
 /* Of its caches, without a type and rows; the model must outlive it. */
 struct kv_shape model_kv_shape(const struct model *model);
+
+/* Its matrices but the embedding, some of them without data. */
+int model_n_matrices(const struct model *model);
+const struct matrix *model_matrix(const struct model *model, int i);
 
 /* Writes the quantized weights a second time, in the order that products on this CPU read
  * (core/kernels/stripes.h), on all threads of the pool; until then products are slow. Then lets go

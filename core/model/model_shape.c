@@ -24,7 +24,7 @@ bool model_shape_is_convolution(const struct key_reader *reader, const struct mo
 /* Their channels are cached in as many pieces as a query has heads. */
 static void read_convolutions(struct key_reader *reader, struct model_shape *shape)
 {
-    shape->n_taps = key_reader_count(reader, "shortconv.l_cache", -1, MAX_TAPS);
+    shape->n_taps = key_reader_count(reader, "shortconv.l_cache", -1, MODEL_MAX_TAPS);
     if (shape->n_embd % shape->n_heads != 0)
         key_reader_fail(reader, "embedding_length", "is not a multiple of its head_count");
 }
@@ -132,19 +132,17 @@ static void read_alibi(struct key_reader *reader, struct model_shape *shape)
                         "is missing or 0: only ALiBi models can stream");
 }
 
-/* A number, or for each layer whether it has a sliding window. */
-static int read_local_period(struct key_reader *reader, const struct family *family, int n_layers)
+int model_shape_read_period(struct key_reader *reader, const char *name, int missing, int n_layers)
 {
-    const char *name = "attention.sliding_window_pattern";
-    struct gguf_array is_local;
-    if (!gguf_get_array(reader->file, key_reader_key(reader, name).text, &is_local))
-        return key_reader_count(reader, name, family->local_period, MAX_LAYERS);
-    bool fits = is_local.type == GGUF_BOOL && is_local.n == (size_t)n_layers;
+    struct gguf_array is_usual;
+    if (!gguf_get_array(reader->file, key_reader_key(reader, name).text, &is_usual))
+        return key_reader_count(reader, name, missing, MAX_LAYERS);
+    bool fits = is_usual.type == GGUF_BOOL && is_usual.n >= (size_t)n_layers;
     int period = 1;
-    while (fits && period <= n_layers && gguf_array_int(&is_local, (size_t)period - 1) != 0)
+    while (fits && period <= n_layers && gguf_array_int(&is_usual, (size_t)period - 1) != 0)
         period++;
     for (int i = 0; i < n_layers && fits; i++)
-        fits = (gguf_array_int(&is_local, (size_t)i) != 0) == ((i + 1) % period != 0);
+        fits = (gguf_array_int(&is_usual, (size_t)i) != 0) == ((i + 1) % period != 0);
     if (!fits)
         key_reader_fail(reader, name, "is not one truth for each layer, in a pattern that repeats");
     return period;
@@ -166,7 +164,8 @@ static void read_context(struct key_reader *reader, const struct family *family,
         return;
     }
     shape->n_local = (int)window;
-    shape->local_period = read_local_period(reader, family, shape->n_layers);
+    shape->local_period = model_shape_read_period(reader, "attention.sliding_window_pattern",
+                                                  family->local_period, shape->n_layers);
 }
 
 /* The last layers may have keys and values of others, which are before them: of both kinds. */
@@ -230,11 +229,13 @@ int model_shape_n_ff(struct key_reader *reader, const struct model_shape *shape,
 static void read_feed_forward(struct key_reader *reader, const struct family *family,
                               struct model_shape *shape)
 {
+    shape->n_experts = key_reader_optional_count(reader, "expert_count", MAX_EXPERTS);
+    int64_t missing = shape->n_experts > 0 ? 0 : -1; /* whose lengths have other keys */
     for (int i = 0; i < shape->n_layers; i++) {
-        int n_ff = model_shape_n_ff(reader, shape, i);
+        int n_ff = key_reader_count_of_layer(reader, "feed_forward_length", shape->n_layers, i,
+                                             missing, MAX_FF);
         shape->n_ff = n_ff > shape->n_ff ? n_ff : shape->n_ff;
     }
-    shape->n_experts = key_reader_optional_count(reader, "expert_count", MAX_EXPERTS);
     if (shape->n_experts > 0)
         model_shape_read_experts(reader, family, shape);
 }
@@ -282,6 +283,8 @@ bool model_shape_read(struct model_shape *out, const struct gguf *file, const st
     read_norm(&reader, family, &shape);
     read_shared_kv(&reader, &shape);
     read_heads(&reader, family, &shape);
+    if (family->has_delta)
+        model_shape_read_delta(&reader, family, &shape);
     if (family->positions == FAMILY_ALIBI)
         read_alibi(&reader, &shape);
     else

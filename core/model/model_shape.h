@@ -18,6 +18,10 @@ bool model_shape_is_local(const struct model_shape *shape, int i);
 /* Whether layer i has a convolution and no attention. */
 bool model_shape_is_convolution(const struct key_reader *reader, const struct model_shape *shape,
                                 int i);
+/* Whether layer i carries a state from token to token. */
+bool model_shape_has_state(const struct model_shape *shape, int i);
+/* How many numbers the states of the layers before layer i have. */
+size_t model_shape_first_state(const struct model_shape *shape, int i);
 /* Whether layer i has experts. */
 bool model_shape_has_experts(const struct model_shape *shape, int i);
 /* The length of layer i's feed-forward for all tokens; 0 for none. */

@@ -87,8 +87,8 @@ void model_shape_read_experts(struct key_reader *reader, const struct family *fa
     shape->n_dense = key_reader_optional_count(reader, "leading_dense_block_count", MAX_LAYERS);
     shape->expert_period = key_reader_count(reader, "interleave_moe_layer_step", 1, MAX_LAYERS);
     shape->n_experts_used = key_reader_count(reader, "expert_used_count", -1, MAX_EXPERTS);
-    shape->n_ff_expert =
-        key_reader_count(reader, "expert_feed_forward_length", shape->n_ff, MAX_FF);
+    shape->n_ff_expert = key_reader_count(reader, "expert_feed_forward_length",
+                                          shape->n_ff > 0 ? shape->n_ff : -1, MAX_FF);
     shape->n_ff_shared =
         family->has_ffn_beside_experts ? shape->n_ff : read_shared_length(reader, shape);
     if (shape->n_experts_used > shape->n_experts)

@@ -12,7 +12,6 @@ enum {
     MAX_HEAD_DIM = 4096,
     MAX_EMBD = 1 << 20, /* also of all heads together */
     MAX_FF = 1 << 22,
-    MAX_TAPS = 64,
     MAX_EXPERTS = 1024,
     MAX_VOCAB = 1 << 24,
     MAX_CONTEXT = 1 << 28,
@@ -24,6 +23,12 @@ void model_shape_read_rope(struct key_reader *reader, const struct family *famil
 /* Of a file that has experts: how many, how long, and how they are chosen. */
 void model_shape_read_experts(struct key_reader *reader, const struct family *family,
                               struct model_shape *shape);
+
+/* Layers with a state: which they are, and how large. */
+void model_shape_read_delta(struct key_reader *reader, const struct family *family,
+                            struct model_shape *shape);
+/* Each how many layers one is of another kind: a number, or for each layer whether it is not. */
+int model_shape_read_period(struct key_reader *reader, const char *name, int missing, int n_layers);
 
 /* Keys without which the family cannot be computed are there. */
 void model_shape_check_needed_keys(struct key_reader *reader, const struct family *family);

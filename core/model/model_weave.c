@@ -11,55 +11,6 @@
 #include "core/model/binder.h"
 #include "core/model/model.h"
 
-enum { SHARED_IN_LAYER = 11, OF_ALL = 2, IN_EXPERT = 3, IN_LATENT_HEAD = 2 };
-
-static int count_in_latent_heads(const struct model *model)
-{
-    return model->latent_heads == NULL ? 0 : IN_LATENT_HEAD * model->shape.n_heads;
-}
-
-static int count_in_layer(const struct model *model)
-{
-    return SHARED_IN_LAYER + IN_EXPERT * model->shape.n_experts + count_in_latent_heads(model);
-}
-
-static int matrix_count(const struct model *model)
-{
-    return model->shape.n_layers * count_in_layer(model) + OF_ALL;
-}
-
-/* Layers without experts have those of a layer with them, all without data. */
-static struct matrix *matrix_of_layer(struct model *model, int layer_index, int i)
-{
-    struct layer *layer = &model->layers[layer_index];
-    int n_latent = count_in_latent_heads(model);
-    if (i >= SHARED_IN_LAYER + n_latent) {
-        i -= SHARED_IN_LAYER + n_latent;
-        struct expert *expert =
-            &model->experts[layer_index * model->shape.n_experts + i / IN_EXPERT];
-        struct matrix *const own[IN_EXPERT] = {&expert->gate, &expert->up, &expert->down};
-        return own[i % IN_EXPERT];
-    }
-    if (i >= SHARED_IN_LAYER) {
-        struct latent_head *head = &layer->latent_heads[(i - SHARED_IN_LAYER) / IN_LATENT_HEAD];
-        return (i - SHARED_IN_LAYER) % IN_LATENT_HEAD == 0 ? &head->key : &head->value;
-    }
-    struct matrix *const shared[SHARED_IN_LAYER] = {
-        &layer->q,        &layer->k,      &layer->v,    &layer->out,
-        &layer->gate,     &layer->up,     &layer->down, &layer->input_gate,
-        &layer->input_up, &layer->q_down, &layer->mix};
-    return shared[i];
-}
-
-static struct matrix *matrix_at(struct model *model, int i)
-{
-    if (i == matrix_count(model) - 1)
-        return &model->output;
-    if (i == matrix_count(model) - 2)
-        return &model->layer_projection;
-    return matrix_of_layer(model, i / count_in_layer(model), i % count_in_layer(model));
-}
-
 static bool is_woven(const struct matrix *w)
 {
     return w->data != NULL && matmul_wants_stripes(w->type);
@@ -148,8 +99,8 @@ static bool reserve(struct model *model, size_t n_bytes, struct err *err)
 static bool weave_all(struct model *model, struct gguf *file, struct thread_pool *pool,
                       struct weave_job *job, struct err *err)
 {
-    for (int i = 0; i < matrix_count(model); i++) {
-        struct matrix *w = matrix_at(model, i);
+    for (int i = 0; i < model_n_matrices(model); i++) {
+        struct matrix *w = (struct matrix *)model_matrix(model, i); /* of a model that is ours */
         if (!is_woven(w))
             continue;
         if (!weave_matrix(job, w, pool))
@@ -165,8 +116,8 @@ static bool weave_all(struct model *model, struct gguf *file, struct thread_pool
 static bool weave(struct model *model, struct gguf *file, struct thread_pool *pool, struct err *err)
 {
     size_t n_bytes = 0, scratch_bytes = READ_BYTES;
-    for (int i = 0; i < matrix_count(model); i++) {
-        const struct matrix *w = matrix_at(model, i);
+    for (int i = 0; i < model_n_matrices(model); i++) {
+        const struct matrix *w = model_matrix(model, i);
         if (!is_woven(w))
             continue;
         n_bytes += stripes_bytes(w);

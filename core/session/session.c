@@ -54,7 +54,8 @@ void session_close(struct session **session_ptr)
 
 void session_set_drafts(struct session *session, int max)
 {
-    session->max_drafts = session->mode == SESSION_MODE_RECOMPUTE ? 0 : max;
+    bool can_take_back = kv_cache_shape(session->cache)->n_state == 0;
+    session->max_drafts = session->mode == SESSION_MODE_RECOMPUTE || !can_take_back ? 0 : max;
 }
 
 enum session_state session_state(const struct session *session)
@@ -156,8 +157,10 @@ bool session_begin(struct session *session, struct session_turn *turn, struct er
 
     buf_done(&session->note);
     begin_with(session, turn->source, turn->keep);
+    session_mark_turn(session);
     set_sinks(session, turn->n_sinks);
     fill_lookup(session);
+    session->marked_cut = (struct clean_cut){0};
     session->keep = turn->keep;
     session->n_prompt = (int)turn->prompt.n;
     session->prompt = turn->prompt;
@@ -191,10 +194,12 @@ struct session_prefix session_common_prefix(const struct session *session, const
     prefix.soon = prefix.now;
     bool goes_on = session->state == SESSION_READING && n_same == start->n &&
                    kv_cache_position(session->cache) == (int64_t)n_same;
-    if (goes_on)
-        prefix.soon += (int64_t)same_at_start(session->prompt.ids + session->n_prompt_fed,
-                                              session->prompt.n - session->n_prompt_fed,
-                                              ids + n_same, n - n_same);
+    if (!goes_on)
+        return prefix;
+    n_same += same_at_start(session->prompt.ids + session->n_prompt_fed,
+                            session->prompt.n - session->n_prompt_fed, ids + n_same, n - n_same);
+    int64_t soon = session_soon(session, (int64_t)n_same);
+    prefix.soon = soon > prefix.now ? soon : prefix.now;
     return prefix;
 }
 bool session_take_reports(struct session *session, struct token_report_list *out)
@@ -215,10 +220,15 @@ static size_t settle_cache(struct session *session, bool is_all_fed)
         session_rewind(session, before);
         return 0;
     }
-    if (is_all_fed || !kv_cache_can_rewind(session->cache, session->cut.position))
+    if (is_all_fed)
         return session->speech.n_said;
-    session_rewind(session, session->cut.position);
-    return session->cut.text_len;
+    const struct clean_cut *cut = kv_cache_can_rewind(session->cache, session->cut.position)
+                                      ? &session->cut
+                                      : &session->marked_cut;
+    if (!kv_cache_can_rewind(session->cache, cut->position))
+        return session->speech.n_said;
+    session_rewind(session, cut->position);
+    return cut->text_len;
 }
 
 void session_end(struct session *session, struct buf *out, struct session_outcome *outcome)
@@ -230,6 +240,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
     bool is_all_fed = session->chosen < 0 && session->state != SESSION_READING;
     int n_prompt = is_cut_while_reading ? (int)session->n_prompt_fed : session->n_prompt;
     size_t n_text_kept = settle_cache(session, is_all_fed);
+    struct kv_state cache = kv_cache_state(session->cache);
     *outcome = (struct session_outcome){
         .n_cached = session->keep,
         .n_prompt = n_prompt,
@@ -242,5 +253,6 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
         .n_sinks = kv_cache_shape(session->cache)->n_sinks,
         .n_text_kept = n_text_kept,
     };
+    memcpy(outcome->marks, cache.marks, sizeof outcome->marks);
     drop_turn(session);
 }

@@ -66,6 +66,7 @@ struct session_outcome {
     int n_accepted;
     int64_t position;
     int64_t rewind_limit;
+    int64_t marks[KV_N_MARKS];
     int64_t n_evicted;
     int n_sinks;
     size_t n_text_kept;
@@ -98,7 +99,8 @@ struct session_prefix {
 struct session_prefix session_common_prefix(const struct session *session, const int32_t *ids,
                                             size_t n);
 
-/* Tokens that wait to be fed: the rest of the prompt, or the one chosen last ... */
+/* Tokens that can be fed now: the rest of the prompt or, with recurrent layers, what of it comes
+ * before a place to be marked; or the one chosen last ... */
 int session_n_pending(const struct session *session);
 /* ... and so many drafts that may follow it, ... */
 int session_n_drafts(const struct session *session);
@@ -106,6 +108,8 @@ int session_n_drafts(const struct session *session);
 float session_draft_chance(const struct session *session, int i);
 /* Drafts come after the chosen token. */
 int32_t session_pending(const struct session *session, int i);
+/* Whether the logits of this one are wanted: it ends the prompt, or was chosen or guessed. */
+bool session_wants_logits(const struct session *session, int i);
 
 /* The first `n` pending tokens and drafts have gone through forward_run. */
 void session_fed(struct session *session, int n);

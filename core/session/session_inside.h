@@ -2,6 +2,7 @@
 #ifndef CORE_SESSION_SESSION_INSIDE_H
 #define CORE_SESSION_SESSION_INSIDE_H
 
+#include "core/model/kv_cache.h"
 #include "core/session/lookup.h"
 #include "core/session/session.h"
 #include "core/session/speech.h"
@@ -36,6 +37,7 @@ struct session {
     int n_unconfirmed; /* drafts that are in the cache and not yet chosen */
     int n_drafted, n_accepted;
     struct clean_cut cut;
+    struct clean_cut marked_cut; /* the one that KV_MARK_CUT is at */
 };
 
 /* Back to a place that the cache can go back to. */
@@ -46,6 +48,18 @@ void session_read_again(struct session *session);
 int64_t session_settled_position(const struct session *session);
 /* Drafts that are in the cache leave it. */
 void session_take_back_drafts(struct session *session);
+
+/* Of a prompt, how many tokens may be fed before a place that is to be marked. */
+int session_n_to_mark(const struct session *session);
+/* Marks the place where a turn begins, ... */
+void session_mark_turn(struct session *session);
+/* ... one in its prompt, if this is one to be marked, ... */
+void session_mark_prompt(struct session *session);
+/* ... and, now and then, a clean cut that was just made. */
+void session_mark_cut(struct session *session);
+/* Of a prompt that is read and whose first n_same tokens, in all, are another's too: how many of
+ * them the other will be able to begin with. */
+int64_t session_soon(const struct session *session, int64_t n_same);
 
 static inline int64_t session_min(int64_t a, int64_t b)
 {

@@ -7,7 +7,7 @@ int session_n_pending(const struct session *session)
 {
     switch (session->state) {
     case SESSION_READING:
-        return (int)(session->prompt.n - session->n_prompt_fed);
+        return session_n_to_mark(session);
     case SESSION_SPEAKING:
         return session_is_ready_to_choose(session) ? 0 : 1;
     default:
@@ -32,6 +32,12 @@ int32_t session_pending(const struct session *session, int i)
     return i == 0 ? session->chosen : session->drafts[i - 1];
 }
 
+bool session_wants_logits(const struct session *session, int i)
+{
+    return session->state != SESSION_READING ||
+           session->n_prompt_fed + (size_t)i + 1 == session->prompt.n;
+}
+
 int64_t session_settled_position(const struct session *session)
 {
     return kv_cache_position(session->cache) - session->n_unconfirmed;
@@ -53,19 +59,23 @@ static void keep_prompt(struct session *session, int n)
     if (session->max_drafts > 0)
         lookup_read(&session->lookup, session->prompt.ids + session->n_prompt_fed, (size_t)n);
     session->n_prompt_fed += (size_t)n;
+    session_mark_prompt(session);
     if (session->n_prompt_fed < session->prompt.n)
         return;
     session->state = SESSION_SPEAKING;
     session->cut = (struct clean_cut){.position = session_settled_position(session), .text_len = 0};
+    session_mark_cut(session);
     session->chosen = -1;
 }
 
 static void keep_chosen(struct session *session)
 {
     remember_start(session, 1);
-    if (session->speech.is_clean_cut)
+    if (session->speech.is_clean_cut) {
         session->cut = (struct clean_cut){.position = session_settled_position(session),
                                           .text_len = session->speech.n_said};
+        session_mark_cut(session);
+    }
     session->chosen = -1;
 }
 

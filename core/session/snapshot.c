@@ -22,8 +22,9 @@ struct snapshot_header {
     int64_t ring_from;
     uint64_t n_note;  /* see struct session_saved */
     uint64_t n_start; /* the same */
-    uint32_t n_recent;
-    uint32_t crc; /* of all before */
+    uint16_t n_recent;
+    uint16_t marks; /* bit i: mark i is set; where, is among the numbers that follow the rows */
+    uint32_t crc;   /* of all before */
 };
 _Static_assert(sizeof(struct snapshot_header) == 72, "the header has no holes");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are written as they lie");
@@ -103,6 +104,14 @@ static uint32_t header_crc(const struct snapshot_header *header)
     return checksum_crc32c(0, header, offsetof(struct snapshot_header, crc));
 }
 
+static uint16_t marks_set(const struct kv_state *cache)
+{
+    unsigned bits = 0;
+    for (int i = 0; i < KV_N_MARKS; i++)
+        bits |= (unsigned)(cache->marks[i] > 0) << i;
+    return (uint16_t)bits;
+}
+
 bool snapshot_write(struct session *session, const struct snapshot_id *id, snapshot_write_fn *write,
                     void *arg, struct err *err)
 {
@@ -114,10 +123,14 @@ bool snapshot_write(struct session *session, const struct snapshot_id *id, snaps
         .name = id->name,
         .position = saved.cache.position,
         .ring_from = saved.cache.ring_from,
-        .n_recent = (uint32_t)saved.cache.n_recent,
+        .n_recent = (uint16_t)saved.cache.n_recent,
         .n_note = saved.n_note,
         .n_start = saved.n_start,
+        .marks = marks_set(&saved.cache),
     };
+    if (header.n_recent != saved.cache.n_recent)
+        return err_set(err, ERR_LIMIT, "a conversation that can take back %d tokens is not saved",
+                       saved.cache.n_recent);
     memcpy(header.magic, magic, sizeof magic);
     header.crc = header_crc(&header);
 
@@ -178,7 +191,7 @@ static bool check_header(const struct snapshot_header *header, const struct snap
         return err_set(err, ERR_UNSUPPORTED,
                        "a saved conversation has format %u, this version reads %d", header->version,
                        (int)VERSION);
-    if (header->crc != header_crc(header))
+    if (header->crc != header_crc(header) || header->marks >> KV_N_MARKS != 0)
         return damaged(err, "its header");
     if (header->fingerprint != id->fingerprint)
         return err_set(err, ERR_UNSUPPORTED,
@@ -196,16 +209,28 @@ static bool take_state(struct session *session, const struct snapshot_header *he
         .cache = {.n_sinks = header->n_sinks <= INT32_MAX ? (int)header->n_sinks : -1,
                   .position = header->position,
                   .ring_from = header->ring_from,
-                  .n_recent = header->n_recent <= INT32_MAX ? (int)header->n_recent : -1},
+                  .n_recent = header->n_recent},
         .n_note = header->n_note,
         .n_start = header->n_start,
     };
+    for (int i = 0; i < KV_N_MARKS; i++) /* anywhere, until it is read where */
+        saved.cache.marks[i] = (header->marks >> i & 1) != 0 ? header->position : 0;
     if (!session_restore(session, &saved))
         return damaged(err, "its numbers do not fit");
     if (!stream_bytes(session, out_n_stream) || !total_bytes(*out_n_stream, &n_total) ||
         n_total != n_bytes)
         return damaged(err, "its length does not fit");
     return true;
+}
+
+static bool check_marks(const struct session *session, const struct snapshot_header *header,
+                        struct err *err)
+{
+    const struct kv_state cache = session_saved(session).cache;
+    bool fits = marks_set(&cache) == header->marks;
+    for (int i = 0; i < KV_N_MARKS; i++)
+        fits &= cache.marks[i] >= 0 && cache.marks[i] <= cache.position;
+    return fits || damaged(err, "its marks");
 }
 
 bool snapshot_read(struct session *session, const struct snapshot_id *id, uint64_t n_bytes,
@@ -220,7 +245,7 @@ bool snapshot_read(struct session *session, const struct snapshot_id *id, uint64
         return err_no_memory(err, "a saved conversation");
     bool is_read = read(arg, &header, sizeof header, err) && check_header(&header, id, err) &&
                    take_state(session, &header, n_bytes, &blocks.left, err) &&
-                   session_walk(session, get, &blocks);
+                   session_walk(session, get, &blocks) && check_marks(session, &header, err);
     free(blocks.bytes);
     if (!is_read)
         session_clear(session);

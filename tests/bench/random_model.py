@@ -7,7 +7,8 @@
                                                   tiny-gpt-oss, deepseek-v2-lite (of which each layer has them),
                                                   tiny-deepseek2; with convolutions lfm2-350m, lfm2-1.2b,
                                                   lfm2-8b-a1b (of which each layer has experts), tiny-lfm2;
-                                                  "SHAPE/N": N layers
+                                                  with recurrent layers
+                                                  qwen3.5-0.8b, qwen3.5-4b, tiny-qwen35; "SHAPE/N": N layers
                                                TYPE:  F32, F16, Q4_0, Q8_0, Q4_K_M, MXFP4 (experts; the rest Q8_0)
 
 Blocks are random bits with small scales, so the numbers stay finite. The vocabulary and its chat template come from
@@ -22,9 +23,11 @@ import struct
 import sys
 
 Shape = collections.namedtuple(  # a feed-forward is an expert's, where there are some
-    'Shape', 'layers embd heads kv_heads ff context arch head_dim experts used latent rotated value attends',
-    defaults=('llama', 0, 0, 0, 0, 0, 0, ()))  # rotated and value are of heads that share a latent vector; layers that
-#                                                  are not in attends have a convolution, where some are
+    'Shape',
+    'layers embd heads kv_heads ff context arch head_dim experts used latent rotated value attends state period',
+    defaults=('llama', 0, 0, 0, 0, 0, 0, (), None, 1))  # value: of heads that share a latent vector; layers that are not
+#                                                         in attends have a convolution, where some are
+State = collections.namedtuple('State', 'heads groups dim')  # of recurrent layers: all but each period-th one
 SHAPES = {
     'tinyllama-1.1b': Shape(22, 2048, 32, 4, 5632, 2048),
     'smollm2-135m': Shape(30, 576, 9, 3, 1536, 8192),
@@ -39,6 +42,9 @@ SHAPES = {
     'lfm2-1.2b': Shape(16, 2048, 32, 8, 8192, 128000, 'lfm2', attends=(2, 5, 8, 10, 12, 14)),
     'lfm2-8b-a1b': Shape(24, 2048, 32, 8, 1792, 128000, 'lfm2moe', 0, 32, 4, attends=(2, 6, 10, 14, 18, 21)),
     'tiny-lfm2': Shape(4, 256, 4, 2, 512, 4096, 'lfm2', attends=(1, 3)),
+    'qwen3.5-0.8b': Shape(24, 1024, 8, 2, 3584, 262144, 'qwen35', 256, rotated=64, state=State(16, 16, 128), period=4),
+    'qwen3.5-4b': Shape(32, 2560, 16, 4, 9216, 262144, 'qwen35', 256, rotated=64, state=State(32, 16, 128), period=4),
+    'tiny-qwen35': Shape(4, 256, 4, 2, 512, 4096, 'qwen35', 64, rotated=16, state=State(4, 2, 32), period=2),
     'tiny-gpt-oss': Shape(2, 256, 4, 2, 256, 4096, 'gpt-oss', 64, 8, 2),
     'tiny-qwen3moe': Shape(2, 256, 4, 2, 256, 512, 'qwen3moe', 64, 8, 2),
 }
@@ -176,6 +182,11 @@ def metadata(shape, name, n_vocab):
             'attention.value_length': shape.latent, 'attention.key_length_mla': shape.head_dim,
             'attention.value_length_mla': shape.value, 'rope.dimension_count': shape.rotated,
             'expert_shared_count': 2, 'leading_dense_block_count': 0})
+    if shape.state:
+        counts.update({
+            'ssm.conv_kernel': 4, 'ssm.state_size': shape.state.dim, 'ssm.group_count': shape.state.groups,
+            'ssm.time_step_rank': shape.state.heads, 'ssm.inner_size': shape.state.heads * shape.state.dim,
+            'full_attention_interval': shape.period, 'rope.dimension_count': shape.rotated})
     more = [] if shape.arch != 'gpt-oss' else [
         entry('gpt-oss.attention.sliding_window', U32, 128), entry('gpt-oss.rope.freq_base', F32_VALUE, 150000),
         entry('gpt-oss.rope.scaling.type', STRING, 'yarn'), entry('gpt-oss.rope.scaling.factor', F32_VALUE, 32),
@@ -185,10 +196,43 @@ def metadata(shape, name, n_vocab):
         counts.update({'shortconv.l_cache': 3, 'expert_gating_func': 2, 'leading_dense_block_count': 0})
         heads = [shape.kv_heads if i in shape.attends else 0 for i in range(shape.layers)]
         more = [entry(shape.arch + '.attention.head_count_kv', ARRAY, (I32, heads))]
+    if shape.state:
+        more = [entry('qwen35.rope.dimension_sections', ARRAY, (I32, [11, 11, 10, 0]))]
     return more + [
         entry('general.architecture', STRING, shape.arch), entry('general.name', STRING, name),
         entry(shape.arch + '.attention.layer_norm_rms_epsilon', F32_VALUE, 1e-5),
     ] + [entry(shape.arch + '.' + key, U32, value) for key, value in counts.items()]
+
+
+def recurrent(state, b, embd, base):
+    values, channels = state.heads * state.dim, (2 * state.groups + state.heads) * state.dim
+    yield b + 'attn_qkv.weight', (embd, channels), base
+    yield b + 'attn_gate.weight', (embd, values), base
+    yield b + 'ssm_beta.weight', (embd, state.heads), base
+    yield b + 'ssm_alpha.weight', (embd, state.heads), base
+    yield b + 'ssm_conv1d.weight', (4, channels), 'F32'
+    yield b + 'ssm_a', (state.heads,), 'F32'
+    yield b + 'ssm_dt.bias', (state.heads,), 'F32'
+    yield b + 'ssm_norm.weight', (state.dim,), 'F32'
+    yield b + 'ssm_out.weight', (values, embd), base
+
+
+def attention(shape, b, base, of_values):
+    embd, ff, q, kv = shape.embd, shape.ff, shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    yield b + 'attn_q.weight', (embd, 2 * q if shape.state else q), base
+    if shape.latent:
+        yield b + 'attn_kv_a_mqa.weight', (embd, shape.latent + shape.rotated), base
+        yield b + 'attn_kv_a_norm.weight', (shape.latent,), 'F32'
+        # rows of a key's part are no whole blocks of 256
+        yield b + 'attn_k_b.weight', (shape.head_dim - shape.rotated, shape.latent, shape.heads), \
+            'Q8_0' if base == 'Q4_K' else base
+        yield b + 'attn_v_b.weight', (shape.latent, shape.value, shape.heads), base
+        for name, dims in (('gate', (embd, 2 * ff)), ('up', (embd, 2 * ff)), ('down', (2 * ff, embd))):
+            yield b + 'ffn_%s_shexp.weight' % name, dims, base
+    else:
+        yield b + 'attn_k.weight', (embd, kv), base
+        yield b + 'attn_v.weight', (embd, kv), of_values
+    yield b + 'attn_output.weight', (shape.heads * shape.value if shape.latent else q, embd), base
 
 
 def tensors(shape, kind, n_vocab):
@@ -198,7 +242,7 @@ def tensors(shape, kind, n_vocab):
     base = {'Q4_K_M': 'Q4_K', 'MXFP4': 'Q8_0'}.get(kind, kind)
     experts = 'MXFP4' if kind == 'MXFP4' else base
     is_gpt_oss = shape.arch == 'gpt-oss'
-    norms = {'qwen3moe': (shape.head_dim,) * 2, 'olmoe': (q, kv), 'lfm2': (shape.head_dim,) * 2,
+    norms = {'qwen3moe': (shape.head_dim,) * 2, 'olmoe': (q, kv), 'lfm2': (shape.head_dim,) * 2, 'qwen35': (shape.head_dim,) * 2,
              'lfm2moe': (shape.head_dim,) * 2}.get(shape.arch)
 
     def finer(i):
@@ -208,30 +252,19 @@ def tensors(shape, kind, n_vocab):
         b = 'blk.%d.' % i
         yield b + 'attn_norm.weight', (embd,), 'F32'
         is_convolution = shape.attends and i not in shape.attends
-        if norms and not is_convolution:
+        is_recurrent = (i + 1) % shape.period != 0
+        if norms and not is_convolution and not is_recurrent:
             yield b + 'attn_q_norm.weight', (norms[0],), 'F32'
             yield b + 'attn_k_norm.weight', (norms[1],), 'F32'
         if is_convolution:
             yield b + 'shortconv.in_proj.weight', (embd, 3 * embd), base
             yield b + 'shortconv.conv.weight', (3, embd), 'F32'
             yield b + 'shortconv.out_proj.weight', (embd, embd), base
+        elif is_recurrent:
+            yield from recurrent(shape.state, b, embd, base)
         else:
-            yield b + 'attn_q.weight', (embd, q), base
-        if shape.latent:
-            yield b + 'attn_kv_a_mqa.weight', (embd, shape.latent + shape.rotated), base
-            yield b + 'attn_kv_a_norm.weight', (shape.latent,), 'F32'
-            # rows of a key's part are no whole blocks of 256
-            yield b + 'attn_k_b.weight', (shape.head_dim - shape.rotated, shape.latent, shape.heads), \
-                'Q8_0' if base == 'Q4_K' else base
-            yield b + 'attn_v_b.weight', (shape.latent, shape.value, shape.heads), base
-            for name, dims in (('gate', (embd, 2 * ff)), ('up', (embd, 2 * ff)), ('down', (2 * ff, embd))):
-                yield b + 'ffn_%s_shexp.weight' % name, dims, base
-        elif not is_convolution:
-            yield b + 'attn_k.weight', (embd, kv), base
-            yield b + 'attn_v.weight', (embd, kv), finer(i)
-        if not is_convolution:
-            yield b + 'attn_output.weight', (shape.heads * shape.value if shape.latent else q, embd), base
-        yield b + ('post_attention_norm.weight' if is_gpt_oss else 'ffn_norm.weight'), (embd,), 'F32'
+            yield from attention(shape, b, base, finer(i))
+        yield b + ('post_attention_norm.weight' if is_gpt_oss or shape.state else 'ffn_norm.weight'), (embd,), 'F32'
         if shape.experts:
             yield b + 'ffn_gate_inp.weight', (embd, shape.experts), 'F32'
         yield b + 'ffn_gate%s.weight' % of, (embd, ff) + deep, experts
@@ -255,10 +288,11 @@ def n_bytes(dims, kind):
 
 
 def data(rng, name, dims, kind):
-    if name.endswith('.bias'):
+    if name.endswith('.bias'):  # which leaves states half of what they have with each token
         return bytes(n_bytes(dims, kind))
     if len(dims) == 1:  # feed-forward layers are the louder ones: attention alone would make all tokens alike
-        return struct.pack('<f', 4 if 'ffn' in name or 'post' in name else 1) * dims[0]
+        number = -1 if name.endswith('ssm_a') else 4 if 'ffn' in name or 'post' in name else 1
+        return struct.pack('<f', number) * dims[0]
     if name.endswith('conv.weight'):
         return struct.pack('<f', 1) * math.prod(dims)
     _, _, block_bytes, fixed = TYPES[kind]

@@ -46,6 +46,11 @@ class RandomModel(unittest.TestCase):
         words = self.words_of(self.make("Q8_0", shape="tiny-deepseek2"), n_tokens=300)
         self.assertGreater(len(set(words)), 300 // 4)
 
+    def test_recurrent_layers_speak_past_the_window(self):
+        for kind in ("Q8_0",) if client.SHORT else ("F16", "Q8_0"):
+            words = self.words_of(self.make(kind, shape="tiny-qwen35"), n_tokens=300)
+            self.assertGreater(len(set(words)), 300 // 4)
+
     def test_each_type_says_different_words_without_end(self):
         for kind in ("Q4_0",) if client.SHORT else ("F32", "F16", "Q4_0", "Q8_0", "Q4_K_M"):
             with self.subTest(kind):

@@ -156,15 +156,16 @@ class StateDir(unittest.TestCase):
                 reply = oracle.chat(messages[:5], name, max_tokens=8)
                 self.assertEqual(answer_of(reply), messages[5]["content"])
 
-    def test_mixtures_of_experts_outlive_memory_and_the_daemon(self):
-        models = ("tiny-qwen3moe", "f16"), ("tiny-gpt-oss", "q8"), ("tiny-deepseek2", "f16"), ("tiny-lfm2", "q8")
-        for shape, kv_type in models[:1] if client.SHORT else models:
+    def test_other_kinds_of_layers_outlive_memory_and_the_daemon(self):
+        models = ("tiny-qwen3moe", "f16", "300K"), ("tiny-gpt-oss", "q8", "300K"), \
+            ("tiny-deepseek2", "f16", "300K"), ("tiny-lfm2", "q8", "300K"), ("tiny-qwen35", "f16", "1M")
+        for shape, kv_type, memory in models[:1] if client.SHORT else models:
             with self.subTest(shape):
                 model = os.path.join(self.dir, shape + ".gguf")
                 subprocess.run([sys.executable, RANDOM_MODEL, shape, "Q8_0", model], check=True)
                 flags = "--window", "48", "--kv-type", kv_type, "--draft", "0"
                 names = [f"{shape}-{i}" for i in range(4)]
-                histories = self.check_all_outlive(names, "300K", *flags, model=model)
+                histories = self.check_all_outlive(names, memory, *flags, model=model)
                 with client.Daemon(*flags, model=model) as oracle:  # the same turns, all in memory
                     in_memory = {name: [] for name in names}
                     self.read = {}

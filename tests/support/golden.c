@@ -25,6 +25,7 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"gpt_oss-all", 0, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
     {"deepseek2-latent", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"lfm2-short", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
+    {"qwen35-delta", 1e-3, GOLDEN_FEW | GOLDEN_MORE},
     {"gemma4-experts", 0, GOLDEN_FEW | GOLDEN_MORE},
     {"gemma4-shared", 0, GOLDEN_FEW | GOLDEN_MORE | GOLDEN_LOCAL},
     {"falcon-40b-style", 0, GOLDEN_FEW},
@@ -79,6 +80,8 @@ const struct golden_model golden_models[GOLDEN_N_MODELS] = {
     {"qwen2vl-text", 1e-3, GOLDEN_FEW},
     {"qwen3vl-text", 1e-3, GOLDEN_FEW},
     {"qwen3vlmoe-text", 1e-3, GOLDEN_FEW},
+    {"qwen3next-delta", 1e-3, GOLDEN_FEW},
+    {"qwen35moe-delta", 1e-3, GOLDEN_FEW},
 };
 
 static void read_tokens(struct golden_subject *subject)

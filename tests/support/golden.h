@@ -45,7 +45,7 @@ struct golden_model {
 };
 
 /* The first GOLDEN_N_DEEP are those that the slower tests look at too. */
-enum { GOLDEN_N_MODELS = 67, GOLDEN_N_DEEP = 13 };
+enum { GOLDEN_N_MODELS = 70, GOLDEN_N_DEEP = 14 };
 extern const struct golden_model golden_models[GOLDEN_N_MODELS];
 
 /* The set-up of a group of tests: the best kernels of this CPU, or those that are forced. */

@@ -158,7 +158,9 @@ static void test_rewind(void **state)
         float *straight = copy_logits(&subject);
         struct kv_cache *cache = golden_open_cache(&subject, &stream);
         for (int begin = 0; begin + 9 <= GOLDEN_N_TOKENS; begin += 5) {
-            golden_feed(&subject, cache, begin, begin + 9);
+            golden_feed(&subject, cache, begin, begin + 5);
+            kv_cache_mark(cache, KV_MARK_TURN);
+            golden_feed(&subject, cache, begin + 5, begin + 9);
             assert_true(kv_cache_can_rewind(cache, begin + 5));
             kv_cache_rewind(cache, begin + 5);
         }
@@ -217,8 +219,11 @@ static void check_take_over(struct golden_subject *subject, const struct golden_
     for (int by_file = 0; by_file <= 1; by_file++) {
         struct kv_cache *from = golden_open_cache(subject, stream);
         struct kv_cache *to = golden_open_cache(subject, stream);
-        for (int t = 0; t < end; t++)
+        for (int t = 0; t < end; t++) {
+            if (t == position)
+                kv_cache_mark(from, KV_MARK_TURN);
             golden_feed(subject, from, t, t + 1);
+        }
         assert_true(kv_cache_can_rewind(from, position));
         if (by_file)
             save_and_load(to, from, position);

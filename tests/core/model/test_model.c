@@ -103,8 +103,12 @@ static void expect_keys_refused(const char *architecture, const struct key *keys
         model_sample_add(&builder, &(struct model_damage){0});
     else
         gguf_add_text(&builder, "general.architecture", architecture);
-    for (int i = 0; i < n_keys; i++)
-        gguf_add_u32(&builder, keys[i].name, keys[i].value);
+    for (int i = 0; i < n_keys; i++) {
+        if (strstr(keys[i].name, "epsilon") != NULL)
+            gguf_add_f32(&builder, keys[i].name, 1e-5F);
+        else
+            gguf_add_u32(&builder, keys[i].name, keys[i].value);
+    }
     if (model_sample_open(&opened, &builder) || strstr(opened.err.text, expected) == NULL)
         fail_msg("%s: got '%s', expected '%s'", keys[0].name, opened.err.text, expected);
     model_sample_close(&opened);
@@ -193,6 +197,48 @@ static void test_convolutions_that_are_refused(void **state)
                         3, "shortconv.l_cache is missing");
     expect_keys_refused(NULL, (struct key[]){{"llama.shortconv.l_cache", 3}}, 1,
                         "shortconv.l_cache asks for what sinkd cannot compute");
+}
+
+static void test_states_that_are_refused(void **state)
+{
+    (void)state;
+    enum { N = 13, GROUPS = 8, HEADS, DIM, INNER, TAPS };
+    struct key keys[N] = {
+        {"qwen35.block_count", 4},
+        {"qwen35.embedding_length", 32},
+        {"qwen35.feed_forward_length", 64},
+        {"qwen35.context_length", 128},
+        {"qwen35.attention.head_count", 2},
+        {"qwen35.attention.key_length", 16},
+        {"qwen35.attention.value_length", 16},
+        {"qwen35.attention.layer_norm_rms_epsilon", 0},
+        {"qwen35.ssm.group_count", 2},
+        {"qwen35.ssm.time_step_rank", 4},
+        {"qwen35.ssm.state_size", 8},
+        {"qwen35.ssm.inner_size", 32},
+        {"qwen35.ssm.conv_kernel", 4},
+    };
+    expect_keys_refused("qwen35", keys, N - 1, "ssm.conv_kernel is missing");
+    expect_keys_refused("qwen35", keys, N, "has no token_embd.weight");
+    static const struct {
+        int key;
+        uint32_t value;
+        const char *expected;
+    } wrongs[] = {
+        {0, 3, "full_attention_interval leaves no layer with attention"},
+        {6, 8, "attention.value_length is not its key_length"},
+        {GROUPS, 3, "ssm.time_step_rank is not a multiple of its group_count"},
+        {HEADS, 0, "ssm.time_step_rank is not one number in"},
+        {INNER, 40, "ssm.inner_size is not its time_step_rank times its state_size"},
+        {DIM, 9999, "ssm.state_size is not one number in"},
+        {TAPS, 65, "ssm.conv_kernel is not one number in"},
+    };
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        uint32_t right = keys[wrongs[i].key].value;
+        keys[wrongs[i].key].value = wrongs[i].value;
+        expect_keys_refused("qwen35", keys, N, wrongs[i].expected);
+        keys[wrongs[i].key].value = right;
+    }
 }
 
 /* Three tensors for all experts of a layer, or three for each of them. */
@@ -350,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_every_key_with_every_bad_number),
         cmocka_unit_test(test_experts_that_are_refused),
         cmocka_unit_test(test_latent_heads_that_are_refused),
+        cmocka_unit_test(test_states_that_are_refused),
         cmocka_unit_test(test_convolutions_that_are_refused),
         cmocka_unit_test(test_experts_and_their_tensors),
         cmocka_unit_test(test_unknown_tensor_is_refused),
