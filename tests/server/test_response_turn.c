@@ -280,9 +280,61 @@ static void a_call_is_an_item_and_its_output_goes_on_with_the_session(void **sta
     buf_done(&got);
 }
 
+/* Without harm to the response that is being made. */
+static void what_makes_no_sense_is_refused(void **state)
+{
+    (void)state;
+    struct fake_daemon daemon;
+    struct buf got, text;
+    char id[64], path[256];
+    buf_init(&got);
+    buf_init(&text);
+    start(&daemon, (struct fake_script){.pieces = {"one", "two"}, .waits_for_park = true});
+    int fd = send_with(&daemon, "X-Test: 1", "{\"input\":\"Hi\",\"stream\":true}");
+    client_read(fd, &got, "\"delta\":\"one\"");
+    find_string(strstr(buf_text(&got), "\"id\":\"resp_"), "resp_", id);
+    snprintf(path, sizeof path, "/v1/responses/%s", id);
+    ask(&daemon, "DELETE", path, "", &text);
+    assert_has(buf_text(&text), "HTTP/1.1 400");
+    assert_has(buf_text(&text), "cancel it first");
+    snprintf(path, sizeof path, "/v1/responses/%s?stream=true", id);
+    ask(&daemon, "GET", path, "", &text);
+    assert_has(buf_text(&text), "HTTP/1.1 400");
+    assert_has(buf_text(&text), "only a response in the background can be streamed again");
+    assert_int_equal(fake_engine_record().n_running, 1);
+    close(fd);
+
+    ask(&daemon, "POST", "/v1/responses/input_tokens", "{\"input\":[]}", &text);
+    assert_has(buf_text(&text), "empty_array");
+    ask(&daemon, "POST", "/v1/responses/input_tokens",
+        "{\"input\":\"a\",\"previous_response_id\":\"resp_none\"}", &text);
+    assert_has(buf_text(&text), "previous_response_not_found");
+
+    ask(&daemon, "POST", "/v1/conversations", "{}", &text);
+    find_string(strstr(buf_text(&text), "\"id\":\"conv_"), "conv_", id);
+    snprintf(path, sizeof path, "/v1/conversations/%s/items?after=%0100d", id, 0);
+    ask(&daemon, "GET", path, "", &text);
+    assert_has(buf_text(&text), "HTTP/1.1 404");
+    assert_has(buf_text(&text), "in this list");
+    buf_clear(&got);
+    for (int i = 0; i <= 1000; i++)
+        buf_append_format(&got, "%s{\"role\":\"user\",\"content\":\"%d\"}",
+                          i == 0 ? "{\"items\":[" : ",", i);
+    buf_append_text(&got, "]}");
+    snprintf(path, sizeof path, "/v1/conversations/%s/items", id);
+    ask(&daemon, "POST", path, buf_text(&got), &text);
+    assert_has(buf_text(&text), "at most 1000 items at once");
+    ask(&daemon, "GET", path, "", &text);
+    assert_has(buf_text(&text), "\"data\":[]");
+    buf_done(&got);
+    buf_done(&text);
+    stop(&daemon);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_retry_gets_the_response_that_is_being_made),
         cmocka_unit_test(a_response_is_no_chat),
         cmocka_unit_test(an_engine_that_fails_ends_the_stream_with_a_failed_response),

@@ -177,6 +177,22 @@ static void refuses_what_it_cannot_serve(void **state)
     request.max_tokens = 0;
     assert_false(engine_submit(engine, &request, &err));
     request.max_tokens = 1000000;
+    request.min_tokens = 1000001;
+    assert_false(engine_submit(engine, &request, &err));
+    assert_non_null(strstr(err.text, "min_tokens"));
+    request.min_tokens = 0;
+    request.n_sinks = 1000;
+    assert_false(engine_submit(engine, &request, &err));
+    assert_non_null(strstr(err.text, "sinks leave no room"));
+    request.n_sinks = 0;
+    request.n_stops = 1000; /* none of which is looked at */
+    assert_false(engine_submit(engine, &request, &err));
+    assert_non_null(strstr(err.text, "stop strings"));
+    request.n_stops = 0;
+    request.session = UINT64_MAX;
+    assert_false(engine_submit(engine, &request, &err));
+    assert_int_equal(err.code, ERR_INTERNAL);
+    request.session = 0;
     submit(engine, request);
 
     request = make_request(2, 0, 0, 3, 5);
@@ -542,6 +558,19 @@ static void bad_options_get_one_sentence(void **state)
     expect_refusal(options, ERR_INVALID, "fewer sinks");
     options.n_threads = 1000;
     expect_refusal(options, ERR_INVALID, "1 to 256");
+    const struct engine_options good = {.model_path = TINY_MODEL_PATH, .n_sinks = -1};
+    options = good;
+    options.max_batch_sessions = 1025;
+    expect_refusal(options, ERR_INVALID, "at most 1024 sessions");
+    options = good;
+    options.prefill_chunk = 4097;
+    expect_refusal(options, ERR_INVALID, "1 to 4096");
+    options = good;
+    options.n_drafts = -1;
+    expect_refusal(options, ERR_INVALID, "drafts of a step");
+    options = good;
+    options.max_requests = 65537;
+    expect_refusal(options, ERR_INVALID, "1 to 65536");
     options = (struct engine_options){.model_path = "/nowhere/model.gguf"};
     expect_refusal(options, ERR_NOT_FOUND, "/nowhere/model.gguf");
 }
