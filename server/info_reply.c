@@ -1,6 +1,7 @@
 #include "server/info_reply.h"
 
 #include "core/base/buf.h"
+#include "core/text/chat_template.h"
 #include "server/generation_request.h"
 #include "server/json_text.h"
 
@@ -15,12 +16,13 @@ void info_reply_model(const struct engine_info *info, const char *id, int64_t cr
                       (long long)created, info->n_window, info->n_window);
     buf_append_text(out, ",\"meta\":{\"architecture\":");
     json_text_append_string(out, info->architecture);
-    buf_append_format(out,
-                      ",\"n_vocab\":%d,\"n_ctx_train\":%d,\"n_params\":%llu,\"size\":%zu,"
-                      "\"window\":%d,\"sinks\":%d,\"kv_type\":\"%s\",\"session_bytes\":%zu}}",
-                      info->n_vocab, info->n_context, (unsigned long long)info->n_parameters,
-                      info->file_bytes, info->n_window, info->n_sinks, kv_type_name(info->kv_type),
-                      info->session_bytes);
+    buf_append_format(
+        out,
+        ",\"n_vocab\":%d,\"n_ctx\":%d,\"n_ctx_train\":%d,\"n_params\":%llu,\"size\":%zu,"
+        "\"window\":%d,\"sinks\":%d,\"kv_type\":\"%s\",\"session_bytes\":%zu}}",
+        info->n_vocab, info->n_window, info->n_context, (unsigned long long)info->n_parameters,
+        info->file_bytes, info->n_window, info->n_sinks, kv_type_name(info->kv_type),
+        info->session_bytes);
 }
 
 void info_reply_models(const struct engine_info *info, const char *id, int64_t created,
@@ -38,8 +40,31 @@ static void append_token(struct buf *out, const struct tokenizer *tokenizer, int
     json_text_append(out, name, len);
 }
 
+static void append_caps(const struct chat_caps *caps, struct buf *out)
+{
+    const struct {
+        const char *name;
+        bool is_true;
+    } all[] = {
+        {"string_content", !caps->has_parts},
+        {"typed_content", caps->has_parts},
+        {"system_role", caps->has_system},
+        {"tools", caps->has_tools},
+        {"tool_calls", caps->has_calls},
+        {"parallel_tool_calls", caps->has_many_calls},
+        {"object_arguments", caps->has_object_arguments},
+        {"preserve_reasoning", caps->keeps_thoughts},
+    };
+    buf_append_text(out, ",\"chat_template_caps\":{");
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        buf_append_format(out, "%s\"supports_%s\":%s", i > 0 ? "," : "", all[i].name,
+                          all[i].is_true ? "true" : "false");
+    buf_append_char(out, '}');
+}
+
 void info_reply_props(const struct engine_info *info, const struct tokenizer *tokenizer,
-                      const struct generation_defaults *defaults, int max_sessions, struct buf *out)
+                      const struct chat_caps *caps, const struct generation_defaults *defaults,
+                      int max_sessions, struct buf *out)
 {
     const struct sampler_settings *sampling = &defaults->sampling;
     buf_append_format(out,
@@ -56,6 +81,7 @@ void info_reply_props(const struct engine_info *info, const struct tokenizer *to
     buf_append_text(out, ",\"chat_template\":");
     json_text_append(out, info->chat_template == NULL ? "" : info->chat_template,
                      info->chat_template_len);
+    append_caps(caps, out);
     buf_append_text(out, ",\"bos_token\":");
     append_token(out, tokenizer, tokenizer_bos(tokenizer));
     buf_append_text(out, ",\"eos_token\":");

@@ -8,6 +8,7 @@
 #include "core/engine/engine.h"
 
 struct buf;
+struct chat_caps;
 struct generation_defaults;
 
 /* One model object, or a list with this one in it. `id` is what the API calls the model. */
@@ -18,7 +19,7 @@ void info_reply_models(const struct engine_info *info, const char *id, int64_t c
 
 /* What llama.cpp's clients ask GET /props for. */
 void info_reply_props(const struct engine_info *info, const struct tokenizer *tokenizer,
-                      const struct generation_defaults *defaults, int max_sessions,
-                      struct buf *out);
+                      const struct chat_caps *caps, const struct generation_defaults *defaults,
+                      int max_sessions, struct buf *out);
 
 #endif

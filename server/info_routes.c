@@ -4,6 +4,7 @@
 
 #include "core/base/buf.h"
 #include "core/engine/engine.h"
+#include "core/text/chat_template.h"
 #include "server/api_error.h"
 #include "server/conversations.h"
 #include "server/generations.h"
@@ -96,8 +97,9 @@ static void get_props(void *arg, const struct route_call *call)
     const struct info_routes *info = arg;
     struct buf body;
     buf_init(&body);
-    info_reply_props(engine_info(info->engine), engine_tokenizer(info->engine), info->defaults,
-                     info->max_sessions, &body);
+    const struct chat_caps caps = chat_template_caps(info->chat_template);
+    info_reply_props(engine_info(info->engine), engine_tokenizer(info->engine), &caps,
+                     info->defaults, info->max_sessions, &body);
     http_exchange_reply(call->exchange, 200, json_media, &body);
 }
 

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct chat_template;
 struct conversations;
 struct engine;
 struct err;
@@ -20,6 +21,7 @@ struct stateful_api;
 struct info_routes {
     const struct routes *routes; /* is it draining? */
     const struct engine *engine;
+    const struct chat_template *chat_template;
     const char *model_id; /* what the API calls the model */
     const struct generations *generations;
     const struct conversations *conversations;

@@ -103,6 +103,7 @@ static bool add_routes(struct server *server, struct err *err)
     server->routes.auth = server->auth;
     server->info = (struct info_routes){
         .engine = inference->engine,
+        .chat_template = inference->chat_template,
         .model_id = inference_model_id(inference),
         .generations = inference->generations,
         .conversations = inference->conversations,

@@ -29,6 +29,8 @@ struct chat_jinja {
     bool has_tools;      /* it is only used with tools */
     struct chat_shape shape;
     struct chat_adaptation needs;
+    bool has_many_calls; /* of one message, it shows more than one call */
+    bool keeps_thoughts; /* it shows those of earlier answers, too */
 };
 
 /* False when the text does not parse, or renders not even one message. */

@@ -12,6 +12,7 @@
 #define RULE "zq7system"
 #define TOOL "zq7tool"
 #define VALUE "zq7value"
+#define SECOND_VALUE "zq8value"
 #define RESULT "zq7result"
 #define THOUGHT "zq7thought"
 
@@ -19,10 +20,14 @@ static const char TOOLS[] =
     "[{\"type\":\"function\",\"function\":{\"name\":\"" TOOL "\",\"description\":\"d\","
     "\"parameters\":{\"type\":\"object\",\"properties\":{\"key\":{\"type\":\"string\","
     "\"description\":\"d\"}},\"required\":[\"key\"]}}}]";
-static const char CALL[] =
-    "{\"tool_calls\":[{\"id\":\"call_zq7\",\"type\":\"function\",\"function\":{\"name\":\"" TOOL
-    "\",\"arguments\":\"{\\\"key\\\":\\\"" VALUE "\\\"}\"}}]}";
+#define CALL_OF(id, value)                                                    \
+    "{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" TOOL \
+    "\",\"arguments\":\"{\\\"key\\\":\\\"" value "\\\"}\"}}"
+static const char CALL[] = "{\"tool_calls\":[" CALL_OF("call_zq7", VALUE) "]}";
+static const char CALLS[] =
+    "{\"tool_calls\":[" CALL_OF("call_zq7", VALUE) "," CALL_OF("call_zq8", SECOND_VALUE) "]}";
 static const char ANSWER[] = "{\"tool_call_id\":\"call_zq7\",\"name\":\"" TOOL "\"}";
+static const char SECOND_ANSWER[] = "{\"tool_call_id\":\"call_zq8\",\"name\":\"" TOOL "\"}";
 
 static struct chat_message message(enum chat_role role, const char *content, const char *extra)
 {
@@ -153,6 +158,16 @@ static void probe_calls(struct probe *probe)
     probe->chat->needs.writes_results = !renders_calls(probe) || !shows(probe, RESULT);
 }
 
+static void probe_many_calls(struct probe *probe)
+{
+    const struct chat_message messages[] = {
+        message(CHAT_USER, SAID, NULL), message(CHAT_ASSISTANT, "", CALLS),
+        message(CHAT_TOOL, RESULT, ANSWER), message(CHAT_TOOL, RESULT, SECOND_ANSWER)};
+    struct chat_jinja *chat = probe->chat;
+    chat->has_many_calls = !chat->needs.writes_calls && renders(probe, messages, 4, true, NULL) &&
+                           shows(probe, VALUE) && shows(probe, SECOND_VALUE);
+}
+
 /* Beside a call, because thoughts of other answers are often left out. */
 static void probe_thoughts(struct probe *probe)
 {
@@ -170,6 +185,16 @@ static void probe_thoughts(struct probe *probe)
     shape->has_thinking = false;
 }
 
+static void probe_earlier_thoughts(struct probe *probe)
+{
+    struct chat_message messages[] = {message(CHAT_USER, SAID, NULL),
+                                      message(CHAT_ASSISTANT, "ok", NULL),
+                                      message(CHAT_USER, SAID, NULL)};
+    messages[1].reasoning = THOUGHT;
+    messages[1].reasoning_len = strlen(THOUGHT);
+    probe->chat->keeps_thoughts = renders(probe, messages, 3, false, NULL) && shows(probe, THOUGHT);
+}
+
 bool chat_probe(struct chat_jinja *chat, const struct chat_specials *specials, struct err *err)
 {
     struct probe probe = {.chat = chat, .specials = specials};
@@ -179,7 +204,9 @@ bool chat_probe(struct chat_jinja *chat, const struct chat_specials *specials, s
         probe_system(&probe);
         probe_tools(&probe);
         probe_calls(&probe);
+        probe_many_calls(&probe);
         probe_thoughts(&probe);
+        probe_earlier_thoughts(&probe);
     }
     prompt_done(&probe.prompt);
     return is_good;

@@ -142,6 +142,26 @@ const char *chat_template_warning(const struct chat_template *template)
     return template->warning[0] != '\0' ? template->warning : NULL;
 }
 
+/* The built-in styles know roles and contents, and put system messages where they can. */
+struct chat_caps chat_template_caps(const struct chat_template *template)
+{
+    const struct chat_jinja *main = &template->main;
+    const struct chat_jinja *tools =
+        template->for_tools.jinja != NULL ? &template->for_tools : &template->main;
+    if (main->jinja == NULL)
+        return (struct chat_caps){.has_system = true};
+    bool has_calls = !tools->needs.writes_calls;
+    return (struct chat_caps){
+        .has_system = !main->needs.folds_systems,
+        .has_tools = !tools->needs.writes_tools,
+        .has_calls = has_calls,
+        .has_many_calls = tools->has_many_calls,
+        .has_object_arguments = has_calls && !tools->shape.has_text_arguments,
+        .has_parts = main->shape.has_parts,
+        .keeps_thoughts = main->keeps_thoughts,
+    };
+}
+
 static bool render_style(enum chat_style style, const struct chat_message *messages,
                          size_t n_messages, const struct chat_render_options *options,
                          struct prompt *out, struct err *err)

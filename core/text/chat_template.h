@@ -56,6 +56,19 @@ const char *chat_template_text(const struct chat_template *template, size_t *out
 /* Why this is not the template that was asked for, as one sentence; NULL when it is. */
 const char *chat_template_warning(const struct chat_template *template);
 
+/* What a template has a form of its own for. What it lacks is rendered all the same, as text or in
+ * another form. */
+struct chat_caps {
+    bool has_system;
+    bool has_tools;
+    bool has_calls;
+    bool has_many_calls;       /* in one message */
+    bool has_object_arguments; /* of calls; else JSON text */
+    bool has_parts;            /* content is a list of parts, not a string */
+    bool keeps_thoughts;       /* of earlier answers, not of the last one alone */
+};
+struct chat_caps chat_template_caps(const struct chat_template *template);
+
 /* Appends the rendering of the messages. With add_generation_prompt it ends where the assistant
  * begins to speak; a last assistant message then is continued (what the template puts behind it is
  * left out). A template that refuses the messages is given them in a form that it may take: system

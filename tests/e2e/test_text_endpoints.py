@@ -82,7 +82,14 @@ class TextEndpoints(client.DaemonCase):
         self.assertEqual(props["bos_token"], "<s>")
         self.assertNotIn("/", props["model_path"])
         self.assertRegex(self.daemon.get("/version").json["version"], r"^\d+\.\d+\.\d+$")
-        self.assertEqual(self.daemon.get("/v1/models").json["data"][0]["context_length"], 512)
+        caps = props["chat_template_caps"]
+        self.assertTrue(caps["supports_string_content"] or caps["supports_typed_content"])
+        self.assertEqual({type(value) for value in caps.values()}, {bool})
+        self.assertIn("supports_tools", caps)
+        model = self.daemon.get("/v1/models").json["data"][0]
+        self.assertEqual(model["context_length"], 512)
+        self.assertEqual(model["meta"]["n_ctx"], 512)
+        self.assertGreaterEqual(model["meta"]["n_ctx_train"], 512)
 
     def test_what_it_cannot_do_is_said_and_not_retried(self):
         for path in ("/v1/embeddings", "/embeddings", "/v1/rerank", "/v1/moderations",

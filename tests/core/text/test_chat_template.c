@@ -51,6 +51,49 @@ static void a_name_chooses(void **state)
     chat_template_close(&template);
 }
 
+/* What a template has a form for, in the order of struct chat_caps. */
+static void check_caps(struct chat_template *template, const char *expected)
+{
+    const struct chat_caps caps = chat_template_caps(template);
+    const bool all[] = {
+        caps.has_system,           caps.has_tools, caps.has_calls,     caps.has_many_calls,
+        caps.has_object_arguments, caps.has_parts, caps.keeps_thoughts};
+    char found[sizeof all + 1] = "";
+    for (size_t i = 0; i < sizeof all; i++)
+        found[i] = all[i] ? '1' : '0';
+    assert_string_equal(found, expected);
+    chat_template_close(&template);
+}
+
+#define EACH(said) "{% for m in messages %}{{ m.role }}: " said "\n{% endfor %}"
+#define TOOLS_TOLD "{% if tools %}{{ tools | tojson }}{% endif %}"
+#define CALL_SAID(call) "{{ m.content }}" call
+
+static void a_template_tells_what_it_has_a_form_for(void **state)
+{
+    (void)state;
+    struct chat_template *named = NULL;
+    assert_true(chat_template_open_named(&named, "gemma", NULL));
+    check_caps(named, "1000000");
+    check_caps(open_file("chatml"), "1000000");
+    check_caps(open_file("turns"), "0000000");
+    check_caps(open_text(EACH("{{ m.content[0].text }}")), "1000010");
+    check_caps(open_text(EACH("{{ m.reasoning_content }}{{ m.content }}")), "1000001");
+    check_caps(open_text(EACH("{% if loop.last %}{{ m.reasoning_content }}{% endif %}"
+                              "{{ m.content }}")),
+               "1000000");
+    check_caps(open_text(TOOLS_TOLD EACH("{{ m.content }}")), "1100000");
+    check_caps(open_text(TOOLS_TOLD EACH(CALL_SAID("{% for c in m.tool_calls %}"
+                                                   "{{ c.function.arguments | tojson }}"
+                                                   "{% endfor %}"))),
+               "1111100");
+    check_caps(
+        open_text(TOOLS_TOLD EACH(CALL_SAID("{% if m.tool_calls %}"
+                                            "{{ m.tool_calls[0].function.name + "
+                                            "m.tool_calls[0].function.arguments }}{% endif %}"))),
+        "1110000");
+}
+
 static void what_a_template_refuses_is_given_another_form(void **state)
 {
     (void)state;
@@ -271,6 +314,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_rendered_is_the_clients_fault),
         cmocka_unit_test(a_last_assistant_message_is_continued),
         cmocka_unit_test(thoughts_that_the_template_opens),
+        cmocka_unit_test(a_template_tells_what_it_has_a_form_for),
         cmocka_unit_test(variables_of_the_client),
         cmocka_unit_test(people_cannot_write_control_tokens),
         cmocka_unit_test(long_conversations_are_rendered),
