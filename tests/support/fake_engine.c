@@ -427,7 +427,7 @@ void engine_note(struct engine *engine, uint64_t session, struct buf *note)
     *saved = (struct engine_saved){.next = notes, .session = session, .note = *note};
     buf_init(note);
     if (damages_notes)
-        saved->note.data[saved->note.len / 2] ^= 1;
+        saved->note.data[0] ^= 1;
     notes = saved;
 }
 

@@ -51,7 +51,7 @@ struct fake_record fake_engine_record(void);
 const struct engine_options *fake_engine_options(void);
 
 /* From now on notes outlive the engine, as if in files: the next one finds those that it was not
- * told to forget, and with `damages` one byte of each is another. */
+ * told to forget, and with `damages` the first byte of each is another. */
 void fake_engine_keep_notes(bool damages);
 /* None outlives it, and those that were kept are freed. */
 void fake_engine_drop_notes(void);
