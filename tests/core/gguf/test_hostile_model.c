@@ -31,6 +31,7 @@ static const char *const models[] = {
     "qwen2-yarn",         "qwen3-norms",       "qwen3moe-experts", "smollm3-unrotated",
     "mistral3-warm",      "olmo2-local",       "olmoe-experts",    "granitemoe-shared",
     "qwen2moe-shared",    "phi2-parallel",     "deepseek2-groups", "deepseek2-joint",
+    "lfm2-short",         "qwen35-delta",      "qwen3next-delta",
 };
 enum { N_MODELS = sizeof models / sizeof models[0] };
 #ifdef __SANITIZE_ADDRESS__
