@@ -328,6 +328,7 @@ static void tell_end(struct generation *one, const struct engine_event *event)
     const struct engine_info *info = engine_info(one->options->engine);
     struct generation_end end = {
         .finish = event->finish,
+        .stop = event->stop,
         .usage = usage_of_text(one, event),
         .conversation_id = conversation_plan_id(&one->prompt.plan),
         .match = conversation_match_name(one->prompt.plan.match),

@@ -50,6 +50,7 @@ struct generation_delta {
 /* How it ended. */
 struct generation_end {
     enum engine_finish finish;
+    const char *stop; /* the stop string that ended it; NULL: none */
     struct engine_usage usage;
     const char *conversation_id; /* NULL for a session that is not kept */
     const char *match;

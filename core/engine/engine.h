@@ -158,6 +158,7 @@ struct engine_event {
     int n_read;      /* ENGINE_EVENT_PROGRESS: of usage.n_prompt tokens */
     struct token_report_list reports; /* ENGINE_EVENT_TEXT: of the tokens whose text ends in it */
     enum engine_finish finish;        /* ENGINE_EVENT_FINISHED */
+    char *stop; /* ENGINE_EVENT_FINISHED: the stop string that ended the text, owned; NULL: none */
     struct engine_usage usage; /* ENGINE_EVENT_FINISHED. Before: so far, and only n_cached, n_prompt
                                   (all that must be fed), n_generated and the times */
     struct err err;            /* ENGINE_EVENT_FAILED */

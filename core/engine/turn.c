@@ -23,6 +23,7 @@ void engine_event_free(struct engine_event *event)
     buf_done(&event->text);
     token_report_list_done(&event->reports);
     engine_request_done(&event->returned);
+    free(event->stop);
     free(event);
 }
 
@@ -234,5 +235,9 @@ struct engine_event *turn_end(struct turn *turn)
     usage.n_sinks = outcome.n_sinks;
     usage.n_text_kept = outcome.n_text_kept;
     turn->final->usage = usage;
+    if (turn->final->finish == ENGINE_FINISH_STOP && outcome.stop >= 0) {
+        turn->final->stop = turn->request.stops[outcome.stop];
+        turn->request.stops[outcome.stop] = NULL;
+    }
     return take_final(turn);
 }

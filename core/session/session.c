@@ -252,6 +252,7 @@ void session_end(struct session *session, struct buf *out, struct session_outcom
         .n_evicted = session->mode == SESSION_MODE_DENSE ? 0 : kv_cache_evicted(session->cache),
         .n_sinks = kv_cache_shape(session->cache)->n_sinks,
         .n_text_kept = n_text_kept,
+        .stop = stop_search_met(&session->speech.detokenizer.search),
     };
     memcpy(outcome->marks, cache.marks, sizeof outcome->marks);
     drop_turn(session);

@@ -70,6 +70,7 @@ struct session_outcome {
     int64_t n_evicted;
     int n_sinks;
     size_t n_text_kept;
+    int stop; /* the stop string that its text ends at; -1: none */
 };
 
 /* In recompute mode a session keeps nothing between turns: its position is 0 and every turn brings

@@ -159,14 +159,16 @@ static bool find_shelter(struct stop_search *search, char c)
 }
 
 /* The longest that `c` completes, its length; 0 for none. */
-static size_t find_stop(struct stop_search *search, char c)
+static size_t find_stop(struct stop_search *search, char c, int *out_which)
 {
     size_t longest = 0;
     search->n_keep = 0;
     for (int i = 0; i < search->n_stops; i++) {
         struct stop_word *stop = &search->stops[i];
-        if (word_advance(stop, c) && stop->len > longest)
+        if (word_advance(stop, c) && stop->len > longest) {
             longest = stop->len;
+            *out_which = i;
+        }
         search->n_keep = stop->matched > search->n_keep ? stop->matched : search->n_keep;
     }
     return longest;
@@ -190,7 +192,8 @@ void stop_search_push(struct stop_search *search, char c)
             leave(search);
         return;
     }
-    size_t n_stop = find_stop(search, c);
+    int which = 0;
+    size_t n_stop = find_stop(search, c, &which);
     if (find_shelter(search, c))
         return;
     if (search->n_met > 0) {
@@ -199,10 +202,16 @@ void stop_search_push(struct stop_search *search, char c)
     } else {
         search->n_met = n_stop;
         search->n_after = 0;
+        search->met = which;
     }
     if (search->n_met > 0 && !may_be_mark(search))
         search->n_cut = search->n_met;
     search->n_keep = search->n_met > search->n_keep ? search->n_met : search->n_keep;
+}
+
+int stop_search_met(const struct stop_search *search)
+{
+    return search->n_met > 0 ? search->met : -1;
 }
 
 size_t stop_search_end(const struct stop_search *search)

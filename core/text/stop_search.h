@@ -40,6 +40,7 @@ struct stop_search {
     struct stop_search_shelter *inside; /* NULL: outside of all */
     size_t n_met; /* bytes since a stop string began that may yet be part of an opening mark ... */
     size_t n_after; /* ... and since it ended */
+    int met;        /* while n_met is not 0: which stop string that is */
     size_t n_keep;  /* the last bytes pushed that may yet turn out to be cut off */
     size_t n_cut;   /* not 0: the text ends so many bytes before the last one pushed */
 };
@@ -52,6 +53,9 @@ void stop_search_done(struct stop_search *search);
 /* One byte more; sets n_keep and n_cut. Of stop strings whichever is complete first wins, and of
  * those that end together the longest. Not to be called behind a cut. */
 void stop_search_push(struct stop_search *search, char c);
+
+/* Which stop string the text ends at, if it is over now: its index in the list; -1: at none. */
+int stop_search_met(const struct stop_search *search);
 
 /* The text is over, so that no mark can come any more: how many of its last bytes are cut off. */
 size_t stop_search_end(const struct stop_search *search);

@@ -148,6 +148,8 @@ static struct engine_event *finish(struct engine *engine, struct request *reques
     size_t n_unkept =
         request->script.n_unkept < request->text_len ? request->script.n_unkept : request->text_len;
     event->finish = request->is_cancelled ? ENGINE_FINISH_CANCELLED : ENGINE_FINISH_STOP;
+    if (request->script.stop != NULL)
+        event->stop = strdup(request->script.stop);
     event->usage = (struct engine_usage){
         .n_cached = request->keep,
         .n_prompt = request->n_tokens,
@@ -451,6 +453,7 @@ void engine_event_free(struct engine_event *event)
     if (event != NULL) {
         token_report_list_done(&event->reports);
         buf_done(&event->text);
+        free(event->stop);
     }
     free(event);
 }

@@ -25,6 +25,7 @@ struct fake_script {
     int step_ms;         /* before each further one */
     int linger_ms;       /* before the final event: after the last piece, or after a cancel */
     bool waits_for_park; /* before the last piece: until it has been parked once */
+    const char *stop;    /* the stop string at which it ends; NULL: none */
     size_t n_unkept;     /* bytes at the end of the text that the session does not hold */
 };
 

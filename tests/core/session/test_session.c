@@ -151,6 +151,7 @@ static void a_stop_string_is_neither_said_nor_kept(void **state)
     char *found = strstr(free_text.data, stop);
     assert_int_equal(cut_text.len, found - free_text.data);
     assert_memory_equal(cut_text.data, free_text.data, cut_text.len);
+    assert_int_equal(outcome.stop, 0);
     assert_true(outcome.n_text_kept <= cut_text.len);
     assert_true(outcome.position < free_position);
     buf_done(&free_text);

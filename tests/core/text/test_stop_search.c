@@ -14,6 +14,8 @@ static const struct stop_shelter shelters[] = {
 };
 enum { N_SHELTERS = sizeof shelters / sizeof shelters[0] };
 
+static int met; /* the stop string that the last search found; -1: none */
+
 /* What is left of the text. What might be cut off is never out before it is known. */
 static const char *search_in(const struct stop_shelter *list, int n, const char *const *stops,
                              int n_stops, const char *text)
@@ -31,6 +33,7 @@ static const char *search_in(const struct stop_shelter *list, int n, const char 
     }
     if (search.n_cut == 0)
         n_out = len - stop_search_end(&search);
+    met = stop_search_met(&search);
     memcpy(result, text, n_out);
     result[n_out] = '\0';
     stop_search_done(&search);
@@ -65,10 +68,14 @@ static void a_mark_is_no_stop_string_but_what_looks_like_one_is(void **state)
 {
     (void)state;
     assert_string_equal(search("[", "a [call]xy[end] [z"), "a [call]xy[end] ");
+    assert_int_equal(met, 0);
+    assert_string_equal(search("[", "a [call]xy"), "a [call]xy");
+    assert_int_equal(met, -1);
     assert_string_equal(search("a", "[call]xy[end] a"), "[call]xy[end] ");
     assert_string_equal(search(" [", "ab [call][end]c"), "ab [call][end]c");
     assert_string_equal(search("[", "ab [calm]"), "ab ");
     assert_string_equal(search("[", "ab [cal"), "ab ");
+    assert_int_equal(met, 0);
     assert_string_equal(search("[", "ab [ca[call]"), "ab ");
     assert_string_equal(search("b", "ab[call]"), "a");
     assert_string_equal(search("s", "<noise>is"), "<noise>i");
@@ -105,7 +112,13 @@ static void whichever_is_complete_first_wins(void **state)
     (void)state;
     const char *const stops[] = {"bcd", "c", "bc"};
     assert_string_equal(search_in(NULL, 0, stops, 3, "abcd"), "a");
+    assert_int_equal(met, 2);
+    assert_string_equal(search_in(NULL, 0, stops, 2, "abcd"), "ab");
+    assert_int_equal(met, 1);
     assert_string_equal(search_in(NULL, 0, stops, 1, "abcbcd"), "abc");
+    assert_int_equal(met, 0);
+    assert_string_equal(search_in(NULL, 0, stops, 1, "abcbc"), "abcbc");
+    assert_int_equal(met, -1);
 }
 
 static void too_many_are_refused(void **state)
