@@ -28,6 +28,9 @@ bool api_error_no_memory(struct api_error *error);
 /* The one table from err codes to HTTP statuses. */
 void api_error_from(struct api_error *error, const struct err *err);
 
+/* A refusal's body, in the form of one API. */
+typedef void api_error_write_fn(const struct api_error *error, struct buf *out);
+
 /* The body: {"error":{"message":...,"type":...,"param":...,"code":...}} */
 void api_error_write(const struct api_error *error, struct buf *out);
 

@@ -94,9 +94,10 @@ static void append_logprobs(const struct chat_reply *reply, const struct token_r
         logprobs_reply_completion(reply->tokenizer, reports, n_reports, text, out);
 }
 
-void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *choice,
-                      struct buf *out)
+static void begin(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                  const struct generation_start *start, struct buf *out)
 {
+    (void)start;
     begin_chunk(reply, out);
     buf_append_format(out, ",\"choices\":[{\"index\":%d,", choice->index);
     if (reply->is_chat) {
@@ -137,8 +138,8 @@ static void append_part(const struct generation_delta *delta, struct buf *out)
     json_text_append(out, delta->text, delta->len);
 }
 
-void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *choice,
-                      const struct generation_delta *delta, struct buf *out)
+static void delta_chunk(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                        const struct generation_delta *delta, struct buf *out)
 {
     struct logprobs_text text = {
         .text = delta->text,
@@ -167,8 +168,8 @@ void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *
 }
 
 /* Of those tokens that the session had, all are processed. */
-void chat_reply_progress(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                         int n_read, const struct engine_usage *usage, struct buf *out)
+static void progress(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                     int n_read, const struct engine_usage *usage, struct buf *out)
 {
     long long n_cached = (long long)usage->n_cached;
     begin_chunk(reply, out);
@@ -182,8 +183,8 @@ void chat_reply_progress(const struct chat_reply *reply, const struct chat_reply
     end_chunk(reply, out);
 }
 
-void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                       const struct generation_end *end, struct buf *out)
+static void finish(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                   const struct generation_end *end, struct buf *out)
 {
     begin_chunk(reply, out);
     buf_append_format(
@@ -193,8 +194,8 @@ void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_c
     end_chunk(reply, out);
 }
 
-void chat_reply_close(const struct chat_reply *reply, const struct chat_reply_usage *usage,
-                      struct buf *out)
+static void close_stream(const struct chat_reply *reply, const struct chat_reply_usage *usage,
+                         struct buf *out)
 {
     if (reply->include_usage) {
         begin_chunk(reply, out);
@@ -205,7 +206,7 @@ void chat_reply_close(const struct chat_reply *reply, const struct chat_reply_us
     buf_append_text(out, "data: [DONE]\n\n");
 }
 
-void chat_reply_fail(const struct api_error *error, struct buf *out)
+static void fail(const struct api_error *error, struct buf *out)
 {
     buf_append_text(out, "data: ");
     api_error_write(error, out);
@@ -263,8 +264,8 @@ static void append_message(const struct chat_reply_choice *choice, const struct 
     buf_append_text(out, ",\"refusal\":null,\"annotations\":[]}");
 }
 
-void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                       const struct generation_end *end, struct buf *out)
+static void append_choice(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                          const struct generation_end *end, struct buf *out)
 {
     struct logprobs_text text = {
         .text = end->text,
@@ -282,14 +283,26 @@ void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_c
     buf_append_format(out, ",\"finish_reason\":\"%s\"}", finish_name(end));
 }
 
-void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out)
+static void whole_begin(const struct chat_reply *reply, struct buf *out)
 {
     append_identity(reply, reply->is_chat ? "chat.completion" : "text_completion", out);
     buf_append_text(out, ",\"choices\":[");
 }
 
-void chat_reply_whole_end(const struct chat_reply_usage *usage, struct buf *out)
+static void whole_end(const struct chat_reply_usage *usage, struct buf *out)
 {
     buf_append_text(out, "],");
     append_usage(usage, out);
 }
+
+const struct chat_form chat_reply_form = {
+    .begin = begin,
+    .delta = delta_chunk,
+    .progress = progress,
+    .finish = finish,
+    .close = close_stream,
+    .fail = fail,
+    .choice = append_choice,
+    .whole_begin = whole_begin,
+    .whole_end = whole_end,
+};

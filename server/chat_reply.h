@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "server/tool_parser.h"
+
 struct api_error;
 struct buf;
 struct engine_usage;
 struct generation_delta;
 struct generation_end;
+struct generation_start;
 struct tokenizer;
 
 /* What all frames of one reply share. */
@@ -44,31 +47,41 @@ struct chat_reply_choice {
     size_t echo_len;
     size_t n_bytes; /* of the answer */
     int64_t n_characters;
+    /* Anthropic's: the blocks that have begun, and if the last one has not ended, what it is. */
+    int n_blocks;
+    bool is_in_block;
+    enum answer_part block;
 };
 
-/* A stream: the first chunk of a choice says who speaks, ... */
-void chat_reply_begin(const struct chat_reply *reply, struct chat_reply_choice *choice,
-                      struct buf *out);
-void chat_reply_delta(const struct chat_reply *reply, struct chat_reply_choice *choice,
-                      const struct generation_delta *delta, struct buf *out);
-/* ... before any delta, how much of the prompt is read, ... */
-void chat_reply_progress(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                         int n_read, const struct engine_usage *usage, struct buf *out);
-/* ... the last one why it ended. */
-void chat_reply_finish(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                       const struct generation_end *end, struct buf *out);
-/* After all choices: the chunk with the usage, if asked for, and [DONE]. */
-void chat_reply_close(const struct chat_reply *reply, const struct chat_reply_usage *usage,
-                      struct buf *out);
-/* A stream that cannot go on: an error frame and [DONE]. */
-void chat_reply_fail(const struct api_error *error, struct buf *out);
+/* How one API writes what all of them say. */
+struct chat_form {
+    /* A stream: the first chunk of a choice says who speaks, ... */
+    void (*begin)(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                  const struct generation_start *start, struct buf *out);
+    void (*delta)(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                  const struct generation_delta *delta, struct buf *out);
+    /* ... before any delta, how much of the prompt is read (NULL: that is never asked for), ... */
+    void (*progress)(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                     int n_read, const struct engine_usage *usage, struct buf *out);
+    /* ... the last one why it ended. */
+    void (*finish)(const struct chat_reply *reply, struct chat_reply_choice *choice,
+                   const struct generation_end *end, struct buf *out);
+    /* After all choices. */
+    void (*close)(const struct chat_reply *reply, const struct chat_reply_usage *usage,
+                  struct buf *out);
+    /* A stream that cannot go on. */
+    void (*fail)(const struct api_error *error, struct buf *out);
+    /* One object: each choice, ... */
+    void (*choice)(const struct chat_reply *reply, const struct chat_reply_choice *choice,
+                   const struct generation_end *end, struct buf *out);
+    /* ... and around the choices, joined by commas, the rest but for the last brace. */
+    void (*whole_begin)(const struct chat_reply *reply, struct buf *out);
+    void (*whole_end)(const struct chat_reply_usage *usage, struct buf *out);
+};
 
-/* One object: each choice, ... */
-void chat_reply_choice(const struct chat_reply *reply, const struct chat_reply_choice *choice,
-                       const struct generation_end *end, struct buf *out);
-/* ... and around the choices, joined by commas, the rest. `end` is the first choice's. */
-void chat_reply_whole_begin(const struct chat_reply *reply, struct buf *out);
-void chat_reply_whole_end(const struct chat_reply_usage *usage, struct buf *out);
+/* OpenAI's, of chats and of completions. */
+extern const struct chat_form chat_reply_form;
+
 /* ,"session":{...},"timings":{...} */
 void chat_reply_session(const struct generation_end *end, struct buf *out);
 

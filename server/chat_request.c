@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "server/anthropic_request.h"
 #include "server/api_error.h"
 #include "server/chat_messages.h"
 #include "server/json_fields.h"
@@ -147,43 +148,51 @@ static bool read_completion(const json_t *body, int n_vocab, struct chat_request
            read_echo(body, request, error);
 }
 
-static bool parse(const char *body, size_t len, const struct generation_defaults *defaults,
-                  struct chat_request *out, struct api_error *error)
+static bool read(const json_t *body, const struct generation_defaults *defaults,
+                 struct chat_request *request, struct api_error *error)
 {
-    struct chat_request request = {.is_chat = out->is_chat};
     struct generation_defaults own = *defaults;
-    json_t *root;
-    if (!json_fields_parse(body, len, &root, error))
-        return false;
-    if (!request.is_chat) { /* without a template the model answers in raw text */
+    if (!request->is_chat) { /* without a template the model answers in raw text */
         own.tool_format = NULL;
         own.think_open = own.think_close = NULL;
     }
-    bool is_good = generation_request_read(root, &own, &request.generation, error) &&
-                   conversation_name_read(root, &request.name, error) &&
-                   (request.is_chat ? read_chat(root, &request, error)
-                                    : read_completion(root, defaults->n_vocab, &request, error));
+    return generation_request_read(body, &own, &request->generation, error) &&
+           conversation_name_read(body, &request->name, error) &&
+           (request->is_chat ? read_chat(body, request, error)
+                             : read_completion(body, defaults->n_vocab, request, error));
+}
+
+/* One of Anthropic's is read as the chat completion that asks for the same. */
+static bool make_body(enum chat_api api, const char *text, size_t len, json_t **out,
+                      struct api_error *error)
+{
+    json_t *root;
+    if (!json_fields_parse(text, len, &root, error))
+        return false;
+    if (api != CHAT_API_ANTHROPIC) {
+        *out = root;
+        return true;
+    }
+    bool is_good = anthropic_request_convert(root, out, error);
+    json_decref(root);
+    return is_good;
+}
+
+bool chat_request_parse(enum chat_api api, const char *body, size_t len,
+                        const struct generation_defaults *defaults, struct chat_request *out,
+                        struct api_error *error)
+{
+    struct chat_request request = {.api = api, .is_chat = api != CHAT_API_COMPLETION};
+    json_t *root;
+    if (!make_body(api, body, len, &root, error))
+        return false;
+    bool is_good = read(root, defaults, &request, error);
     json_decref(root);
     if (is_good)
         *out = request;
     else
         chat_request_done(&request);
     return is_good;
-}
-
-bool chat_request_parse(const char *body, size_t len, const struct generation_defaults *defaults,
-                        struct chat_request *out, struct api_error *error)
-{
-    out->is_chat = true;
-    return parse(body, len, defaults, out, error);
-}
-
-bool chat_request_parse_completion(const char *body, size_t len,
-                                   const struct generation_defaults *defaults,
-                                   struct chat_request *out, struct api_error *error)
-{
-    out->is_chat = false;
-    return parse(body, len, defaults, out, error);
 }
 
 void chat_request_done(struct chat_request *request)

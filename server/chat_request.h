@@ -1,4 +1,5 @@
-/* chat_request.h - the body of POST /v1/chat/completions and /v1/completions as a plain struct.
+/* chat_request.h - the body of POST /v1/chat/completions, /v1/completions and /v1/messages as a
+ * plain struct.
  *
  * Pure; fuzzed. Thread: any. */
 #ifndef SERVER_CHAT_REQUEST_H
@@ -16,7 +17,11 @@ struct api_error;
 
 enum { CHAT_REQUEST_MAX_CHOICES = 128 };
 
+/* Whose form the body has, and the answer gets. */
+enum chat_api { CHAT_API_CHAT, CHAT_API_COMPLETION, CHAT_API_ANTHROPIC };
+
 struct chat_request {
+    enum chat_api api;
     bool is_chat; /* messages; else raw prompts */
     struct generation_request generation;
     int n_choices;   /* answers to each prompt, >= 1; of all prompts CHAT_REQUEST_MAX_CHOICES */
@@ -30,11 +35,9 @@ struct chat_request {
 };
 
 /* On false nothing in *out is to be freed. */
-bool chat_request_parse(const char *body, size_t len, const struct generation_defaults *defaults,
-                        struct chat_request *out, struct api_error *error);
-bool chat_request_parse_completion(const char *body, size_t len,
-                                   const struct generation_defaults *defaults,
-                                   struct chat_request *out, struct api_error *error);
+bool chat_request_parse(enum chat_api api, const char *body, size_t len,
+                        const struct generation_defaults *defaults, struct chat_request *out,
+                        struct api_error *error);
 /* Whether what they say of the prompt's end is what will be: an assistant's last message is gone on
  * with, behind others it begins one. Fills *error if not. */
 bool chat_request_can_end(const struct chat_request *request, struct api_error *error);

@@ -9,24 +9,25 @@
 #include "server/routes.h"
 #include "server/sse_stream.h"
 
-static void generate(struct chat_turns *turns, const struct route_call *call, bool is_chat)
+void chat_routes_generate(struct chat_turns *turns, const struct route_call *call,
+                          enum chat_api api)
 {
     const char *id;
     struct api_error error;
     if (!conversation_name_of_headers(call->exchange, turns->conversation_headers, &id, &error))
         http_exchange_reply_error(call->exchange, &error);
     else
-        chat_turns_start(turns, call->exchange, is_chat, call->owner, id);
+        chat_turns_start(turns, call->exchange, api, call->owner, id);
 }
 
 static void post_chat(void *turns, const struct route_call *call)
 {
-    generate(turns, call, true);
+    chat_routes_generate(turns, call, CHAT_API_CHAT);
 }
 
 static void post_completion(void *turns, const struct route_call *call)
 {
-    generate(turns, call, false);
+    chat_routes_generate(turns, call, CHAT_API_COMPLETION);
 }
 
 static bool check_method(const struct route_call *call)

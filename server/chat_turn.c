@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/base/buf.h"
+#include "server/anthropic_reply.h"
 #include "server/api_error.h"
 #include "server/audience.h"
 #include "server/chat_ask.h"
@@ -29,6 +30,7 @@ struct choice {
 struct chat_turn {
     struct chat_turns *turns;
     int ping_after_s; /* 0: as all turns */
+    const struct chat_form *form;
     struct chat_reply reply;
     struct audience audience;
     struct buf whole; /* the whole reply, of a turn that is over and kept */
@@ -108,7 +110,7 @@ static void on_start(void *arg, const struct generation_start *start)
         return;
     struct buf chunk;
     buf_init(&chunk);
-    chat_reply_begin(&turn->reply, &choice->place, &chunk);
+    turn->form->begin(&turn->reply, &choice->place, start, &chunk);
     followers_send(&turn->audience.followers, &chunk);
 }
 
@@ -120,7 +122,7 @@ static void on_delta(void *arg, const struct generation_delta *delta)
         return;
     struct buf chunk;
     buf_init(&chunk);
-    chat_reply_delta(&turn->reply, &choice->place, delta, &chunk);
+    turn->form->delta(&turn->reply, &choice->place, delta, &chunk);
     followers_send(&turn->audience.followers, &chunk);
 }
 
@@ -136,7 +138,7 @@ static void on_progress(void *arg, int n_read, const struct engine_usage *usage)
     struct choice *choice = arg;
     struct buf chunk;
     buf_init(&chunk);
-    chat_reply_progress(&choice->turn->reply, &choice->place, n_read, usage, &chunk);
+    choice->turn->form->progress(&choice->turn->reply, &choice->place, n_read, usage, &chunk);
     followers_send(&choice->turn->audience.followers, &chunk);
 }
 
@@ -155,14 +157,14 @@ static void add_usage(struct chat_turn *turn, const struct choice *choice,
 
 static void write_whole(struct chat_turn *turn, struct buf *out)
 {
-    chat_reply_whole_begin(&turn->reply, out);
+    turn->form->whole_begin(&turn->reply, out);
     for (int i = 0; i < turn->n_choices; i++) {
         buf_append_text(out, i == 0 ? "" : ",");
         buf_append(out, buf_text(&turn->choices[i].json), turn->choices[i].json.len);
         out->failed = out->failed || turn->choices[i].json.failed;
         buf_done(&turn->choices[i].json);
     }
-    chat_reply_whole_end(&turn->usage, out);
+    turn->form->whole_end(&turn->usage, out);
     buf_append(out, buf_text(&turn->session), turn->session.len);
     buf_append_char(out, '}');
 }
@@ -187,7 +189,7 @@ static void send_whole(const void *whole, struct http_exchange *exchange)
 static void end_reply(struct chat_turn *turn, struct buf *last)
 {
     if (turn->audience.is_streaming) {
-        chat_reply_close(&turn->reply, &turn->usage, last);
+        turn->form->close(&turn->reply, &turn->usage, last);
         followers_end(&turn->audience.followers, last);
     } else {
         write_whole(turn, &turn->whole);
@@ -212,9 +214,9 @@ static void on_finish(void *arg, const struct generation_end *end)
     struct buf chunk;
     buf_init(&chunk);
     if (turn->audience.is_streaming)
-        chat_reply_finish(&turn->reply, &choice->place, end, &chunk);
+        turn->form->finish(&turn->reply, &choice->place, end, &chunk);
     else
-        chat_reply_choice(&turn->reply, &choice->place, end, &choice->json);
+        turn->form->choice(&turn->reply, &choice->place, end, &choice->json);
     if (--turn->n_open == 0)
         end_reply(turn, &chunk);
     else
@@ -228,7 +230,7 @@ static void fail(struct chat_turn *turn, const struct api_error *error)
     } else {
         struct buf frames;
         buf_init(&frames);
-        chat_reply_fail(error, &frames);
+        turn->form->fail(error, &frames);
         followers_end(&turn->audience.followers, &frames);
     }
     turn_end(turn);
@@ -314,8 +316,13 @@ static void name_reply(struct chat_turn *turn, const struct chat_request *reques
         .has_logprobs = request->generation.wants_logprobs,
         .has_timings = request->generation.wants_timings,
     };
-    snprintf(turn->reply.id, sizeof turn->reply.id, "%s-%s", request->is_chat ? "chatcmpl" : "cmpl",
-             random);
+    static const char *const prefixes[] = {
+        [CHAT_API_CHAT] = "chatcmpl-",
+        [CHAT_API_COMPLETION] = "cmpl-",
+        [CHAT_API_ANTHROPIC] = "msg_",
+    };
+    turn->form = request->api == CHAT_API_ANTHROPIC ? &anthropic_form : &chat_reply_form;
+    snprintf(turn->reply.id, sizeof turn->reply.id, "%s%s", prefixes[request->api], random);
 }
 
 static void open_audience(struct chat_turn *turn, const struct chat_order *order)

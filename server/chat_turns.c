@@ -101,7 +101,8 @@ void chat_turns_delete(struct chat_turns *turns, struct http_exchange *exchange,
 struct arrival {
     struct chat_turns *turns;
     struct generation_defaults defaults; /* those of now: they may change meanwhile */
-    bool is_chat, is_good;
+    enum chat_api api;
+    bool is_good;
     struct chat_request request;
     struct api_error error; /* when it is not good */
     struct chat_order order;
@@ -110,12 +111,9 @@ struct arrival {
 static void read_request(void *arg, const struct buf *body)
 {
     struct arrival *arrival = arg;
-    bool (*parse)(const char *, size_t, const struct generation_defaults *, struct chat_request *,
-                  struct api_error *) =
-        arrival->is_chat ? chat_request_parse : chat_request_parse_completion;
-    arrival->is_good =
-        parse(buf_text(body), body->len, &arrival->defaults, &arrival->request, &arrival->error);
-    if (!arrival->is_good || !arrival->is_chat ||
+    arrival->is_good = chat_request_parse(arrival->api, buf_text(body), body->len,
+                                          &arrival->defaults, &arrival->request, &arrival->error);
+    if (!arrival->is_good || !arrival->request.is_chat ||
         chat_request_can_end(&arrival->request, &arrival->error))
         return;
     chat_request_done(&arrival->request);
@@ -148,7 +146,7 @@ static void on_read(void *arg, struct http_exchange *exchange)
     free(arrival);
 }
 
-void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
+void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, enum chat_api api,
                       int owner, const char *conversation_id)
 {
     struct api_error error;
@@ -158,7 +156,7 @@ void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, 
         http_exchange_reply_error(exchange, &error);
         return;
     }
-    *arrival = (struct arrival){.turns = turns, .defaults = turns->defaults, .is_chat = is_chat};
+    *arrival = (struct arrival){.turns = turns, .defaults = turns->defaults, .api = api};
     arrival->order.request = &arrival->request;
     arrival->order.request_id = http_exchange_request_id(exchange);
     resumable_ask_read(exchange, owner, conversation_id, &arrival->order.again);

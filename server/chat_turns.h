@@ -1,5 +1,5 @@
-/* chat_turns.h - POST /v1/chat/completions and /v1/completions, and what a client can do with an
- * answer that it has asked for before.
+/* chat_turns.h - POST /v1/chat/completions, /v1/completions and /v1/messages, and what a client can
+ * do with an answer that it has asked for before.
  *
  * Owner: the daemon. Thread: loop. Not here: what one answer does (chat_turn.h). */
 #ifndef SERVER_CHAT_TURNS_H
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "server/chat_request.h"
 #include "server/generation_request.h"
 
 struct body_reader;
@@ -35,7 +36,7 @@ struct chat_turns {
 
 /* Answers a POST whose body is complete. `owner` is the API key's number; `conversation_id` the
  * name that the headers give, or NULL. */
-void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, bool is_chat,
+void chat_turns_start(struct chat_turns *turns, struct http_exchange *exchange, enum chat_api api,
                       int owner, const char *conversation_id);
 
 /* The same for an answer that is being made, or was a moment ago, and can be taken up: it is found

@@ -283,11 +283,17 @@ void http_exchange_reply(struct http_exchange *exchange, int status, const char 
     http_exchange_wake(exchange);
 }
 
+void http_exchange_set_error_form(struct http_exchange *exchange, api_error_write_fn *write)
+{
+    exchange->write_error = write;
+}
+
 void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error)
 {
     struct buf body;
     buf_init(&body);
-    api_error_write(error, &body);
+    api_error_write_fn *write = exchange->write_error;
+    (write != NULL ? write : api_error_write)(error, &body);
     if (error->retry_after_s > 0) {
         char seconds[16];
         snprintf(seconds, sizeof seconds, "%d", error->retry_after_s);

@@ -14,8 +14,8 @@
 #include <stdint.h>
 
 #include "core/base/log.h"
+#include "server/api_error.h"
 
-struct api_error;
 struct buf;
 struct http_exchange;
 
@@ -62,6 +62,8 @@ void http_exchange_allow_origin(struct http_exchange *exchange);
  * and in the calls below, before a byte is sent) it is the server's 503 for that. */
 void http_exchange_reply(struct http_exchange *exchange, int status, const char *content_type,
                          struct buf *body);
+/* From now on errors have this form; until then OpenAI's. */
+void http_exchange_set_error_form(struct http_exchange *exchange, api_error_write_fn *write);
 /* The whole reply, from an error, with Retry-After where it has one. */
 void http_exchange_reply_error(struct http_exchange *exchange, const struct api_error *error);
 

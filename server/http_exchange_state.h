@@ -37,9 +37,10 @@ struct http_exchange {
     struct http_exchanges *all;
     struct MHD_Connection *connection;
     struct http_connection *deadline;
-    struct event_watch *watch; /* only while the reply is not complete */
-    const char *method, *path; /* the connection's memory */
-    const char *endpoint;      /* NULL: not known */
+    struct event_watch *watch;       /* only while the reply is not complete */
+    const char *method, *path;       /* the connection's memory */
+    const char *endpoint;            /* NULL: not known */
+    api_error_write_fn *write_error; /* NULL: OpenAI's */
     char request_id[65];
     int64_t begun_ns;
     struct buf body;

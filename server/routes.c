@@ -22,11 +22,17 @@ bool routes_add(struct routes *routes, const struct route *table, size_t n, void
     return true;
 }
 
+void routes_set_error_form(struct routes *routes, api_error_write_fn *write)
+{
+    routes->groups[routes->n_groups - 1].write_error = write;
+}
+
 /* ---- finding one ---- */
 
 struct match {
     const struct route *route;
     void *arg;
+    api_error_write_fn *write_error;
     char text[ROUTES_MAX_PATH + 1]; /* the parameters, each with its NUL */
     const char *params[ROUTES_MAX_PARAMS];
     char allow[64]; /* the methods of all that have this path */
@@ -106,6 +112,7 @@ static bool find_path(const struct routes *routes, const struct http_exchange *e
             is_known = true;
             match->route = route;
             match->arg = routes->groups[g].arg;
+            match->write_error = routes->groups[g].write_error;
             if (method_matches(method, route))
                 return true;
             add_allowed(match, route->method);
@@ -123,6 +130,7 @@ static bool find(const struct routes *routes, const struct http_exchange *exchan
     const char *method = http_exchange_method(exchange);
     const char *path = http_exchange_path(exchange);
     match->route = NULL;
+    match->write_error = NULL;
     match->allow[0] = '\0';
     memset(match->params, 0, sizeof match->params);
     if (strlen(path) > ROUTES_MAX_PATH)
@@ -202,6 +210,7 @@ void routes_on_head(void *routes_arg, struct http_exchange *exchange)
     struct api_error error;
     struct match match;
     bool is_found = find(routes, exchange, &match, &error);
+    http_exchange_set_error_form(exchange, match.write_error);
     if (is_found)
         http_exchange_set_endpoint(exchange, match.route->path);
     if (is_found && check_key(routes, exchange, match.route, &error) &&

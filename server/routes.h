@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "server/api_error.h"
+
 struct auth;
 struct err;
 struct http_exchange;
@@ -47,6 +49,7 @@ struct routes {
         const struct route *table; /* [n] */
         size_t n;
         void *arg;
+        api_error_write_fn *write_error; /* NULL: as all */
     } groups[ROUTES_MAX_GROUPS];
     int n_groups;
 };
@@ -54,6 +57,8 @@ struct routes {
 /* `table` and `arg`, which its handlers get, are borrowed. */
 bool routes_add(struct routes *routes, const struct route *table, size_t n, void *arg,
                 struct err *err);
+/* Refusals by the endpoints of the table that was added last have another form. */
+void routes_set_error_form(struct routes *routes, api_error_write_fn *write);
 
 /* Both are http_exchange_fn; `routes` is a struct routes. */
 void routes_on_head(void *routes, struct http_exchange *exchange);

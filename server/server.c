@@ -12,6 +12,7 @@
 #include "core/base/thread_priority.h"
 #include "core/engine/engine.h"
 #include "server/access_log.h"
+#include "server/anthropic_routes.h"
 #include "server/auth.h"
 #include "server/body_reader.h"
 #include "server/chat_routes.h"
@@ -45,6 +46,7 @@ struct server {
     struct resumables *resumables;
     struct http_server *http;
     struct routes routes;
+    struct anthropic_routes anthropic;
     struct info_routes info;
     struct text_routes text;
     struct metrics *metrics;
@@ -131,7 +133,9 @@ static bool add_routes(struct server *server, struct err *err)
         .ping_after_s = server->options.ping_seconds,
         .stall_s = server->options.stall_seconds,
     };
+    server->anthropic = (struct anthropic_routes){.turns = &server->turns, .text = &server->text};
     return chat_routes_add(&server->routes, &server->turns, err) &&
+           anthropic_routes_add(&server->routes, &server->anthropic, err) &&
            stateful_api_add_routes(server->stateful, &parts, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
            text_routes_add(&server->routes, &server->text, err) &&

@@ -48,12 +48,12 @@ void text_request_take(struct text_request *out, struct message_log *messages,
 }
 
 /* The messages, and what else goes into the prompt, have one reader, the chat endpoint's. */
-static bool read_messages(const char *text, size_t len, struct text_request *out,
+static bool read_messages(enum chat_api api, const char *text, size_t len, struct text_request *out,
                           struct api_error *error)
 {
     static const struct generation_defaults defaults = {.max_tokens = INT_MAX, .n_vocab = INT_MAX};
     struct chat_request chat;
-    if (!chat_request_parse(text, len, &defaults, &chat, error))
+    if (!chat_request_parse(api, text, len, &defaults, &chat, error))
         return false;
     out->add_generation_prompt = chat.adds_generation_prompt;
     text_request_take(out, &chat.messages, &chat.generation);
@@ -85,7 +85,7 @@ static bool read_tokenize(const char *text, size_t len, const json_t *body,
         !json_fields_bool(body, "return_token_strs", &out->with_pieces, error))
         return false;
     if (json_fields_get(body, "messages") != NULL)
-        return read_messages(text, len, out, error);
+        return read_messages(CHAT_API_CHAT, text, len, out, error);
     return json_fields_get(body, "prompt") != NULL ? read_text(body, "prompt", out, error)
                                                    : missing("content", error);
 }
@@ -104,12 +104,12 @@ bool text_request_parse_tokenize(const char *body, size_t len, struct text_reque
     return is_good;
 }
 
-bool text_request_parse_messages(const char *body, size_t len, struct text_request *out,
-                                 struct api_error *error)
+bool text_request_parse_messages(enum chat_api api, const char *body, size_t len,
+                                 struct text_request *out, struct api_error *error)
 {
     init(out);
     out->add_special = true;
-    bool is_good = read_messages(body, len, out, error);
+    bool is_good = read_messages(api, body, len, out, error);
     if (!is_good)
         text_request_done(out);
     return is_good;

@@ -12,6 +12,7 @@
 
 #include "core/base/buf.h"
 #include "core/text/tokenizer.h"
+#include "server/chat_request.h"
 #include "server/message_log.h"
 
 struct api_error;
@@ -36,8 +37,8 @@ struct text_request {
 /* Each may be followed by text_request_done when it returns true. */
 bool text_request_parse_tokenize(const char *body, size_t len, struct text_request *out,
                                  struct api_error *error);
-bool text_request_parse_messages(const char *body, size_t len, struct text_request *out,
-                                 struct api_error *error);
+bool text_request_parse_messages(enum chat_api api, const char *body, size_t len,
+                                 struct text_request *out, struct api_error *error);
 void text_request_done(struct text_request *request);
 
 /* Takes over what goes into a chat's prompt; the rest of *out is as it was. */

@@ -19,7 +19,8 @@ static const char json_media[] = "application/json";
 
 enum wish {
     WISH_TOKENS,
-    WISH_COUNT, /* of the tokens */
+    WISH_COUNT,           /* of the tokens */
+    WISH_COUNT_ANTHROPIC, /* the same, in that API's form */
     WISH_PROMPT,
     WISH_WORDS, /* of tokens */
 };
@@ -135,6 +136,11 @@ static void write_count(const struct task *task, struct buf *out)
                       task->tokens.n);
 }
 
+static void write_count_anthropic(const struct task *task, struct buf *out)
+{
+    buf_append_format(out, "{\"input_tokens\":%zu}", task->tokens.n);
+}
+
 static void write_reply_of_tokens(const struct task *task, struct buf *out)
 {
     buf_append_char(out, '{');
@@ -171,6 +177,7 @@ static void reply(const struct task *task)
     static void (*const writers[])(const struct task *, struct buf *) = {
         [WISH_TOKENS] = write_reply_of_tokens,
         [WISH_COUNT] = write_count,
+        [WISH_COUNT_ANTHROPIC] = write_count_anthropic,
         [WISH_PROMPT] = write_prompt,
         [WISH_WORDS] = write_words,
     };
@@ -267,6 +274,7 @@ static void read_body(void *arg, const struct buf *body)
 {
     struct task *task = arg;
     const char *json = buf_text(body);
+    enum chat_api api = task->wish == WISH_COUNT_ANTHROPIC ? CHAT_API_ANTHROPIC : CHAT_API_CHAT;
     if (task->wish == WISH_WORDS)
         task->is_read = text_request_parse_detokenize(
             json, body->len, tokenizer_n_vocab(engine_tokenizer(task->text->engine)), &task->tokens,
@@ -274,7 +282,8 @@ static void read_body(void *arg, const struct buf *body)
     else if (task->wish == WISH_TOKENS)
         task->is_read = text_request_parse_tokenize(json, body->len, &task->request, &task->error);
     else
-        task->is_read = text_request_parse_messages(json, body->len, &task->request, &task->error);
+        task->is_read =
+            text_request_parse_messages(api, json, body->len, &task->request, &task->error);
 }
 
 static void on_read(void *arg, struct http_exchange *exchange)
@@ -305,6 +314,11 @@ static void post_tokenize(void *arg, const struct route_call *call)
 static void post_input_tokens(void *arg, const struct route_call *call)
 {
     read_for(arg, call, WISH_COUNT);
+}
+
+void text_routes_count_anthropic(const struct text_routes *text, const struct route_call *call)
+{
+    read_for(text, call, WISH_COUNT_ANTHROPIC);
 }
 
 static void post_detokenize(void *arg, const struct route_call *call)

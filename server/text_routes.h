@@ -16,6 +16,7 @@ struct event_loop;
 struct generation_request;
 struct http_exchange;
 struct message_log;
+struct route_call;
 struct routes;
 
 struct text_routes {
@@ -29,6 +30,9 @@ struct text_routes {
  * the request goes into the prompt. */
 void text_routes_count(const struct text_routes *text, struct http_exchange *exchange,
                        struct message_log *messages, struct generation_request *generation);
+
+/* Replies with the number of tokens in the prompt of a body of POST /v1/messages. */
+void text_routes_count_anthropic(const struct text_routes *text, const struct route_call *call);
 
 /* `text` is borrowed. */
 bool text_routes_add(struct routes *routes, struct text_routes *text, struct err *err);

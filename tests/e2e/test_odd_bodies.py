@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every endpoint, asked with every method and with bodies in which something is wrong: each request
-is answered, and whatever is refused is refused in the words of OpenAI's errors."""
+is answered, and whatever is refused is refused in the words of OpenAI's errors, or Anthropic's."""
 import copy
 import json
 import random
@@ -34,6 +34,21 @@ RESPONSE = {"input": ITEMS, "instructions": "i", "store": True, "temperature": 1
             "text": {"format": {"type": "text"}}, "tools": [{"type": "function", **FUNCTION}],
             "tool_choice": "auto", "truncation": "auto", "include": [], "metadata": {"a": "b"},
             "reasoning": {"effort": "low"}, "previous_response_id": None, "conversation": None}
+ANTHROPIC = {
+    "model": "m", "max_tokens": 2, "temperature": 1, "top_p": 1, "top_k": 3, "stop_sequences": ["x"],
+    "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}],
+    "thinking": {"type": "enabled", "budget_tokens": 1024}, "metadata": {"user_id": "u"},
+    "tools": [{"name": "f", "description": "d", "input_schema": FUNCTION["parameters"]}],
+    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": {"type": "string"}}},
+    "messages": [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [
+            {"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "yo"},
+            {"type": "tool_use", "id": "c", "name": "f", "input": {"a": "b"}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "r"}]},
+            {"type": "text", "text": "x"}]}]}
 
 # What is asked, and what keeps answers short.
 BODIES = [
@@ -44,6 +59,8 @@ BODIES = [
     ("/v1/completions", COMPLETION, {"max_tokens": 2}),
     ("/v1/responses", RESPONSE, {"max_output_tokens": 2}),
     ("/v1/responses/input_tokens", RESPONSE, {}),
+    ("/v1/messages", ANTHROPIC, {"max_tokens": 2}),
+    ("/v1/messages/count_tokens", ANTHROPIC, {}),
     ("/v1/conversations", {"metadata": {"a": "b"}, "items": ITEMS[:3]}, {}),
     ("/v1/conversations/{conversation}", {"metadata": {"a": "b"}}, {}),
     ("/v1/conversations/{conversation}/items", {"items": ITEMS[:1]}, {}),
@@ -113,7 +130,9 @@ class OddRequests(client.DaemonCase):
             return
         self.assertTrue(reply.headers["Content-Type"].startswith("application/json"), what)
         error = reply.json["error"]
-        self.assertEqual(set(error), {"message", "type", "param", "code"}, what)
+        is_anthropics = reply.json.get("type") == "error"
+        self.assertEqual(set(error), {"message", "type"} if is_anthropics
+                         else {"message", "type", "param", "code"}, what)
         for key, value in error.items():
             self.assertTrue(isinstance(value, str) and value or key == "param" and value is None,
                             (what, error))

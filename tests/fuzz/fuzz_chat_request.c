@@ -1,5 +1,6 @@
-/* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat or completion request, of
- * a model that calls tools in one way or another. Its answer in turn must always be JSON. */
+/* fuzz_chat_request.c - libFuzzer target: any bytes as the body of a chat, completion or message
+ * request, of a model that calls tools in one way or another. Its answer in turn must always be
+ * JSON. */
 #include <jansson.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -58,12 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
     const struct generation_defaults defaults = choose_defaults(n_bytes);
     const char *body = n_bytes == 0 ? "" : (const char *)bytes;
-    for (int i = 0; i < 2; i++) {
+    for (enum chat_api api = CHAT_API_CHAT; api <= CHAT_API_ANTHROPIC; api++) {
         struct chat_request request;
         struct api_error error;
-        bool is_good =
-            i == 0 ? chat_request_parse(body, n_bytes, &defaults, &request, &error)
-                   : chat_request_parse_completion(body, n_bytes, &defaults, &request, &error);
+        bool is_good = chat_request_parse(api, body, n_bytes, &defaults, &request, &error);
         if (!is_good) {
             check_error(&error);
             continue;

@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         check_request(&request);
     else
         check(error.status == 400);
-    if (text_request_parse_messages(body, n_bytes, &request, &error))
+    if (text_request_parse_messages(CHAT_API_CHAT, body, n_bytes, &request, &error))
         check_request(&request);
     else
         check(error.status == 400);

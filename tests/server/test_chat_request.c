@@ -394,7 +394,8 @@ static void thoughts_stay_apart(void **state)
             formats[i]);
         assert_true(parse_chat(body)); /* a model without thoughts */
         chat_request_done(&parsed);
-        bool is_good = chat_request_parse(body, strlen(body), &thinking, &parsed, &refusal);
+        bool is_good =
+            chat_request_parse(CHAT_API_CHAT, body, strlen(body), &thinking, &parsed, &refusal);
         assert_int_equal(is_good, i >= 3);
         if (is_good)
             chat_request_done(&parsed);
@@ -420,7 +421,8 @@ static void other_model_names_pass_unless_strict(void **state)
                  cases[i].model);
         assert_true(parse_chat(body));
         chat_request_done(&parsed);
-        bool is_good = chat_request_parse(body, strlen(body), &strict, &parsed, &refusal);
+        bool is_good =
+            chat_request_parse(CHAT_API_CHAT, body, strlen(body), &strict, &parsed, &refusal);
         assert_int_equal(is_good, cases[i].is_known);
         if (is_good) {
             chat_request_done(&parsed);

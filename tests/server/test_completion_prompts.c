@@ -8,7 +8,8 @@
 
 static bool parse_completion(const char *body)
 {
-    return chat_request_parse_completion(body, strlen(body), &parse_defaults, &parsed, &refusal);
+    return chat_request_parse(CHAT_API_COMPLETION, body, strlen(body), &parse_defaults, &parsed,
+                              &refusal);
 }
 
 static void completions_refuse_what_they_cannot_do(void **state)

@@ -107,7 +107,8 @@ static int ask(const struct server *server, const char *path, const char *body)
     close(fd);
     reply[len] = '\0';
     if (sscanf(reply, "HTTP/1.1 %d", &status) == 1 && status != 200)
-        assert_non_null(strstr(reply, "{\"error\":{\"message\":\""));
+        assert_true(strstr(reply, "{\"error\":{\"message\":\"") != NULL ||
+                    strstr(reply, "{\"type\":\"error\",\"error\":{\"type\":\"") != NULL);
     return status;
 }
 
@@ -159,6 +160,12 @@ static void a_request_may_fail_and_the_daemon_does_not(void **state)
          "\"ignore_eos\":true}"},
         {"/v1/responses", "{\"input\":\"Hi\",\"max_output_tokens\":16}"},
         {"/v1/completions", "{\"prompt\":\"Hi\",\"max_tokens\":3,\"logprobs\":2}"},
+        {"/v1/messages",
+         "{\"system\":\"S\",\"max_tokens\":4,\"stop_sequences\":[\"zz\"],\"stream\":true,"
+         "\"tools\":[{\"name\":\"f\",\"input_schema\":{}}],\"messages\":[{\"role\":\"user\","
+         "\"content\":\"Hi\"},{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":"
+         "\"1\",\"name\":\"f\",\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":"
+         "\"tool_result\",\"tool_use_id\":\"1\",\"content\":\"x\"}]}]}"},
         {"/tokenize", "{\"content\":\"Hello\"}"},
     };
     struct server *server = NULL;

@@ -18,7 +18,8 @@ struct api_error refusal;
 bool parse_chat(const char *body)
 {
     refusal = (struct api_error){0};
-    return chat_request_parse(body, strlen(body), &parse_defaults, &parsed, &refusal);
+    return chat_request_parse(CHAT_API_CHAT, body, strlen(body), &parse_defaults, &parsed,
+                              &refusal);
 }
 
 bool parse_chat_with(const char *fields)
