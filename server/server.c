@@ -26,6 +26,7 @@
 #include "server/info_routes.h"
 #include "server/metrics.h"
 #include "server/network_options.h"
+#include "server/ollama_routes.h"
 #include "server/options.h"
 #include "server/page_routes.h"
 #include "server/resumables.h"
@@ -138,6 +139,7 @@ static bool add_routes(struct server *server, struct err *err)
            anthropic_routes_add(&server->routes, &server->anthropic, err) &&
            stateful_api_add_routes(server->stateful, &parts, &server->routes, err) &&
            info_routes_add(&server->routes, &server->info, err) &&
+           ollama_routes_add(&server->routes, &server->info, err) &&
            text_routes_add(&server->routes, &server->text, err) &&
            (server->options.no_page || page_routes_add(&server->routes, err));
 }

@@ -91,6 +91,19 @@ class TextEndpoints(client.DaemonCase):
         self.assertEqual(model["meta"]["n_ctx"], 512)
         self.assertGreaterEqual(model["meta"]["n_ctx_train"], 512)
 
+    def test_editors_find_the_model_as_ollama_has_it(self):
+        self.assertRegex(self.daemon.get("/api/version").json["version"], r"^\d+\.\d+\.\d+$")
+        (model,) = self.daemon.get("/api/tags").json["models"]
+        self.assertEqual(model["name"], self.daemon.get("/v1/models").json["data"][0]["id"])
+        for name in model["name"], model["name"] + ":latest":
+            shown = self.ask("/api/show", model=name)
+            self.assertIn("completion", shown["capabilities"])
+            family = shown["model_info"]["general.architecture"]
+            self.assertEqual(shown["model_info"][family + ".context_length"], 512)
+        for body, status in ({"model": "nobody"}, 404), ({}, 400), ({"model": 5}, 400), ("[", 400):
+            reply = self.daemon.post("/api/show", body)
+            self.assertEqual((reply.status, type(reply.json["error"])), (status, str), reply.body)
+
     def test_what_it_cannot_do_is_said_and_not_retried(self):
         for path in ("/v1/embeddings", "/embeddings", "/v1/rerank", "/v1/moderations",
                      "/v1/images/generations", "/v1/audio/speech"):
