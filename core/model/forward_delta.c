@@ -122,7 +122,7 @@ static float softplus(float x)
     return x > 20 ? x : log1pf(expf(x));
 }
 
-/* Both in one row: of each group its betas, then its alphas. */
+/* Of one head. A file may have both in one row: of each group its betas, then its alphas. */
 static void read_strengths(const struct delta_job *job, int t, int head, struct delta_token *out)
 {
     const struct model_delta *shape = shape_of(job);
