@@ -33,7 +33,7 @@ static void completions_refuse_what_they_cannot_do(void **state)
         {"{\"prompt\":\"a\",\"echo\":true,\"logprobs\":1}", "unsupported_value", "echo"},
         {"{\"prompt\":\"a\",\"best_of\":2}", "unsupported_value", "best_of"},
         {"{\"prompt\":\"a\",\"n\":3,\"best_of\":2}", "invalid_value", "best_of"},
-        {"{\"prompt\":\"a\",\"logprobs\":6}", "integer_above_max_value", "logprobs"},
+        {"{\"prompt\":\"a\",\"logprobs\":21}", "integer_above_max_value", "logprobs"},
         {"{\"prompt\":\"a\",\"logprobs\":true}", "invalid_type", "logprobs"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
