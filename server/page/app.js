@@ -565,6 +565,7 @@ async function main() {
   else showChat(newChat(), new Map());
   listen();
   byId("input").value = preferences.get("draft", "sessionStorage") ?? "";
+  byId("input").readOnly = false; // before, what was typed would be lost
   growInput();
   byId("input").focus();
   await connect();

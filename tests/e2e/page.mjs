@@ -39,6 +39,23 @@ test("a new chat streams and is listed", async () => {
   await me.close();
 });
 
+// Until its chats are read, which a slow disk makes long, it can do nothing with what is typed.
+test("nothing that is typed at once is lost", async () => {
+  const me = await open();
+  await me.play("I am here.");
+  await me.page.addInitScript(() => {
+    const { set } = Object.getOwnPropertyDescriptor(IDBRequest.prototype, "onsuccess");
+    Object.defineProperty(IDBRequest.prototype, "onsuccess", {
+      set(handler) {
+        set.call(this, (event) => setTimeout(handler, 300, event));
+      },
+    });
+  });
+  await me.page.reload();
+  assert.equal(await me.say("Are you there?"), "I am here.");
+  await me.close();
+});
+
 test("the next turn goes on in the same session", async () => {
   const me = await open();
   await me.limit(8);
